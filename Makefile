@@ -1,0 +1,91 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv, checked by hash.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE = $(wildcard services tests tools)
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile
+RUN_STAMP := $(VENV)/.installed
+CHECK_STAMP := $(VENV)/.installed-check
+UV := .cache/lock/bin/uv
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links $(UPGRADE)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-check demo run test check lint types imports contract golden generated dashboards schemas \
+	bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(RUN_STAMP) ## Install the program and what its tests need into .venv, once per lock
+
+demo: $(RUN_STAMP) ## A simulated city through the whole program on 127.0.0.1:8600 (ARGS="--days 30 --once")
+	@$(BIN)/valvomo demo $(ARGS)
+
+run: $(RUN_STAMP) ## The program itself, embedded (ARGS="cost-alerts" for one service)
+	@$(BIN)/valvomo run $(ARGS)
+
+test: $(RUN_STAMP) ## Every test; ends with a table of the real servers that ran or were skipped (ARGS="-k bus")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports test ## All that must hold before a commit, fastest first
+
+lint: $(CHECK_STAMP) ## Style, by ruff
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+
+types: $(CHECK_STAMP) ## Types, by mypy
+	@$(BIN)/mypy $(CODE)
+
+imports: $(CHECK_STAMP) ## Who may import whom, by import-linter
+	@$(BIN)/lint-imports
+
+contract: $(RUN_STAMP) ## The rules that all buses, and all stores, keep alike
+	@$(BIN)/python -m pytest tests/contract $(ARGS)
+
+golden: $(RUN_STAMP) ## Rewrite the golden files from what the program does now; read the difference before you commit it
+	@$(BIN)/python -m pytest tests/golden --rewrite-golden $(ARGS)
+
+generated: $(RUN_STAMP) ## Rewrite every file that is made from code: schemas, dashboards
+	@$(BIN)/python tools/generate.py $(ARGS)
+
+dashboards: $(RUN_STAMP) ## Rewrite the Grafana dashboards only
+	@$(BIN)/python -m tools.dashboards $(ARGS)
+
+schemas: $(RUN_STAMP) ## Rewrite the event schemas and AsyncAPI only
+	@$(BIN)/python -m tools.schemas $(ARGS)
+
+bench: $(RUN_STAMP) ## How fast, in ratios to bare loops of the same minute
+	@$(BIN)/python -m tools.bench $(ARGS)
+
+lock: $(UV) ## Renew both locks after a change in pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@$(LOCK) pyproject.toml --group test --extra confluent --output-file requirements.lock
+	@$(LOCK) --group check --constraint requirements.lock --output-file requirements-check.lock
+
+clean: ## Remove .venv and all caches; the data in var/ stays
+	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+
+setup-check: $(CHECK_STAMP)
+
+# The stamps make a second `make` start at once. pyproject.toml counts, since the command is installed from it.
+$(RUN_STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"Found Python " + sys.version.split()[0] + ", expected 3.11 or newer: name one with make PYTHON=python3.12 setup")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Cannot make $(VENV): on Debian and Ubuntu, install the package python3-venv"; exit 1; }
+	@echo "Installing into $(VENV), checked by hash ..."
+	@$(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(CHECK_STAMP): requirements-check.lock $(RUN_STAMP)
+	@echo "Installing the linters into $(VENV), checked by hash ..."
+	@$(PIP_INSTALL) --require-hashes --requirement requirements-check.lock
+	@touch $@
+
+# Only who changes dependencies needs uv; it gets a place of its own.
+$(UV):
+	@$(PYTHON) -m venv .cache/lock
+	@.cache/lock/bin/pip install --quiet uv
