@@ -1,0 +1,108 @@
+"""Every event on the bus: how it is written, read, named and routed. Services meet here and nowhere else."""
+
+from typing import Annotated, Union, get_args
+
+from pydantic import Discriminator, TypeAdapter, ValidationError
+
+from services.shared.errors import InvalidEventError
+from services.shared.events import governance, outcomes, register, usage
+from services.shared.events.envelope import CONTENT_TYPE, MAX_EVENT_BYTES, Event, event_id
+from services.shared.events.topics import CHARGES, DEAD_LETTER, GOVERNANCE, OUTCOMES, REGISTER, TOPICS, USAGE, Topic
+
+__all__ = [
+    "CHARGES",
+    "CONTENT_TYPE",
+    "DEAD_LETTER",
+    "GOVERNANCE",
+    "MAX_EVENT_BYTES",
+    "OUTCOMES",
+    "REGISTER",
+    "TOPICS",
+    "USAGE",
+    "AnyEvent",
+    "Event",
+    "Topic",
+    "decode",
+    "describe",
+    "encode",
+    "event_id",
+    "event_types",
+    "key_of",
+    "topic_of",
+]
+
+_MODULES = {USAGE: usage, GOVERNANCE: governance, REGISTER: register, OUTCOMES: outcomes}
+_EVENTS: dict[type[Event], str] = {
+    found: topic.name
+    for topic, module in _MODULES.items()
+    for found in vars(module).values()
+    if isinstance(found, type) and issubclass(found, Event) and found is not Event and found.__module__ == module.__name__
+}
+
+AnyEvent = Annotated[Union[tuple(_EVENTS)], Discriminator("type")]  # noqa: UP007  # made from the classes found above
+_adapter: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+
+
+def encode(event: Event) -> bytes:
+    """The event as it stands on the bus.
+
+    Raises:
+        InvalidEventError: it is larger than `MAX_EVENT_BYTES`.
+    """
+    value = event.model_dump_json().encode()
+    if len(value) > MAX_EVENT_BYTES:
+        raise InvalidEventError(f"found an event of {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken; split it or send references")
+    return value
+
+
+def decode(value: bytes | str) -> Event:
+    """The event that these bytes hold.
+
+    Raises:
+        InvalidEventError: not JSON, an unknown type, or members that do not fit; the message names the members only.
+    """
+    if len(value) > MAX_EVENT_BYTES:
+        raise InvalidEventError(f"found an event of {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken")
+    try:
+        return _adapter.validate_json(value)
+    except ValidationError as error:
+        raise InvalidEventError(describe(error)) from None
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong with a document, without repeating what it says: no value of a sender's enters a message."""
+    problems = [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors(include_input=False, include_url=False, include_context=False)]
+    return "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")  # noqa: PLR2004
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if kind == "union_tag_invalid":
+        return "type: unknown event type; the known ones are listed in docs/asyncapi.yaml"
+    return f"{'.'.join(map(str, location)) or 'document'}: {message}"
+
+
+def event_types() -> dict[str, type[Event]]:
+    """`type` attribute → model, in the order of the topics."""
+    return {get_args(model.model_fields["type"].annotation)[0]: model for model in _EVENTS}
+
+
+def topic_of(event: Event) -> str:
+    """The topic an event belongs to."""
+    return _EVENTS[type(event)]
+
+
+def key_of(event: Event) -> bytes:
+    """The key that keeps the records of one thing in one partition, in order (design 2)."""
+    data = event.data  # type: ignore[attr-defined]  # every registered event has it
+    match event:
+        case usage.UsageRecorded():
+            key = f"{event.source}\x1f{data.reading_id}"
+        case register.RegisterPublished():
+            key = "register"
+        case _ if topic_of(event) == REGISTER.name:
+            key = f"{event.type}\x1f{data.fact_id}"
+        case _ if topic_of(event) == GOVERNANCE.name:
+            key = data.output_id
+        case _:
+            key = event.subject
+    return key.encode()

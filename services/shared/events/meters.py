@@ -1,0 +1,40 @@
+"""The meters: a closed vocabulary. What one vendor alone counts is `vendor:name`."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+METERS: dict[str, str] = {
+    "input_tokens": "Tokens read by a model, without the cached ones",
+    "cache_read_tokens": "Input tokens served from a cache",
+    "cache_write_5m_tokens": "Input tokens written to a cache for five minutes",
+    "cache_write_1h_tokens": "Input tokens written to a cache for an hour",
+    "output_tokens": "Tokens written by a model, its reasoning included",
+    "requests": "Calls",
+    "web_searches": "Web searches made for a model",
+    "assists": "ServiceNow assists drawn",
+    "credits": "Credits of the vendor's own kind drawn",
+    "seats": "Seats held",
+    "conversations": "Conversations with a chatbot",
+    "messages": "Messages to or from a chatbot",
+    "audio_minutes": "Minutes of audio",
+    "characters": "Characters of text",
+    "gigabytes": "Gigabytes transferred",
+    "capacity_hours": "Hours of reserved capacity",
+}
+"""Meter → what one unit of it is."""
+
+
+def known_meter(name: str) -> str:
+    """`name`, when it is a meter of ours or a vendor's own in the form `vendor:name`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    vendor, colon, own = name.partition(":")
+    if name in METERS or (colon and vendor and own and len(name) <= 128 and name.isascii() and name.isprintable() and " " not in name):
+        return name
+    raise ValueError(f"unknown meter {name[:64]!r}; use one of {', '.join(METERS)}, or vendor:name")
+
+
+Meter = Annotated[str, AfterValidator(known_meter)]

@@ -1,0 +1,137 @@
+"""What Valvomo itself decided or noticed (topic `valvomo.outcomes`). Decisions are made once: a rebuild reads them here."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from services.shared.events.envelope import Event, Fact, Id, Name, Utc
+from services.shared.money import ExactDecimal, ExactQuantity
+
+FindingKind = Literal["overdue_review", "used_unreviewed", "used_rejected", "prohibited_use", "unclassified_use"]
+
+
+class Crossing(Fact):
+    """A budget's use passed a threshold. (budget, period, threshold, epoch) name it; it is told once."""
+
+    budget: Id
+    unit: Id
+    period: int = Field(strict=True)
+    threshold: ExactQuantity
+    epoch: int = Field(ge=0, strict=True)
+    used_eur: ExactDecimal
+    amount_eur: ExactDecimal
+    recipients: tuple[Id, ...]
+    spoken: bool
+    """False when a more advanced threshold of the same moment spoke in its place."""
+
+
+class ThresholdCrossed(Event):
+    type: Literal["valvomo.threshold.crossed.v1"] = "valvomo.threshold.crossed.v1"
+    data: Crossing
+
+
+class Delivery(Fact):
+    """A message left: to which role, by which channel. Addresses stay in settings."""
+
+    alert_id: Id
+    recipient: Id
+    channel: Literal["mail", "webhook"]
+    attempts: int = Field(ge=1, strict=True)
+
+
+class AlertSent(Event):
+    type: Literal["valvomo.alert.sent.v1"] = "valvomo.alert.sent.v1"
+    data: Delivery
+
+
+class Restatement(Fact):
+    """Old charges were priced again under a newer register version; `changed_eur` nets to the difference."""
+
+    register_version: int = Field(ge=1, strict=True)
+    readings: int = Field(ge=0, strict=True)
+    before_eur: dict[Id, ExactDecimal]
+    after_eur: dict[Id, ExactDecimal]
+
+
+class LedgerRestated(Event):
+    type: Literal["valvomo.ledger.restated.v1"] = "valvomo.ledger.restated.v1"
+    data: Restatement
+
+
+class Finding(Fact):
+    """Something about an AI output that a person must look at. Opened once, never deleted."""
+
+    finding_id: Id
+    kind: FindingKind
+    output_id: Id
+    use_case: Id | None
+    system: Id
+    unit: Id
+    policy: Id
+    policy_version: int = Field(ge=1, strict=True)
+    due_at: Utc | None
+    detected_at: Utc
+
+
+class FindingOpened(Event):
+    type: Literal["valvomo.finding.opened.v1"] = "valvomo.finding.opened.v1"
+    data: Finding
+
+
+class FindingClosing(Fact):
+    """Why a finding no longer needs anybody."""
+
+    finding_id: Id
+    output_id: Id
+    closed_at: Utc
+    reason: Literal["reviewed_late", "reviewed_after_use", "reviewed_in_time", "superseded", "erased"]
+    review_id: Id | None = None
+
+
+class FindingClosed(Event):
+    type: Literal["valvomo.finding.closed.v1"] = "valvomo.finding.closed.v1"
+    data: FindingClosing
+
+
+class Gap(Fact):
+    """Days for which a source has not told everything."""
+
+    source_name: Id
+    first_day: date
+    last_day: date
+
+
+class CollectionGapFound(Event):
+    type: Literal["valvomo.collection.gap_found.v1"] = "valvomo.collection.gap_found.v1"
+    data: Gap
+
+
+class DeadLetter(Fact):
+    """A record was set aside. Its bytes are on the dead-letter topic; here only a keyed hash and length."""
+
+    group: Id
+    topic: Id
+    partition: int = Field(ge=0, strict=True)
+    offset: int = Field(ge=0, strict=True)
+    value_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    length: int = Field(ge=0, strict=True)
+    reason: Name
+
+
+class RecordDeadLettered(Event):
+    type: Literal["valvomo.record.dead_lettered.v1"] = "valvomo.record.dead_lettered.v1"
+    data: DeadLetter
+
+
+class Conflict(Fact):
+    """The same revision of a reading came with other content; the first in bus order stands."""
+
+    reading_source: Name
+    reading_id: Id
+    revision: int = Field(ge=0, strict=True)
+
+
+class ReadingConflictFound(Event):
+    type: Literal["valvomo.reading.conflict_found.v1"] = "valvomo.reading.conflict_found.v1"
+    data: Conflict

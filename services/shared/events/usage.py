@@ -1,0 +1,126 @@
+"""What was used, what it is said to have cost, and which seats exist (topic `valvomo.usage`)."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Utc
+from services.shared.events.meters import Meter
+from services.shared.money import ExactDecimal, ExactQuantity
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Finality = Literal["estimate", "provisional", "final"]
+Purpose = Literal["billing", "attribution", "telemetry"]
+
+
+class Consumer(Fact):
+    """Who used it, as far as allocation may know: a pseudonym, an account of the vendor's, tags."""
+
+    person: Pseudonym | None = None
+    account: Name | None = None
+    tags: dict[Name, Name] = {}
+
+
+class Cost(Fact):
+    """An amount of money in an ISO 4217 currency."""
+
+    amount: ExactDecimal
+    currency: Currency
+
+
+class Reading(Fact):
+    """One metered fact, named by the event's source and `reading_id`.
+
+    `consumed` maps meters to quantities; every token stands in exactly one meter. A higher `revision` replaces the
+    lower ones. The charge period is half-open UTC and belongs wholly to the Helsinki day of its start.
+    """
+
+    reading_id: Id
+    revision: int = Field(default=0, ge=0, le=2**31 - 1, strict=True)
+    system: Id
+    sku: Name
+    charge_period_start: Utc
+    charge_period_end: Utc
+    consumed: dict[Meter, ExactQuantity]
+    dimensions: dict[Name, Name] = {}
+    consumer: Consumer = Consumer()
+    environment: Name = "production"
+    finality: Finality = "final"
+    purpose: Purpose = "billing"
+    retracted: bool = Field(default=False, strict=True)
+    reported_cost: Cost | None = None
+
+    @model_validator(mode="after")
+    def _period_runs_forward(self) -> "Reading":
+        if self.charge_period_end <= self.charge_period_start:
+            raise ValueError("charge_period_end must be later than charge_period_start")
+        return self
+
+
+class UsageRecorded(Event):
+    """A reading, or a later revision of one. `id` is `reading_id.revision`."""
+
+    type: Literal["valvomo.usage.recorded.v1"] = "valvomo.usage.recorded.v1"
+    data: Reading
+
+    @model_validator(mode="after")
+    def _id_names_the_revision(self) -> "UsageRecorded":
+        expected = f"{self.data.reading_id}.{self.data.revision}"
+        if self.id != expected:
+            raise ValueError(f"id must be reading_id.revision, here {expected!r}")
+        return self
+
+
+class SeatCount(Fact):
+    """How many seats of one SKU a vendor says the city holds on one day (UTC). `active` null: not told."""
+
+    system: Id
+    sku: Name
+    observed_on: date
+    purchased: int = Field(ge=0, strict=True)
+    assigned: int = Field(ge=0, strict=True)
+    active: int | None = Field(default=None, ge=0, strict=True)
+    revision: int = Field(default=0, ge=0, strict=True)
+
+
+class SeatsObserved(Event):
+    """A day's seat count. `id` names (system, sku, day, revision)."""
+
+    type: Literal["valvomo.seats.observed.v1"] = "valvomo.seats.observed.v1"
+    data: SeatCount
+
+
+class SeatHolding(Fact):
+    """One person's seat from `assigned_on` (inclusive) to `released_on` (exclusive; null while held), UTC days."""
+
+    system: Id
+    sku: Name
+    person: Pseudonym
+    assigned_on: date
+    released_on: date | None = None
+    last_active_on: date | None = None
+    revision: int = Field(default=0, ge=0, strict=True)
+
+
+class SeatAssigned(Event):
+    """A seat was given to a person, given back, or its last use became known."""
+
+    type: Literal["valvomo.seat.assigned.v1"] = "valvomo.seat.assigned.v1"
+    data: SeatHolding
+
+
+class CollectionWindow(Fact):
+    """A source has told everything it knows about a window of time (half-open, UTC)."""
+
+    source_name: Id
+    window_start: Utc
+    window_end: Utc
+    readings: int = Field(ge=0, strict=True)
+
+
+class CollectionCompleted(Event):
+    """This source's window is complete."""
+
+    type: Literal["valvomo.collection.completed.v1"] = "valvomo.collection.completed.v1"
+    data: CollectionWindow

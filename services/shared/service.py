@@ -1,0 +1,25 @@
+"""What a service is to the process that runs it: routes, background work, metrics, and whether it is ready."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi import APIRouter
+
+
+class Service(Protocol):
+    """One of the three services, built and not yet started. Its `build` registered its metrics on the registry given."""
+
+    name: str
+    router: APIRouter
+
+    def start(self) -> None:
+        """Begin the background work."""
+        ...
+
+    def stop(self) -> None:
+        """End it; what was under way is finished or left as if it had not begun."""
+        ...
+
+    def problems(self) -> Sequence[str]:
+        """Why `/readyz` is red, a sentence each; empty when ready."""
+        ...
