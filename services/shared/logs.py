@@ -12,7 +12,23 @@ from typing import Any
 import structlog
 
 _WITHHELD = frozenset(
-    {"person", "email", "mail", "name", "user", "recipient", "token", "secret", "password", "authorization", "key", "prompt", "output", "body", "value"}
+    {
+        "person",
+        "email",
+        "mail",
+        "name",
+        "user",
+        "recipient",
+        "token",
+        "secret",
+        "password",
+        "authorization",
+        "key",
+        "prompt",
+        "output",
+        "body",
+        "value",
+    }
 )
 
 

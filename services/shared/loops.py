@@ -50,13 +50,15 @@ class Loop:
                     failures, self._trouble = 0, None
                 except TransientError as error:
                     failures += 1
-                    pause = error.retry_after_seconds or min(MAX_BACK_OFF_SECONDS, _FIRST_BACK_OFF_SECONDS * 2 ** min(failures, 10))
+                    pause = error.retry_after_seconds or min(
+                        MAX_BACK_OFF_SECONDS, _FIRST_BACK_OFF_SECONDS * 2 ** min(failures, 10)
+                    )
                     self._trouble = f"{self.name} waits: {error}"
                     self._log.warning("waiting", reason=str(error), failures=failures, pause_seconds=pause)
                 self._stopping.wait(pause)
         except PlatformError as error:
             self._problem = f"{self.name} stopped: {error}"
-            self._log.error("stopped", reason=str(error))  # noqa: TRY400  # foreseen: the sentence says all
+            self._log.error("stopped", reason=str(error))  # foreseen: the sentence says all
         except Exception as error:  # noqa: BLE001  # unforeseen: stop this loop, keep the others
             self._problem = f"{self.name} stopped on an unforeseen {type(error).__name__}; see the log"
             self._log.error("stopped", error=type(error).__name__, exc_info=True)

@@ -22,27 +22,59 @@ class Metric:
     kind: Literal["gauge", "counter"] = "gauge"
 
 
-COST_MONTH_TO_DATE = Metric("valvomo_cost_month_to_date_eur", "Cost of the current Helsinki month so far, net, in euro", ("unit", "system"))
-RUN_RATE_MONTH_END = Metric("valvomo_run_rate_month_end_eur", "Month to date carried on at its own daily pace to the month's end, in euro; not a forecast", ("unit",))
+COST_MONTH_TO_DATE = Metric(
+    "valvomo_cost_month_to_date_eur", "Cost of the current Helsinki month so far, net, in euro", ("unit", "system")
+)
+RUN_RATE_MONTH_END = Metric(
+    "valvomo_run_rate_month_end_eur",
+    "Month to date carried on at its own daily pace to the month's end, in euro; not a forecast",
+    ("unit",),
+)
 BUDGET = Metric("valvomo_budget_eur", "Budget of its whole period, in euro", ("budget", "unit"))
-BUDGET_USED_RATIO = Metric("valvomo_budget_used_ratio", "Share of the budget that is used: 1 is all of it", ("budget", "unit"))
-UNPRICED_READINGS = Metric("valvomo_unpriced_readings", "Billing readings with a meter that no tariff prices", ("system",))
+BUDGET_USED_RATIO = Metric(
+    "valvomo_budget_used_ratio", "Share of the budget that is used: 1 is all of it", ("budget", "unit")
+)
+UNPRICED_READINGS = Metric(
+    "valvomo_unpriced_readings", "Billing readings with a meter that no tariff prices", ("system",)
+)
 UNPRICED_RATIO = Metric("valvomo_unpriced_ratio", "Share of billing readings that are unpriced", ("system",))
 UNALLOCATED = Metric("valvomo_unallocated_eur", "Cost of the current month that no unit owns, in euro", ("system",))
 SEATS = Metric("valvomo_seats", "Seats by state: purchased, assigned, active", ("system", "state"))
-IDLE_SEAT_COST = Metric("valvomo_idle_seat_cost_eur", "Month's cost of seats that are assigned and not active, or not assigned, in euro", ("system",))
-RESTATED = Metric("valvomo_restated_eur", "Absolute change that corrections made to the current month, in euro", ("unit",))
-RESTATEMENT_PENDING = Metric("valvomo_restatement_pending_readings", "Readings that still carry a price older than the newest register version")
-OUTBOX_PENDING = Metric("valvomo_outbox_pending", "Messages that wait to be sent, by destination", ("service", "destination"))
+IDLE_SEAT_COST = Metric(
+    "valvomo_idle_seat_cost_eur",
+    "Month's cost of seats that are assigned and not active, or not assigned, in euro",
+    ("system",),
+)
+RESTATED = Metric(
+    "valvomo_restated_eur", "Absolute change that corrections made to the current month, in euro", ("unit",)
+)
+RESTATEMENT_PENDING = Metric(
+    "valvomo_restatement_pending_readings", "Readings that still carry a price older than the newest register version"
+)
+OUTBOX_PENDING = Metric(
+    "valvomo_outbox_pending", "Messages that wait to be sent, by destination", ("service", "destination")
+)
 OUTPUTS = Metric("valvomo_outputs", "AI outputs by review state", ("system", "state"))
 FINDINGS_OPEN = Metric("valvomo_findings_open", "Open findings by kind", ("unit", "kind"))
-REVIEW_RATIO = Metric("valvomo_review_ratio", "Reviewed outputs among those whose review is required and due", ("system",))
-SOURCE_LAST_SUCCESS = Metric("valvomo_source_last_success_timestamp_seconds", "When a source was last read without error", ("source",))
-SOURCE_DATA_AGE = Metric("valvomo_source_data_age_seconds", "Age of the newest complete period of a source", ("source",))
-COLLECTION_GAP = Metric("valvomo_collection_gap_days", "Days that are missing in a source's complete periods", ("source",))
+REVIEW_RATIO = Metric(
+    "valvomo_review_ratio", "Reviewed outputs among those whose review is required and due", ("system",)
+)
+SOURCE_LAST_SUCCESS = Metric(
+    "valvomo_source_last_success_timestamp_seconds", "When a source was last read without error", ("source",)
+)
+SOURCE_DATA_AGE = Metric(
+    "valvomo_source_data_age_seconds", "Age of the newest complete period of a source", ("source",)
+)
+COLLECTION_GAP = Metric(
+    "valvomo_collection_gap_days", "Days that are missing in a source's complete periods", ("source",)
+)
 SOURCE_ERRORS = Metric("valvomo_source_errors_total", "Failed polls by kind of error", ("source", "kind"), "counter")
-INTAKE_EVENTS = Metric("valvomo_intake_events_total", "Events that came over HTTP, by answer: accepted, refused", ("answer",), "counter")
-DEAD_LETTERS = Metric("valvomo_dead_letters_total", "Records set aside because no retry can help", ("group",), "counter")
+INTAKE_EVENTS = Metric(
+    "valvomo_intake_events_total", "Events that came over HTTP, by answer: accepted, refused", ("answer",), "counter"
+)
+DEAD_LETTERS = Metric(
+    "valvomo_dead_letters_total", "Records set aside because no retry can help", ("group",), "counter"
+)
 EVENTS = Metric("valvomo_events_total", "Records handled and committed", ("topic", "group"), "counter")
 CONSUMER_LAG = Metric("valvomo_consumer_lag", "Records between a consumer's position and the end", ("topic", "group"))
 CONSUMER_STOPPED = Metric("valvomo_consumer_stopped", "1 when a consumer stopped and needs a person", ("group",))

@@ -35,9 +35,13 @@ def exact(value: object) -> Decimal:
     if isinstance(value, Decimal):
         value = f"{value:f}"
     if not isinstance(value, str):
-        raise ValueError(f'found a {type(value).__name__}; money and quantities are written as text, for example "12.50"')  # noqa: TRY004  # pydantic collects ValueError
+        raise ValueError(  # noqa: TRY004  # pydantic collects ValueError
+            f'found a {type(value).__name__}; money and quantities are written as text, for example "12.50"'
+        )
     if _decimal_text(value) is None:
-        raise ValueError('not a plain decimal; write for example "12.50": up to 30 digits, up to 18 decimals, no exponent')
+        raise ValueError(
+            'not a plain decimal; write for example "12.50": up to 30 digits, up to 18 decimals, no exponent'
+        )
     return Decimal(value)
 
 
@@ -47,7 +51,9 @@ def exact_quantity(value: object) -> Decimal:
         return Decimal(value)
     number = exact(value)
     if number.is_signed() and number:
-        raise ValueError("a quantity cannot be negative; take a reading back with a higher revision and retracted: true")
+        raise ValueError(
+            "a quantity cannot be negative; take a reading back with a higher revision and retracted: true"
+        )
     return abs(number)
 
 
@@ -60,11 +66,16 @@ def _schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "examples": ["12.50"]})
 
 
-ExactDecimal = Annotated[Decimal, BeforeValidator(exact), PlainSerializer(as_text, return_type=str), _schema(DECIMAL_PATTERN)]
+ExactDecimal = Annotated[
+    Decimal, BeforeValidator(exact), PlainSerializer(as_text, return_type=str), _schema(DECIMAL_PATTERN)
+]
 """A decimal that travels as text. A JSON number is refused: it may have lost digits on its way."""
 
 ExactQuantity = Annotated[
-    Decimal, BeforeValidator(exact_quantity), PlainSerializer(as_text, return_type=str), _schema(DECIMAL_PATTERN.removeprefix("-?"))
+    Decimal,
+    BeforeValidator(exact_quantity),
+    PlainSerializer(as_text, return_type=str),
+    _schema(DECIMAL_PATTERN.removeprefix("-?")),
 ]
 """An `ExactDecimal` that is not negative."""
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 
 class Service(Protocol):
-    """One of the three services, built and not yet started. Its `build` registered its metrics on the registry given."""
+    """One of the three services, built and not yet started. Its metrics are on the registry it was built with."""
 
     name: str
     router: APIRouter

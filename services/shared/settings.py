@@ -4,7 +4,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from services.shared.errors import ConfigurationError
 
@@ -18,32 +24,50 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("var"), description="Folder of the embedded databases, keys and written mails")
     register_dir: Path | None = Field(None, description="Folder with the city's register: units, tariffs, budgets, …")
-    bus: str = Field("sqlite", description="`sqlite`, or `kafka://host:port[,host:port]`", pattern=r"^(sqlite|kafka://.+)$")
+    bus: str = Field(
+        "sqlite", description="`sqlite`, or `kafka://host:port[,host:port]`", pattern=r"^(sqlite|kafka://.+)$"
+    )
     bus_client: Literal["kafka-python", "confluent"] = Field("kafka-python", description="Kafka client library")
     bus_partitions: int = Field(6, ge=1, le=1000, description="Partitions of new topics (the register always has one)")
     bus_replication: int = Field(1, ge=1, le=5, description="Replicas of new Kafka topics")
     store: SecretStr = Field(SecretStr("sqlite"), description="`sqlite`, or `postgresql://user:password@host/database`")
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a tokens file")
-    port: int = Field(8600, ge=0, le=65535, description="Port of the embedded form; services alone use 8601, 8602, 8603")
+    port: int = Field(
+        8600, ge=0, le=65535, description="Port of the embedded form; services alone use 8601, 8602, 8603"
+    )
     tokens_file: Path | None = Field(None, description="Who may send and read: hashed bearer tokens (README, Access)")
-    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto`: text on a terminal, else one JSON line per event")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line that is written")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`auto`: text on a terminal, else one JSON line per event"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is written"
+    )
 
-    batch_records: int = Field(5_000, ge=1, le=100_000, description="Records a consumer handles in one transaction, at most")
+    batch_records: int = Field(
+        5_000, ge=1, le=100_000, description="Records a consumer handles in one transaction, at most"
+    )
     dead_letter_run: int = Field(100, ge=1, description="So many dead letters in a row stop a consumer")
 
-    smtp_url: SecretStr | None = Field(None, description="`smtp://[user:password@]host:port`, `smtps://…`; without it mails are written to files")
+    smtp_url: SecretStr | None = Field(
+        None, description="`smtp://[user:password@]host:port`, `smtps://…`; without it mails are written to files"
+    )
     mail_from: str = Field("valvomo@localhost", description="Sender of mails")
-    recipients_file: Path | None = Field(None, description="YAML: recipient role → addresses, language, webhook (README, Alerts)")
+    recipients_file: Path | None = Field(
+        None, description="YAML: recipient role → addresses, language, webhook (README, Alerts)"
+    )
     webhook_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Patience with a webhook receiver")
 
     sources: Words = Field((), description="Sources to poll, comma separated: anthropic, microsoft_copilot, servicenow")
     poll_interval_seconds: float = Field(900.0, gt=0, description="Pause between two polls of one source")
     anthropic_url: str = Field("https://api.anthropic.com", description="Base address of the Anthropic API")
     anthropic_key: SecretStr | None = Field(None, description="Admin API key, or a scoped key with read:analytics")
-    anthropic_api: Literal["analytics", "legacy"] = Field("analytics", description="Usage and Cost Analytics API, or the legacy usage report")
+    anthropic_api: Literal["analytics", "legacy"] = Field(
+        "analytics", description="Usage and Cost Analytics API, or the legacy usage report"
+    )
     microsoft_url: str = Field("https://graph.microsoft.com", description="Base address of Microsoft Graph")
-    microsoft_login_url: str = Field("https://login.microsoftonline.com", description="Base address of the token service")
+    microsoft_login_url: str = Field(
+        "https://login.microsoftonline.com", description="Base address of the token service"
+    )
     microsoft_tenant: str | None = Field(None, description="Tenant id")
     microsoft_client_id: str | None = Field(None, description="Application id of the collector")
     microsoft_client_secret: SecretStr | None = Field(None, description="Its secret")
@@ -52,7 +76,11 @@ class Settings(BaseSettings):
     servicenow_client_secret: SecretStr | None = Field(None, description="Its secret")
     servicenow_environment: str = Field("production", description="What this instance is: production, test, …")
 
-    log_origin: str = Field("valvomo.example/audit", description="Identity of the audit log (C2SP origin); never changes", pattern=r"^[^\s+]+$")
+    log_origin: str = Field(
+        "valvomo.example/audit",
+        description="Identity of the audit log (C2SP origin); never changes",
+        pattern=r"^[^\s+]+$",
+    )
     checkpoint_interval_seconds: float = Field(60.0, gt=0, description="Pause between two checkpoints of a growing log")
     review_tick_seconds: float = Field(30.0, gt=0, description="Pause between two looks for overdue reviews")
 

@@ -1,6 +1,6 @@
 """Every event on the bus: how it is written, read, named and routed. Services meet here and nowhere else."""
 
-from typing import Annotated, Union, get_args
+from typing import Annotated, Any, Union, get_args
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -36,10 +36,13 @@ _EVENTS: dict[type[Event], str] = {
     found: topic.name
     for topic, module in _MODULES.items()
     for found in vars(module).values()
-    if isinstance(found, type) and issubclass(found, Event) and found is not Event and found.__module__ == module.__name__
+    if isinstance(found, type)
+    and issubclass(found, Event)
+    and found is not Event
+    and found.__module__ == module.__name__
 }
 
-AnyEvent = Annotated[Union[tuple(_EVENTS)], Discriminator("type")]  # noqa: UP007  # made from the classes found above
+AnyEvent: Any = Annotated[Union[tuple(_EVENTS)], Discriminator("type")]  # noqa: UP007  # made from the classes found above
 _adapter: TypeAdapter[Event] = TypeAdapter(AnyEvent)
 
 
@@ -51,7 +54,9 @@ def encode(event: Event) -> bytes:
     """
     value = event.model_dump_json().encode()
     if len(value) > MAX_EVENT_BYTES:
-        raise InvalidEventError(f"found an event of {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken; split it or send references")
+        raise InvalidEventError(
+            f"found an event of {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken; split it or send references"
+        )
     return value
 
 
@@ -71,7 +76,10 @@ def decode(value: bytes | str) -> Event:
 
 def describe(error: ValidationError) -> str:
     """What is wrong with a document, without repeating what it says: no value of a sender's enters a message."""
-    problems = [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors(include_input=False, include_url=False, include_context=False)]
+    problems = [
+        _problem(item["loc"], item["type"], item["msg"])
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
     return "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")  # noqa: PLR2004
 
 
@@ -93,16 +101,13 @@ def topic_of(event: Event) -> str:
 
 def key_of(event: Event) -> bytes:
     """The key that keeps the records of one thing in one partition, in order (design 2)."""
-    data = event.data  # type: ignore[attr-defined]  # every registered event has it
-    match event:
-        case usage.UsageRecorded():
-            key = f"{event.source}\x1f{data.reading_id}"
-        case register.RegisterPublished():
-            key = "register"
-        case _ if topic_of(event) == REGISTER.name:
-            key = f"{event.type}\x1f{data.fact_id}"
-        case _ if topic_of(event) == GOVERNANCE.name:
-            key = data.output_id
+    match event.data:
+        case usage.Reading(reading_id=reading_id):
+            key = f"{event.source}\x1f{reading_id}"
+        case register.RegisterFact(fact_id=fact_id):
+            key = f"{event.type}\x1f{fact_id}"
+        case governance.OutputFact(output_id=output_id):
+            key = output_id
         case _:
             key = event.subject
     return key.encode()

@@ -48,9 +48,15 @@ class Event(Fact):
     source: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
     subject: Name
     time: Utc
+    type: str
     datacontenttype: Literal["application/json"] = "application/json"
-    traceparent: Annotated[str, StringConstraints(max_length=64)] | None = Field(default=None, exclude_if=lambda value: value is None)
-    tracestate: Annotated[str, StringConstraints(max_length=512)] | None = Field(default=None, exclude_if=lambda value: value is None)
+    data: Fact
+    traceparent: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    tracestate: Annotated[str, StringConstraints(max_length=512)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
 
 def event_id(*parts: str | int | datetime) -> str:

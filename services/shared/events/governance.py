@@ -7,10 +7,15 @@ from pydantic import Field
 from services.shared.events.envelope import ContentHash, Event, Fact, Id, Name, Pseudonym, Utc
 
 
-class Output(Fact):
-    """One AI output. Its text never enters: only its id, length and keyed hash."""
+class OutputFact(Fact):
+    """Something about one AI output; its id keeps all of them in order."""
 
     output_id: Id
+
+
+class Output(OutputFact):
+    """One AI output. Its text never enters: only its id, length and keyed hash."""
+
     system: Id
     use_case: Id | None = None
     unit: Id | None = None
@@ -31,11 +36,10 @@ class OutputGenerated(Event):
     data: Output
 
 
-class Use(Fact):
+class Use(OutputFact):
     """An output was put to use."""
 
     use_id: Id
-    output_id: Id
     content_hash_used: ContentHash | None = None
     used_at: Utc
     kind: Literal["sent", "published", "decided", "executed", "copied"]
@@ -49,10 +53,9 @@ class OutputUsed(Event):
     data: Use
 
 
-class Superseding(Fact):
+class Superseding(OutputFact):
     """A newer output took this one's place before it was used."""
 
-    output_id: Id
     superseded_by: Id
     superseded_at: Utc
 
@@ -64,10 +67,9 @@ class OutputSuperseded(Event):
     data: Superseding
 
 
-class Deletion(Fact):
+class Deletion(OutputFact):
     """The content of an output was destroyed."""
 
-    output_id: Id
     deleted_at: Utc
     reason: Literal["retention", "erasure", "vendor", "other"]
 
@@ -79,11 +81,10 @@ class OutputDeleted(Event):
     data: Deletion
 
 
-class ReviewStart(Fact):
+class ReviewStart(OutputFact):
     """A person opened an output for review."""
 
     review_id: Id
-    output_id: Id
     reviewer: Pseudonym | None = None
     opened_at: Utc
 
@@ -95,7 +96,7 @@ class ReviewOpened(Event):
     data: ReviewStart
 
 
-class Review(Fact):
+class Review(OutputFact):
     """A person's decision about one output.
 
     `evidence` grades how the decision is known: somebody said so in a review (`explicit_accept`), the text was edited
@@ -103,7 +104,6 @@ class Review(Fact):
     """
 
     review_id: Id
-    output_id: Id
     content_hash_reviewed: ContentHash | None = None
     reviewer: Pseudonym | None = None
     decided_at: Utc

@@ -1,5 +1,6 @@
 """The meters: a closed vocabulary. What one vendor alone counts is `vendor:name`."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -24,6 +25,8 @@ METERS: dict[str, str] = {
 }
 """Meter → what one unit of it is."""
 
+_VENDOR_METER = re.compile(r"[a-z0-9_-]{1,32}:[!-~]{1,96}", re.ASCII)
+
 
 def known_meter(name: str) -> str:
     """`name`, when it is a meter of ours or a vendor's own in the form `vendor:name`.
@@ -31,8 +34,7 @@ def known_meter(name: str) -> str:
     Raises:
         ValueError: it is neither.
     """
-    vendor, colon, own = name.partition(":")
-    if name in METERS or (colon and vendor and own and len(name) <= 128 and name.isascii() and name.isprintable() and " " not in name):
+    if name in METERS or _VENDOR_METER.fullmatch(name):
         return name
     raise ValueError(f"unknown meter {name[:64]!r}; use one of {', '.join(METERS)}, or vendor:name")
 

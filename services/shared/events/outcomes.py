@@ -1,4 +1,7 @@
-"""What Valvomo itself decided or noticed (topic `valvomo.outcomes`). Decisions are made once: a rebuild reads them here."""
+"""What Valvomo itself decided or noticed (topic `valvomo.outcomes`).
+
+Decisions are made once: a rebuild reads them here.
+"""
 
 from datetime import date
 from typing import Annotated, Literal

@@ -72,7 +72,7 @@ class Match(Fact):
 
     person: Pseudonym | None = None
     account: Name | None = None
-    tags: dict[Name, Name] = {}
+    tags: dict[Name, Name] = Field(default_factory=dict)
     system: Id | None = None
     environment: Name | None = None
 
@@ -104,7 +104,7 @@ class Tariff(Dated):
     price: ExactQuantity
     per: ExactQuantity
     currency: Currency
-    when: dict[Name, Name] = {}
+    when: dict[Name, Name] = Field(default_factory=dict)
     time_zone: Name = "UTC"
     source: Name
     checked_on: date
@@ -149,7 +149,9 @@ class UseCase(Dated):
     owner: Name
     purpose: Name
     systems: tuple[Id, ...]
-    risk_class: Literal["prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"]
+    risk_class: Literal[
+        "prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"
+    ]
 
 
 class ReviewerMandate(Dated):
@@ -168,7 +170,9 @@ class ReviewRule(Fact):
     null where no review is demanded. `accepted_evidence`: the grades of evidence that count as a review.
     """
 
-    risk_class: Literal["prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"]
+    risk_class: Literal[
+        "prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"
+    ]
     gate: Literal["never", "before_use", "after_use", "none"]
     deadline_business_hours: int | None = Field(default=None, ge=1, strict=True)
     accepted_evidence: tuple[Literal["explicit_accept", "edited", "thumb"], ...] = ("explicit_accept", "edited")

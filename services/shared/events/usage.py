@@ -19,7 +19,7 @@ class Consumer(Fact):
 
     person: Pseudonym | None = None
     account: Name | None = None
-    tags: dict[Name, Name] = {}
+    tags: dict[Name, Name] = Field(default_factory=dict)
 
 
 class Cost(Fact):
@@ -43,7 +43,7 @@ class Reading(Fact):
     charge_period_start: Utc
     charge_period_end: Utc
     consumed: dict[Meter, ExactQuantity]
-    dimensions: dict[Name, Name] = {}
+    dimensions: dict[Name, Name] = Field(default_factory=dict)
     consumer: Consumer = Consumer()
     environment: Name = "production"
     finality: Finality = "final"
