@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -144,7 +145,7 @@ def test_every_type_is_versioned_and_has_a_topic() -> None:
     for type_name, model in event_types().items():
         assert type_name.startswith("valvomo.")
         assert type_name.endswith(".v1")
-        nothing: dict[str, object] = {}
+        nothing: dict[str, Any] = {}
         assert topic_of(model.model_construct(**nothing)) in names
 
 
