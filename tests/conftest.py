@@ -1,0 +1,137 @@
+"""What every test may ask for: real servers, golden files, and the table of servers at the end."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kafka import KafkaServer, kafka_program
+from tests.servers.postgres import PostgresProgram, PostgresServer, newest_postgres, oldest_postgres
+from tests.servers.prometheus import PrometheusServer, Promtool, program, version_of
+from tests.servers.roll import Roll, ServerUnavailableError, required_adapters
+
+# Shared contracts and helpers are imported, not collected; their asserts shall speak as clearly as those in test files.
+pytest.register_assert_rewrite("tests.contract", "tests.end_to_end", "tests.unit")
+
+ROLL = pytest.StashKey[Roll]()
+SERVER_OF_FIXTURE = {
+    "kafka_server": "kafka",
+    "postgres_server": "postgres",
+    "oldest_postgres_server": "postgres-oldest",
+    "promtool": "prometheus",
+    "prometheus_server": "prometheus",
+}
+MARKER_OF_SERVER = {"postgres-oldest": "postgres"}
+MARKER_OF_FOLDER = {"crash": "crash", "end_to_end": "e2e"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="rewrite golden files instead of comparing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ROLL] = Roll(required_adapters(), {})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for server in dict.fromkeys(SERVER_OF_FIXTURE.values()):
+        config.stash[ROLL].expect(server, 0)
+    for item in items:
+        for folder, marker in MARKER_OF_FOLDER.items():
+            if folder in item.path.parts:
+                item.add_marker(marker)
+        for server in _servers_of(item):
+            config.stash[ROLL].expect(server, 1)
+            item.add_marker(MARKER_OF_SERVER.get(server, server))
+
+
+def _servers_of(item: pytest.Item) -> set[str]:
+    names: list[str] = getattr(item, "fixturenames", [])
+    return {SERVER_OF_FIXTURE[name] for name in names if name in SERVER_OF_FIXTURE}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("real servers")
+    for line in config.stash[ROLL].table():
+        terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def roll(pytestconfig: pytest.Config) -> Roll:
+    return pytestconfig.stash[ROLL]
+
+
+@pytest.fixture
+def rewrite_golden(pytestconfig: pytest.Config) -> bool:
+    """Whether golden files are to be rewritten (`make golden`) instead of compared."""
+    return bool(pytestconfig.getoption("--rewrite-golden"))
+
+
+@pytest.fixture(scope="session")
+def kafka_server(roll: Roll) -> Iterator[KafkaServer]:
+    """A running Apache Kafka. A test that stops it starts it again; names of topics and groups are the test's own."""
+    try:
+        found = kafka_program()
+    except ServerUnavailableError as error:
+        roll.unavailable("kafka", error)
+    with KafkaServer(found) as server:
+        roll.ran("kafka", server.version)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(roll: Roll) -> Iterator[PostgresServer]:
+    """A running PostgreSQL of the newest version that we support."""
+    yield from _postgres(roll, "postgres", newest_postgres)
+
+
+@pytest.fixture(scope="session")
+def oldest_postgres_server(roll: Roll) -> Iterator[PostgresServer]:
+    """A running PostgreSQL of the oldest version that we support, where it is installed."""
+    yield from _postgres(roll, "postgres-oldest", oldest_postgres)
+
+
+def _postgres(roll: Roll, name: str, find: Callable[[], PostgresProgram]) -> Iterator[PostgresServer]:
+    try:
+        server = PostgresServer(find())
+    except ServerUnavailableError as error:
+        roll.unavailable(name, error)
+    with server:
+        roll.ran(name, server.version)
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of an empty database on the newest PostgreSQL, dropped after the test."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def oldest_postgres_url(oldest_postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of an empty database on the oldest PostgreSQL, dropped after the test."""
+    with oldest_postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def promtool(roll: Roll) -> Promtool:
+    """Prometheus's own checks and rule tests."""
+    return Promtool(_prometheus(roll, "promtool"))
+
+
+@pytest.fixture
+def prometheus_server(roll: Roll, tmp_path: Path) -> Callable[[str], PrometheusServer]:
+    """Make a Prometheus, not yet started, from its configuration as YAML."""
+    path = _prometheus(roll, "prometheus")
+    return lambda config: PrometheusServer(path, config, tmp_path)
+
+
+def _prometheus(roll: Roll, name: str) -> Path:
+    try:
+        path = program(name)
+    except ServerUnavailableError as error:
+        roll.unavailable("prometheus", error)
+    roll.ran("prometheus", version_of(path))
+    return path
