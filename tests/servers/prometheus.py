@@ -110,7 +110,12 @@ class PrometheusServer:
         result: list[Mapping[str, Any]] = answer["data"]["result"]
         return result
 
-    __enter__ = start
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
