@@ -20,11 +20,12 @@ class Row:
     tests: int = 0
     version: str = ""
     missing: str = ""
+    required: bool = False
 
     @property
     def state(self) -> str:
         if self.missing:
-            return "skipped"
+            return "FAILED" if self.required else "skipped"
         return "ran" if self.version else "not started" if self.tests else "not needed"
 
 
@@ -44,8 +45,9 @@ class Roll:
 
     def unavailable(self, server: str, error: ServerUnavailableError) -> NoReturn:
         """Skip the test that asked for `server`, or fail it where REQUIRE_ADAPTERS names the server."""
-        self.rows.setdefault(server, Row()).missing = str(error)
-        if server in self.required:
+        row = self.rows.setdefault(server, Row())
+        row.missing, row.required = str(error), server in self.required
+        if row.required:
             pytest.fail(f"REQUIRE_ADAPTERS names {server}, but {error}", pytrace=False)
         pytest.skip(f"no {server}: {error}")
 

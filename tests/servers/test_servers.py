@@ -145,6 +145,7 @@ class TestRoll:
         roll = Roll(required=frozenset({"kafka"}))
         with pytest.raises(pytest.fail.Exception, match="REQUIRE_ADAPTERS names kafka"):
             roll.unavailable("kafka", ServerUnavailableError("java is not on PATH"))
+        assert roll.rows["kafka"].state == "FAILED"
 
     @pytest.mark.parametrize(
         ("value", "named"),
