@@ -19,7 +19,7 @@ Raises ConfigurationError for a topic that does not exist.
 
 
 class Bounds(NamedTuple):
-    """A partition holds the offsets from `start` (inclusive) to `end` (exclusive); `expires` tells whether old ones go."""
+    """A partition holds the offsets from `start` (inclusive) to `end` (exclusive); `expires`: whether old ones go."""
 
     start: int
     end: int
@@ -98,9 +98,7 @@ def share(
     partitions: Collection[TopicPartition], members: Sequence[Member], current: Mapping[TopicPartition, Member]
 ) -> dict[TopicPartition, Member]:
     """Who reads what: evenly, with as few moves as that allows. Partitions of a topic go to members that want it."""
-    result: dict[TopicPartition, Member] = {
-        partition: owner for partition in partitions if (owner := current.get(partition)) in members
-    }
+    result = {partition: current[partition] for partition in partitions if current.get(partition) in members}
     load = Counter(result.values())
 
     def least(topic: str) -> Member | None:
