@@ -33,16 +33,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROLL] = Roll(required_adapters(), {})
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for server in dict.fromkeys(SERVER_OF_FIXTURE.values()):
-        config.stash[ROLL].expect(server, 0)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder and by the servers they ask for, so that `-m "not kafka"` finds them."""
     for item in items:
-        for folder, marker in MARKER_OF_FOLDER.items():
-            if folder in item.path.parts:
-                item.add_marker(marker)
+        for folder in MARKER_OF_FOLDER.keys() & set(item.path.parts):
+            item.add_marker(MARKER_OF_FOLDER[folder])
         for server in _servers_of(item):
-            config.stash[ROLL].expect(server, 1)
             item.add_marker(MARKER_OF_SERVER.get(server, server))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    for server in dict.fromkeys(SERVER_OF_FIXTURE.values()):
+        session.config.stash[ROLL].expect(server, sum(server in _servers_of(item) for item in session.items))
 
 
 def _servers_of(item: pytest.Item) -> set[str]:
