@@ -21,8 +21,9 @@ def free_port() -> int:
     It lies below the range from which the kernel takes the ports of outgoing connections, so that a server finds its
     port still free when it comes back after a crash.
     """
+    by_chance = random.SystemRandom()  # a seeded one would give two runs of the tests the same ports
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = by_chance.randrange(20_000, 32_000)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port in TIME_WAIT is free
             try:
