@@ -1,0 +1,87 @@
+"""An entry of the log: a header line that says where the event stood on the bus, LF, and the event's bytes unchanged."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.audit_log.domain.tiles import MAX_ENTRY_BYTES
+from services.shared.periods import timestamp
+
+VERSION = 1
+_MEMBERS = {"v": int, "cluster": str, "topic": str, "partition": int, "offset": int, "ingest_time": str}
+
+
+class EntryError(ValueError):
+    """Bytes that are no entry of this log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an event stood on its bus; `ingest_time` (UTC) is the bus's own."""
+
+    cluster: str
+    topic: str
+    partition: int
+    offset: int
+    ingest_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A parsed entry."""
+
+    position: Position
+    value: bytes
+
+
+def make_entry(position: Position, value: bytes) -> bytes:
+    """The bytes that are hashed and kept.
+
+    Raises:
+        EntryError: they would be more than 65,535.
+    """
+    entry = _header(position) + b"\n" + value
+    if len(entry) > MAX_ENTRY_BYTES:
+        raise EntryError(f"found an entry of {len(entry)} bytes, at most {MAX_ENTRY_BYTES} fit into the log")
+    return entry
+
+
+def _header(position: Position) -> bytes:
+    members = {
+        "v": VERSION,
+        "cluster": position.cluster,
+        "topic": position.topic,
+        "partition": position.partition,
+        "offset": position.offset,
+        "ingest_time": timestamp(position.ingest_time),
+    }
+    return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def parse_entry(entry: bytes) -> Entry:
+    """What an entry says.
+
+    Raises:
+        EntryError: the header line is not the one way this version writes it.
+    """
+    header, newline, value = entry.partition(b"\n")
+    try:
+        position = _parse_header(json.loads(header))
+    except (ValueError, RecursionError):
+        raise EntryError("the header line is not the JSON that version 1 of an entry begins with") from None
+    if not newline or _header(position) != header:
+        raise EntryError("the header line is not written the way version 1 writes it")
+    return Entry(position, value)
+
+
+def _parse_header(members: Mapping[str, Any]) -> Position:
+    if not isinstance(members, dict) or list(members) != list(_MEMBERS) or members["v"] != VERSION:
+        raise EntryError("the header line has other members")
+    if any(type(members[name]) is not kind for name, kind in _MEMBERS.items()):
+        raise EntryError("a member of the header line has another type")
+    moment = datetime.fromisoformat(members["ingest_time"])
+    if moment.tzinfo is None:
+        raise EntryError("the ingest time has no time zone")
+    return Position(members["cluster"], members["topic"], members["partition"], members["offset"], moment)
