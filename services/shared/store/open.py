@@ -1,0 +1,52 @@
+"""Which store the settings mean, opened and brought to the program's version."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import MetaData
+
+from services.shared.settings import Settings
+from services.shared.store import Store
+from services.shared.store.migrate import migrate
+from services.shared.store.postgres import PostgresStore
+from services.shared.store.sqlite import SqliteStore
+
+ServiceName = Literal["collector", "ledger", "log"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    migrations: str
+    synchronous: Literal["FULL", "NORMAL"]
+
+
+# The ledger can be rebuilt from the bus, and its positions fall back together with it; the others are primary data.
+_KINDS: dict[ServiceName, _Kind] = {
+    "collector": _Kind("services.usage_collector.migrations", "FULL"),
+    "ledger": _Kind("services.cost_alerts.migrations", "NORMAL"),
+    "log": _Kind("services.audit_log.migrations", "FULL"),
+}
+
+
+def open_store(settings: Settings, service: ServiceName, metadata: MetaData) -> Store:
+    """Open a service's database, made when missing: `<data_dir>/<service>.db`, or the schema `<service>`.
+
+    Raises:
+        ConfigurationError: the setting VALVOMO_STORE cannot be used, or the server is too old.
+        IncompatibleStoreError: the database is of a newer program, another service or not ours.
+        TransientError: it is away or busy.
+    """
+    kind = _KINDS[service]
+    address = settings.store.get_secret_value()
+    store: Store
+    if address == "sqlite":
+        path = settings.data_dir / f"{service}.db"
+        store = SqliteStore(path, metadata, service, synchronous=kind.synchronous)
+    else:
+        store = PostgresStore(address, metadata, service)
+    try:
+        migrate(store, metadata, kind.migrations, service)
+    except BaseException:
+        store.close()
+        raise
+    return store

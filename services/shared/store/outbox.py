@@ -1,0 +1,66 @@
+"""The outbox as rows: what waits to leave, and what became of it (the rule is at `Transaction.send`)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, case, delete, func, select, update
+
+from services.shared.store import OutgoingMessage, PendingMessage, chunks
+
+COLUMNS = ("message_id", "destination", "value", "topic", "key", "recipient")
+"""In the order of `OutgoingMessage`."""
+
+_AT_ONCE = 1_000
+
+
+def row_of(message: OutgoingMessage) -> tuple[Any, ...]:
+    """A message as a row of `COLUMNS`."""
+    return astuple(message)
+
+
+def pending(
+    connection: Connection, outbox: Table, destinations: Collection[str], now: datetime, limit: int
+) -> list[PendingMessage]:
+    query = (
+        select(outbox.c.sequence, outbox.c.attempts, *(outbox.c[name] for name in COLUMNS))
+        .where(
+            outbox.c.sent_at.is_(None),
+            outbox.c.given_up_reason.is_(None),
+            outbox.c.destination.in_(list(destinations)),
+            outbox.c.next_try_at <= now,
+        )
+        .order_by(outbox.c.sequence)
+        .limit(limit)
+    )
+    return [
+        PendingMessage(sequence, OutgoingMessage(*message), attempts)
+        for sequence, attempts, *message in connection.execute(query)
+    ]
+
+
+def mark_sent(connection: Connection, outbox: Table, sequences: Sequence[int], now: datetime) -> None:
+    for some in chunks(sequences, _AT_ONCE):
+        left = outbox.c.sequence.in_(some)
+        connection.execute(delete(outbox).where(left, outbox.c.destination == "bus"))
+        connection.execute(update(outbox).where(left).values(sent_at=now, attempts=outbox.c.attempts + 1))
+
+
+def mark_failed(connection: Connection, outbox: Table, sequence: int, reason: str, next_try: datetime | None) -> None:
+    change = {"given_up_reason": reason} if next_try is None else {"next_try_at": next_try}
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.sequence == sequence, outbox.c.sent_at.is_(None))
+        .values(attempts=outbox.c.attempts + 1, **change)
+    )
+
+
+def pending_counts(connection: Connection, outbox: Table) -> Mapping[tuple[str, str], int]:
+    state = case((outbox.c.given_up_reason.is_(None), "waiting"), else_="given_up")
+    query = (
+        select(outbox.c.destination, state, func.count())
+        .where(outbox.c.sent_at.is_(None))
+        .group_by(outbox.c.destination, state)
+    )
+    return {(destination, name): count for destination, name, count in connection.execute(query)}
