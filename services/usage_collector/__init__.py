@@ -1,0 +1,1 @@
+"""The collector: reads vendors, takes events in from applications, and publishes both as facts."""

@@ -1,0 +1,1 @@
+"""One file per vendor; the listing is the list of vendors."""
