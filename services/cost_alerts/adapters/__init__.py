@@ -1,0 +1,1 @@
+"""The ledger's tables and questions in SQL, for SQLite and PostgreSQL alike."""

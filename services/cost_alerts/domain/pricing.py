@@ -1,0 +1,148 @@
+"""From a use and a register version to the lines a reading is charged by; from a line and a quantity to money.
+
+An amount is computed as an exact fraction and rounded once, half-even, to 10⁻⁹ of the pricing currency, and once,
+from the same unrounded fraction, to 10⁻⁹ euro. "Cannot price" is a line with a reason, never a charge of nought.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from services.cost_alerts.domain.allocation import Owner
+from services.cost_alerts.domain.exchange import EUR, ONE_TO_ONE
+from services.cost_alerts.domain.tariff import DatedTariff
+from services.cost_alerts.domain.use import Use
+from services.cost_alerts.domain.view import View
+from services.shared.money import NANO
+
+MAX_NANO = 10**17
+"""A charge above 100 million currency units is a mistake of its sender, and would overflow sums of 64 bits."""
+
+TOO_LARGE = "amount too large"
+"""The reason of a charge above `MAX_NANO`."""
+
+WHOLE_READING = "*"
+"""The meter of a charge that is for a whole reading of several meters."""
+
+Category = Literal["Usage", "Purchase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How one meter of a use is charged: to whom, at what price, at what rate, or why it cannot be priced.
+
+    `nano_per_unit` is in 10⁻⁹ of `currency`; `rate` is units of `currency` per euro, published on `rate_day`.
+    `reason` is None when both amounts are known. Without a rate the amount in `currency` is known, the euro is not.
+    """
+
+    meter: str
+    category: Category
+    owner: Owner
+    tariff: str | None = None
+    tariff_version: int | None = None
+    currency: str | None = None
+    nano_per_unit: Fraction | None = None
+    rate: Decimal | None = None
+    rate_day: date | None = None
+    reason: str | None = None
+
+    @property
+    def effect(self) -> tuple[object, ...]:
+        """What a reader of the ledger would notice: a restatement that changes none of it is none."""
+        return (self.meter, self.owner.unit, self.currency, self.nano_per_unit, self.rate, self.reason)
+
+
+class Amounts(NamedTuple):
+    """The money of one charge in 10⁻⁹: `nano` of the pricing currency, `eur_nano`; None where unknown."""
+
+    nano: int | None
+    eur_nano: int | None
+
+
+NOTHING = Amounts(None, None)
+
+
+def lines(view: View, use: Use) -> tuple[Line, ...]:
+    """The lines of a use, in the order of its meters; one for the whole reading where the vendor's own cost counts."""
+    owner = view.allocation.owner(use.profile, use.day)
+    if view.price_from(use.profile.system) == "reported":
+        return (_reported(view, use, owner),)
+    if not use.profile.meters:
+        return (Line(WHOLE_READING, "Usage", owner, reason="nothing metered"),)
+    return tuple(_metered(view, use, owner, meter) for meter in use.profile.meters)
+
+
+def _reported(view: View, use: Use, owner: Owner) -> Line:
+    meters = use.profile.meters
+    line = Line(meters[0] if len(meters) == 1 else WHOLE_READING, "Usage", owner)
+    if use.reported_currency is None:
+        return replace(line, reason="no reported cost")
+    return _in_euro(view, replace(line, currency=use.reported_currency, nano_per_unit=Fraction(NANO)), use.day)
+
+
+def _metered(view: View, use: Use, owner: Owner, meter: str) -> Line:
+    profile = use.profile
+    tariff = view.tariffs.per_unit(profile.system, profile.sku, meter, dict(profile.dimensions), use.start)
+    line = Line(meter, "Usage", owner)
+    return replace(line, reason=tariff) if isinstance(tariff, str) else priced(view, line, tariff, use.day)
+
+
+def priced(view: View, line: Line, tariff: DatedTariff, day: date) -> Line:
+    """`line` with the price of a tariff and the exchange rate of a Helsinki day."""
+    per_unit = Fraction(tariff.fact.price) * NANO / Fraction(tariff.fact.per)
+    with_price = replace(
+        line, tariff=tariff.id, tariff_version=tariff.version, currency=tariff.fact.currency, nano_per_unit=per_unit
+    )
+    return _in_euro(view, with_price, day)
+
+
+def _in_euro(view: View, line: Line, day: date) -> Line:
+    assert line.currency is not None
+    rate = ONE_TO_ONE if line.currency == EUR else view.exchange.before(line.currency, day)
+    if rate is None:
+        return replace(line, reason="no exchange rate")
+    return replace(line, rate=rate.per_euro, rate_day=rate.published_on)
+
+
+def unpriced(line: Line, reason: str) -> Line:
+    """The line of the same meter and unit that says why it has no price."""
+    return Line(line.meter, line.category, line.owner, reason=reason)
+
+
+def rounded(numerator: int, denominator: int) -> int:
+    """The fraction as a whole number, half-even; `denominator` is positive."""
+    quotient, remainder = divmod(numerator, denominator)
+    twice = 2 * remainder
+    return quotient + (twice > denominator or (twice == denominator and quotient & 1))
+
+
+class Pricer:
+    """A line made ready for many quantities. `amounts` is the hot path: three multiplications and two divisions."""
+
+    __slots__ = ("_eur", "_per_unit", "line")
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        price = line.nano_per_unit
+        self._per_unit = None if price is None else price.as_integer_ratio()
+        euro = None if price is None or line.rate is None or line.reason is not None else price / Fraction(line.rate)
+        self._eur = None if euro is None else euro.as_integer_ratio()
+
+    def amounts(self, quantity: Decimal) -> Amounts:
+        """The money for `quantity` units; unknown parts are None."""
+        if self._per_unit is None:
+            return NOTHING
+        above, below = quantity.as_integer_ratio()
+        top, bottom = self._per_unit
+        nano = rounded(above * top, below * bottom)
+        if self._eur is None:
+            return Amounts(nano, None)
+        top, bottom = self._eur
+        return Amounts(nano, rounded(above * top, below * bottom))
+
+
+def is_possible(amounts: Amounts) -> bool:
+    """Whether both amounts fit a ledger of 64-bit sums."""
+    return abs(amounts.nano or 0) <= MAX_NANO and abs(amounts.eur_nano or 0) <= MAX_NANO

@@ -1,0 +1,88 @@
+"""Which published price holds for a use. Nothing is guessed: no tariff, or two that fit alike, is an answer too."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from services.shared.events.register import Tariff
+from services.shared.periods import day_start
+
+ANY_SKU = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class DatedTariff:
+    """A tariff with its validity as instants (UTC), its conditions, and the register version it came with."""
+
+    id: str
+    version: int
+    fact: Tariff
+    starts: datetime
+    ends: datetime | None
+    conditions: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, tariff: Tariff, version: int) -> "DatedTariff":
+        zone = ZoneInfo(tariff.time_zone)
+        ends = None if tariff.valid_to is None else day_start(tariff.valid_to, zone)
+        return cls(tariff.id, version, tariff, day_start(tariff.valid_from, zone), ends, frozenset(tariff.when.items()))
+
+    def holds_at(self, moment: datetime) -> bool:
+        return self.starts <= moment and (self.ends is None or moment < self.ends)
+
+
+class TariffBook:
+    """All tariffs of one register version."""
+
+    def __init__(self, tariffs: Iterable[tuple[int, Tariff]]) -> None:
+        """Sort tariffs for asking; each comes with the register version that brought it."""
+        self._per_unit: dict[tuple[str, str], list[DatedTariff]] = defaultdict(list)
+        self._per_seat: dict[tuple[str, str], list[DatedTariff]] = defaultdict(list)
+        for version, tariff in tariffs:
+            dated = DatedTariff.of(tariff, version)
+            if tariff.model == "per_unit":
+                self._per_unit[tariff.system, tariff.meter].append(dated)
+            else:
+                self._per_seat[tariff.system, tariff.sku].append(dated)
+
+    def per_unit(
+        self, system: str, sku: str, meter: str, dimensions: Mapping[str, str], moment: datetime
+    ) -> DatedTariff | str:
+        """The tariff of one meter at `moment`, or in a few words why there is none.
+
+        A tariff that names the SKU goes before one for every SKU. Conditions must all fit the reading's dimensions;
+        when several tariffs fit, the one whose conditions include those of all others decides.
+        """
+        of_meter = self._per_unit.get((system, meter), ())
+        named = [tariff for tariff in of_meter if tariff.fact.sku == sku] or [
+            tariff for tariff in of_meter if tariff.fact.sku == ANY_SKU
+        ]
+        if not named:
+            return "no tariff"
+        in_force = [tariff for tariff in named if tariff.holds_at(moment)]
+        if not in_force:
+            return "no tariff at that time"
+        return _fitting(in_force, dimensions)
+
+    def per_seat(self, system: str, sku: str, day: date) -> DatedTariff | str:
+        """The price of a seat and month on `day`, counted in the tariff's own time zone, or why there is none."""
+        named = self._per_seat.get((system, sku)) or self._per_seat.get((system, ANY_SKU)) or []
+        if not named:
+            return "no tariff"
+        in_force = [tariff for tariff in named if tariff.fact.holds_on(day)]
+        if not in_force:
+            return "no tariff at that time"
+        return in_force[0] if len(in_force) == 1 else "ambiguous tariffs"
+
+
+def _fitting(tariffs: Sequence[DatedTariff], dimensions: Mapping[str, str]) -> DatedTariff | str:
+    said = dimensions.items()
+    fitting = [tariff for tariff in tariffs if tariff.conditions <= said]
+    if not fitting:
+        asked = sorted({name for tariff in tariffs for name, _ in tariff.conditions})
+        return f"no tariff for its {', '.join(asked)}"
+    widest = max(fitting, key=lambda tariff: len(tariff.conditions))
+    rivals = [tariff for tariff in fitting if tariff is not widest and not tariff.conditions < widest.conditions]
+    return "ambiguous tariffs" if rivals else widest

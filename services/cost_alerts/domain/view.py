@@ -1,0 +1,238 @@
+"""The register as it stood at each of its versions, and where each version differs from the one before.
+
+The ledger is a function of events, so a reading that is handled late is priced at the version of its own recorded
+time, and then at each later version that touches it. Nothing here forgets a version.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from services.cost_alerts.domain.allocation import Allocation
+from services.cost_alerts.domain.exchange import Exchange
+from services.cost_alerts.domain.tariff import DatedTariff, TariffBook
+from services.cost_alerts.domain.units import Units
+from services.shared.events.envelope import Fact
+from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Tariff, Unit
+
+FIRST_DAY = date.min
+LAST_DAY = date.max
+
+F = TypeVar("F", bound=Fact)
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class FactVersion:
+    """A fact as it stood from register version `since` (inclusive) to `until` (exclusive; None: it still stands)."""
+
+    fact_id: str
+    since: int
+    until: int | None
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which readings a change may touch: of `system` (None: of all), on Helsinki days `first` to `last`, inclusive."""
+
+    system: str | None
+    first: date
+    last: date
+
+    def touches(self, system: str, day: date) -> bool:
+        return self.first <= day <= self.last and self.system in (None, system)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The register at one version, ready to be asked."""
+
+    version: int
+    tariffs: TariffBook
+    exchange: Exchange
+    allocation: Allocation
+    systems: Mapping[str, System]
+    units: Units
+    budgets: Sequence[Budget]
+
+    def price_from(self, system: str) -> Literal["tariff", "reported"]:
+        """Whose figure counts for a system; a system that the register does not name goes by tariffs."""
+        known = self.systems.get(system)
+        return "tariff" if known is None else known.price_from
+
+
+class Book:
+    """Every version of the register: version 0 is empty, the others have the ingest times of their markers."""
+
+    def __init__(self, published: Sequence[datetime], facts: Iterable[FactVersion]) -> None:
+        """`published`: the ingest times of the markers of versions 1, 2, …, never falling."""
+        self._published = list(published)
+        self._facts: dict[type[Fact], list[FactVersion]] = defaultdict(list)
+        for fact in sorted(facts, key=lambda one: (one.fact_id, one.since)):
+            self._facts[type(fact.fact)].append(fact)
+        self._changes = {kind: _changes(found) for kind, found in self._facts.items()}
+        self._scopes = _scopes(self._facts)
+        self._edges = _edges(self._facts.get(Tariff, []))
+        self._parts: dict[tuple[str, int], Any] = {}
+        self._views: dict[int, View] = {}
+
+    @property
+    def newest(self) -> int:
+        return len(self._published)
+
+    def version_at(self, moment: datetime) -> int:
+        """The version in force at a recorded time: the last whose marker was ingested by then."""
+        return bisect_right(self._published, moment)
+
+    def published_at(self, version: int) -> datetime:
+        """When the marker of a version (1 or higher) was ingested."""
+        return self._published[version - 1]
+
+    def scopes(self, since: int, until: int | None = None) -> Iterator[Scope]:
+        """What the versions after `since`, up to `until` inclusive, may have touched."""
+        for version in range(since + 1, (self.newest if until is None else until) + 1):
+            yield from self._scopes.get(version, ())
+
+    def touching(self, since: int, system: str, day: date) -> Iterator[int]:
+        """The versions after `since` that may price a use of `system` on `day` differently, rising."""
+        for version in range(since + 1, self.newest + 1):
+            if any(scope.touches(system, day) for scope in self._scopes.get(version, ())):
+                yield version
+
+    def segment(self, moment: datetime) -> int:
+        """Moments of one segment have the same tariffs in every version."""
+        return bisect_right(self._edges, moment)
+
+    def view(self, version: int) -> View:
+        """The register as `version` left it."""
+        if version not in self._views:
+            self._views[version] = self._make_view(version)
+        return self._views[version]
+
+    def _make_view(self, version: int) -> View:
+        at = self._at
+        return View(
+            version,
+            self._part(version, lambda: TariffBook(at(Tariff, version)), Tariff),
+            self._part(version, lambda: Exchange(fact for _, fact in at(FxRates, version)), FxRates),
+            self._part(version, lambda: self._allocation(version), Placement, AllocationRule),
+            self._part(version, lambda: {fact.id: fact for _, fact in at(System, version)}, System),
+            self._part(version, lambda: Units(fact for _, fact in at(Unit, version)), Unit),
+            self._part(version, lambda: tuple(fact for _, fact in at(Budget, version)), Budget),
+        )
+
+    def _allocation(self, version: int) -> Allocation:
+        return Allocation(
+            (fact for _, fact in self._at(Placement, version)), (fact for _, fact in self._at(AllocationRule, version))
+        )
+
+    def _at(self, kind: type[F], version: int) -> Iterator[tuple[int, F]]:
+        for found in self._facts.get(kind, ()):
+            if found.since <= version and (found.until is None or version < found.until):
+                assert isinstance(found.fact, kind)
+                yield found.since, found.fact
+
+    def _part(self, version: int, make: Callable[[], P], *kinds: type[Fact]) -> P:
+        """A part of a view, shared by the versions between two changes of its kinds."""
+        changed = max(_last_change(self._changes.get(kind, ()), version) for kind in kinds)
+        key = (kinds[0].__name__, changed)
+        if key not in self._parts:
+            self._parts[key] = make()
+        part: P = self._parts[key]
+        return part
+
+
+def _changes(facts: Iterable[FactVersion]) -> list[int]:
+    """The versions that changed any of these facts, rising."""
+    return sorted({version for fact in facts for version in (fact.since, fact.until) if version is not None})
+
+
+def _last_change(changes: Sequence[int], version: int) -> int:
+    found = bisect_right(changes, version)
+    return changes[found - 1] if found else 0
+
+
+def _edges(tariffs: Iterable[FactVersion]) -> list[datetime]:
+    """Every instant at which some version of some tariff begins or ends."""
+    dated = (DatedTariff.of(one.fact, one.since) for one in tariffs if isinstance(one.fact, Tariff))
+    return sorted({edge for tariff in dated for edge in (tariff.starts, tariff.ends) if edge is not None})
+
+
+def _scopes(facts: Mapping[type[Fact], Sequence[FactVersion]]) -> dict[int, list[Scope]]:
+    """Version → what it may have touched, by the facts that came and went with it."""
+    changed: dict[int, list[FactVersion]] = defaultdict(list)
+    for one in (one for found in facts.values() for one in found):
+        changed[one.since].append(one)
+        if one.until is not None:
+            changed[one.until].append(one)
+    rates = facts.get(FxRates, ())
+    return {version: _merged(_scopes_of(version, found, rates)) for version, found in changed.items()}
+
+
+def _scopes_of(version: int, changed: Sequence[FactVersion], rates: Sequence[FactVersion]) -> Iterator[Scope]:
+    kept = [one.fact for one in rates if one.since < version and (one.until is None or one.until > version)]
+    days = _days_by_currency(fact for fact in kept if isinstance(fact, FxRates))
+    for one in changed:
+        scope = _rates_scope(one.fact, days) if isinstance(one.fact, FxRates) else _scope_of(one.fact)
+        if scope is not None:
+            yield scope
+
+
+def _scope_of(fact: Fact) -> Scope | None:
+    """The readings that a fact may price or place; None when it does neither."""
+    match fact:
+        case Tariff():  # its midnight may fall on the Helsinki day before or after
+            return Scope(
+                fact.system,
+                _shift(fact.valid_from, -1),
+                LAST_DAY if fact.valid_to is None else _shift(fact.valid_to, 1),
+            )
+        case AllocationRule():
+            return Scope(fact.match.system, fact.valid_from, fact.valid_to or LAST_DAY)
+        case Placement():
+            return Scope(None, fact.valid_from, fact.valid_to or LAST_DAY)
+        case System():
+            return Scope(fact.id, FIRST_DAY, LAST_DAY)
+        case _:
+            return None
+
+
+def _rates_scope(fact: FxRates, days: Mapping[str, Sequence[date]]) -> Scope:
+    """A rate holds from the day after its own until the day of the next for that currency, inclusive."""
+    last = max((_following(days.get(currency, ()), fact.day) for currency in fact.rates), default=fact.day)
+    return Scope(None, _shift(fact.day, 1), last)
+
+
+def _following(days: Sequence[date], day: date) -> date:
+    found = bisect_right(days, day)
+    return days[found] if found < len(days) else LAST_DAY
+
+
+def _days_by_currency(rates: Iterable[FxRates]) -> dict[str, list[date]]:
+    days: dict[str, list[date]] = defaultdict(list)
+    for fact in sorted(rates, key=lambda fact: fact.day):
+        for currency in fact.rates:
+            days[currency].append(fact.day)
+    return days
+
+
+def _merged(scopes: Iterable[Scope]) -> list[Scope]:
+    """One scope per system from the first to the last day of all its scopes that overlap or touch."""
+    merged: list[Scope] = []
+    for scope in sorted(scopes, key=lambda one: (one.system or "", one.first)):
+        last = merged[-1] if merged else None
+        if last is not None and last.system == scope.system and scope.first <= _shift(last.last, 1):
+            merged[-1] = Scope(scope.system, last.first, max(last.last, scope.last))
+        else:
+            merged.append(scope)
+    return merged
+
+
+def _shift(day: date, days: int) -> date:
+    if (days < 0 and day == FIRST_DAY) or (days > 0 and day == LAST_DAY):
+        return day
+    return day + timedelta(days=days)
