@@ -134,5 +134,5 @@ class EventBus(Protocol):
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key on the memory and SQLite buses: stable across processes and versions."""
+    """The partition of a key, on every bus: the same in all processes, versions and client libraries."""
     return int.from_bytes(blake2b(key, digest_size=8).digest()) % partitions

@@ -244,7 +244,7 @@ class GroupConsumer:
             stored = self._load_positions(gained)
             bounds = {partition: self._log.bounds(partition) for partition in gained}
             self._positions.update(
-                {p: checked_position(p, stored[p], bounds[p]) if p in stored else bounds[p].start for p in gained}
+                {p: checked_position(p, stored.get(p, held.start), held) for p, held in bounds.items()}
             )
 
     def _take(self, most: int) -> Sequence[Record]:
