@@ -1,8 +1,7 @@
 """The policy calendar: business hours are Monday to Friday, 8 to 16 in Helsinki, Finnish holidays off.
 
-Midsummer Eve and Christmas Eve are holidays of the collective agreements, though not of the law; nobody reviews then.
-Hours are counted on the wall clock of a day that has no change of summer time between 8 and 16, so every business
-hour is 60 minutes; due times are kept in UTC.
+Midsummer Eve and Christmas Eve count as holidays: they are in the collective agreements, and nobody reviews then. Hours
+are counted on Helsinki's wall clock; summer time never changes between 8 and 16, so every business hour has 60 minutes.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,10 +18,7 @@ _SATURDAY = 5
 
 @lru_cache(maxsize=64)
 def _holidays(year: int) -> frozenset[date]:
-    categories = (holidays.PUBLIC, holidays.UNOFFICIAL)
-    named = holidays.country_holidays("FI", years=year, categories=categories, language="en_US")
-    off = {day for day, name in named.items() if "Eve" not in name or "Christmas" in name or "Midsummer" in name}
-    return frozenset(off & set(holidays.country_holidays("FI", years=year)) | {day for day in off if "Eve" in named[day]})
+    return frozenset(holidays.country_holidays("FI", years=year))
 
 
 def is_business_day(day: date) -> bool:

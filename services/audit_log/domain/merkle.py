@@ -63,7 +63,9 @@ class CompactRange:
         self.size = size
         self._nodes = list(nodes)
         if size < 0 or len(self._nodes) != size.bit_count() or any(len(node) != HASH_BYTES for node in self._nodes):
-            raise ValueError(f"found {len(self._nodes)} hashes for a tree of {size} leaves, expected {size.bit_count()} of 32 bytes")
+            raise ValueError(
+                f"found {len(self._nodes)} hashes for a tree of {size} leaves, expected {size.bit_count()} of 32 bytes"
+            )
 
     @property
     def nodes(self) -> tuple[bytes, ...]:

@@ -32,6 +32,10 @@ class NoteError(ValueError):
     """A note, a key or a signature is not what it must be; the sentence says how."""
 
 
+class UnknownSignerError(NoteError):
+    """A note may be good, but none of the keys at hand signed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """One signature line: who is said to have signed, and the signature itself."""
@@ -94,7 +98,9 @@ def parse_vkey(text: str) -> VerifierKey:
         raise NoteError("the verifier key is not an Ed25519 key (type 01, 32 bytes)")
     key = VerifierKey(found[1], material[1:])
     if key.key_id.hex() != found[2]:
-        raise NoteError(f"the verifier key says id {found[2]}, its own bytes give {key.key_id.hex()}: it was mistyped or altered")
+        raise NoteError(
+            f"the verifier key says id {found[2]}, its own bytes give {key.key_id.hex()}: it was mistyped or altered"
+        )
     return key
 
 
@@ -118,13 +124,18 @@ def open_note(data: bytes, keys: Collection[VerifierKey]) -> Note:
     """The note, signed by at least one of `keys`. Lines of other keys are passed over.
 
     Raises:
-        NoteError: not a note, no line of a known key, or a line of a known key that does not verify.
+        UnknownSignerError: no line is of a known key.
+        NoteError: not a note, or a line of a known key that does not verify.
     """
     note = parse_note(data)
     known = {(key.name, key.key_id): key for key in keys}
-    mine = [(known[signature.name, signature.key_id], signature) for signature in note.signatures if (signature.name, signature.key_id) in known]
+    mine = [
+        (known[signature.name, signature.key_id], signature)
+        for signature in note.signatures
+        if (signature.name, signature.key_id) in known
+    ]
     if not mine:
-        raise NoteError("the note is not signed by the key that was given")
+        raise UnknownSignerError("the note is not signed by the key that was given")
     for key, signature in mine:
         if not key.verifies(note.text.encode(), signature.payload):
             raise NoteError("the note's signature does not fit its text: one of them was altered")

@@ -53,7 +53,9 @@ def parse_path(path: str) -> Tile:
     level = ENTRIES if found[1] == "entries" else int(found[1])
     tile = Tile(level, int(found[2].replace("x", "").replace("/", "")), int(found[3]) if found[3] else TILE_WIDTH)
     if level > _MAX_LEVEL or tile.path != path:
-        raise ValueError("not the canonical path of a tile: levels go to 63, widths to 255, numbers have no needless groups")
+        raise ValueError(
+            "not the canonical path of a tile: levels go to 63, widths to 255, numbers have no needless groups"
+        )
     return tile
 
 
@@ -112,6 +114,16 @@ def split_bundle(data: bytes, width: int) -> list[bytes]:
     Raises:
         ValueError: there are fewer or more of them, or one is cut.
     """
+    entries, rest = whole_entries(data, width)
+    if len(entries) != width or rest:
+        raise ValueError(
+            f"found {len(entries)} whole entries and {rest} bytes more, expected {width} entries and nothing after them"
+        )
+    return entries
+
+
+def whole_entries(data: bytes, width: int) -> tuple[list[bytes], int]:
+    """The whole entries, at most `width`, that a bundle begins with, and how many bytes follow them."""
     entries, at = [], 0
     while at + _LENGTH_BYTES <= len(data) and len(entries) < width:
         end = at + _LENGTH_BYTES + int.from_bytes(data[at : at + _LENGTH_BYTES])
@@ -119,9 +131,7 @@ def split_bundle(data: bytes, width: int) -> list[bytes]:
             break
         entries.append(data[at + _LENGTH_BYTES : end])
         at = end
-    if len(entries) != width or at != len(data):
-        raise ValueError(f"found {len(entries)} whole entries and {len(data) - at} bytes more, expected {width} entries and nothing after them")
-    return entries
+    return entries, len(data) - at
 
 
 class Frontier:

@@ -34,7 +34,10 @@ def test_keys(key: dict[str, Any]) -> None:
 
 def test_the_published_example_verifies() -> None:
     example = VECTORS["published_c2sp_example"]
-    assert open_note(example["signed_note"].encode(), [parse_vkey(example["vkey"])]).text == "This is an example message.\n"
+    assert (
+        open_note(example["signed_note"].encode(), [parse_vkey(example["vkey"])]).text
+        == "This is an example message.\n"
+    )
 
 
 @pytest.mark.parametrize("case", VECTORS["checkpoints_8leaf_tree"], ids=lambda case: f"size {case['size']}")
@@ -42,7 +45,9 @@ def test_checkpoints_are_signed_byte_for_byte(case: dict[str, Any]) -> None:
     note = sign_checkpoint(signer(), case["size"], bytes.fromhex(case["root_hex"]))
     assert note == case["signed_note"].encode()
     assert open_checkpoint(note, signer().key) == Checkpoint(LOG["name"], case["size"], bytes.fromhex(case["root_hex"]))
-    nacl.signing.VerifyKey(signer().key.public_key).verify(case["note_text"].encode(), parse_note(note).signatures[0].payload)
+    nacl.signing.VerifyKey(signer().key.public_key).verify(
+        case["note_text"].encode(), parse_note(note).signatures[0].payload
+    )
 
 
 @pytest.mark.parametrize("case", VECTORS["must_reject"], ids=lambda case: case["why"])
@@ -82,7 +87,10 @@ def test_every_key_that_lets_forgeries_pass_is_refused(y: int, sign: int) -> Non
 
 @pytest.mark.parametrize(
     "key",
-    ["26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"],
+    [
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ],
 )
 def test_keys_of_order_8_are_refused_as_libsodium_does(key: str) -> None:
     assert not nacl.bindings.crypto_core_ed25519_is_valid_point(bytes.fromhex(key))
@@ -109,7 +117,13 @@ def test_damaged_verifier_keys_are_refused(vkey: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a\n1\n", "a\n+1\n" + "A" * 43 + "=\n", "a\n1_0\n" + "A" * 43 + "=\n", "a\n٣\n" + "A" * 43 + "=\n", "a\n99999999999999999999\n" + "A" * 43 + "=\n"],
+    [
+        "a\n1\n",
+        "a\n+1\n" + "A" * 43 + "=\n",
+        "a\n1_0\n" + "A" * 43 + "=\n",
+        "a\n٣\n" + "A" * 43 + "=\n",
+        "a\n99999999999999999999\n" + "A" * 43 + "=\n",
+    ],
     ids=["two lines", "signed size", "underscore", "digit of another script", "beyond 63 bits"],
 )
 def test_checkpoints_that_two_programs_could_read_differently_are_refused(text: str) -> None:

@@ -59,7 +59,9 @@ def test_roots_and_compact_ranges_of_the_classic_tree(size: int) -> None:
     tree = CompactRange()
     tree.extend(map(leaf_hash, INPUTS[:size]))
     assert tree.root().hex() == EIGHT["roots_by_size"][size]
-    assert [node.hex() for node in tree.nodes] == [node["hash"] for node in EIGHT["compact_range_by_size"][size]["nodes_left_to_right"]]
+    assert [node.hex() for node in tree.nodes] == [
+        node["hash"] for node in EIGHT["compact_range_by_size"][size]["nodes_left_to_right"]
+    ]
     assert CompactRange(tree.size, tree.nodes).root() == tree.root()
 
 
@@ -163,7 +165,9 @@ def test_every_inclusion_proof_verifies_and_no_altered_one_does(entries: list[by
     assert not merkle.verify_inclusion(index, size, leaves[index], [*proof, root], root)
     assert not proof or not merkle.verify_inclusion(index, size, leaves[index], proof[:-1], root)
     if index + 1 < size:
-        assert leaves[index + 1] == leaves[index] or not merkle.verify_inclusion(index + 1, size, leaves[index], proof, root)
+        assert leaves[index + 1] == leaves[index] or not merkle.verify_inclusion(
+            index + 1, size, leaves[index], proof, root
+        )
 
 
 @given(entry_lists, st.data())

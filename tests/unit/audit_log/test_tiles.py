@@ -28,7 +28,9 @@ def files() -> dict[str, bytes]:
     """Every hash tile of the counting tree, with the partial tiles of several sizes."""
     frontier, made = Frontier(), {}
     for size in sorted({*map(int, ROOTS), 112, 17 * 256}):
-        made |= {tile.path: data for tile, data in frontier.append(leaf_hash(entry(at)) for at in range(frontier.size, size))}
+        made |= {
+            tile.path: data for tile, data in frontier.append(leaf_hash(entry(at)) for at in range(frontier.size, size))
+        }
         for level in tiles.levels(size):
             if row := frontier.edge(level):
                 made[Tile(level, size >> (8 * (level + 1)), len(row)).path] = b"".join(row)
@@ -139,7 +141,14 @@ def test_an_edge_that_does_not_fit_its_size_is_refused(size: int, data: bytes) -
 
 @pytest.mark.parametrize(
     ("tile", "there"),
-    [(Tile(0, 0), True), (Tile(0, 1, 44), True), (Tile(0, 1, 45), False), (Tile(1, 0, 1), True), (Tile(1, 0, 2), False), (Tile(ENTRIES, 1), False)],
+    [
+        (Tile(0, 0), True),
+        (Tile(0, 1, 44), True),
+        (Tile(0, 1, 45), False),
+        (Tile(1, 0, 1), True),
+        (Tile(1, 0, 2), False),
+        (Tile(ENTRIES, 1), False),
+    ],
 )
 def test_which_tiles_belong_to_a_tree_of_300(tile: Tile, there: bool) -> None:
     assert tiles.belongs(tile, 300) is there
