@@ -128,6 +128,12 @@ class Store(Protocol):
         """A consistent read-only view, from its first query on, that waits for no writer."""
         ...
 
+    def positions(
+        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, int]:
+        """The committed positions of a group, without waiting for a writer."""
+        ...
+
     def bind(self, cluster_id: str) -> None:
         """Say which bus this database follows; the first call fixes it for good.
 

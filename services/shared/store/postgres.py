@@ -156,6 +156,12 @@ class PostgresStore:
             with view.begin():
                 yield view
 
+    def positions(
+        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, int]:
+        with self.reading() as connection:
+            return positions.load(connection, self._common.consumer_position, cluster, group, partitions)
+
     def bind(self, cluster_id: str) -> None:
         with self.transaction() as tx:
             check_cluster(tx, self._common.store_info, cluster_id, f"the schema {self.service}")

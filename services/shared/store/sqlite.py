@@ -156,6 +156,12 @@ class SqliteStore:
         with self._translated(), self._readers.begin() as connection:
             yield connection
 
+    def positions(
+        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, int]:
+        with self.reading() as connection:
+            return positions.load(connection, self._common.consumer_position, cluster, group, partitions)
+
     def bind(self, cluster_id: str) -> None:
         with self.transaction() as tx:
             check_cluster(tx, self._common.store_info, cluster_id, self.path.name)

@@ -1,0 +1,1 @@
+"""Migrations of the sample tables that the store's contract works with."""
