@@ -7,10 +7,11 @@ Money is text; dates are inclusive `valid_from` and exclusive `valid_to` (null: 
 begin at midnight of the contract's time zone (default UTC), all others at midnight in Helsinki.
 """
 
-from datetime import date
+import re
+from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym
 from services.shared.events.meters import Meter
@@ -20,15 +21,31 @@ from services.shared.money import ExactQuantity
 UNALLOCATED = "unallocated"
 """The unit of what no rule gives to a unit."""
 
-Names = dict[Literal["fi", "sv", "en"], Name]
+_day_text = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII).fullmatch
+
+
+def _calendar_day(value: object) -> object:
+    """Only what is written as a day is one: 20260101 would otherwise be taken for seconds since 1970."""
+    written_as_day = (isinstance(value, str) and _day_text(value) is not None) or (
+        isinstance(value, date) and not isinstance(value, datetime)
+    )
+    if not written_as_day:
+        raise ValueError("a day is written YYYY-MM-DD; for example 2026-01-01")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_calendar_day)]
+"""A calendar day, written `YYYY-MM-DD`."""
+
+Names = Annotated[dict[Literal["fi", "sv", "en"], Name], Field(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Dated(Fact):
     """A fact with a validity: `valid_from` inclusive, `valid_to` exclusive or null."""
 
-    valid_from: date
-    valid_to: date | None = None
+    valid_from: Day
+    valid_to: Day | None = None
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> "Dated":
@@ -107,12 +124,12 @@ class Tariff(Dated):
     when: dict[Name, Name] = Field(default_factory=dict)
     time_zone: Name = "UTC"
     source: Name
-    checked_on: date
+    checked_on: Day
 
     @model_validator(mode="after")
     def _divisor_is_positive(self) -> "Tariff":
         if not self.per:
-            raise ValueError('per must be positive, for example "1000000"')
+            raise ValueError('per must be positive; for example per: "1000000"')
         return self
 
 
@@ -139,6 +156,12 @@ class Budget(Fact):
     epoch: int = Field(default=0, ge=0, strict=True)
     decision: Name | None = None
 
+    @model_validator(mode="after")
+    def _amount_is_positive(self) -> "Budget":
+        if not self.amount:
+            raise ValueError('amount must be positive; for example amount: "200000.00"')
+        return self
+
 
 class UseCase(Dated):
     """A use of AI with its purpose and risk class, as the AI register tells it."""
@@ -160,7 +183,7 @@ class ReviewerMandate(Dated):
     reviewer: Pseudonym
     unit: Id
     use_cases: tuple[Id, ...] = ()
-    trained_on: date | None = None
+    trained_on: Day | None = None
 
 
 class ReviewRule(Fact):
@@ -190,9 +213,15 @@ class Policy(Dated):
 class FxRates(Fact):
     """Rates published for one banking day: units of each currency per 1 EUR."""
 
-    day: date
+    day: Day
     rates: dict[Currency, ExactQuantity]
     source: Name
+
+    @model_validator(mode="after")
+    def _rates_are_positive(self) -> "FxRates":
+        if not all(self.rates.values()):
+            raise ValueError('rates must be positive; for example rates: {USD: "1.1172"}')
+        return self
 
 
 class RegisterFact(Fact):

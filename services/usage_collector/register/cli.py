@@ -1,0 +1,259 @@
+"""`valvomo register`: check a folder, compare it with what is published, publish it, seed it with list prices."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from services.shared.bus import EventBus
+from services.shared.bus.open import open_bus
+from services.shared.clock import SystemClock
+from services.shared.errors import ConfigurationError, PlatformError, TransientError
+from services.shared.events import REGISTER
+from services.shared.events.envelope import Fact
+from services.shared.periods import helsinki_day
+from services.shared.settings import Settings, load_settings
+from services.shared.store.open import open_store
+from services.usage_collector.adapters.keys import load_key
+from services.usage_collector.adapters.people import PeopleStore, check_key
+from services.usage_collector.adapters.tables import METADATA
+from services.usage_collector.people import People
+from services.usage_collector.register.facts import FactKey
+from services.usage_collector.register.folder import Folder, load_folder
+from services.usage_collector.register.problems import Problem, RegisterRefusedError
+from services.usage_collector.register.publish import publish as publish_facts
+from services.usage_collector.register.versions import changes, read_held
+from services.usage_collector.source import Who
+
+app = typer.Typer(no_args_is_help=True, help="The city's register: units, systems, prices, budgets, people, policies.")
+
+PEOPLE_KEY = "people"
+DIFFERENT = 1
+REFUSED = 1
+TROUBLE = 2
+
+DirArgument = Annotated[
+    Path | None, typer.Argument(metavar="[DIR]", help="The register folder; VALVOMO_REGISTER_DIR when left out")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs")]
+
+
+@app.command()
+def check(folder: DirArgument = None, as_json: JsonOption = False) -> None:
+    """Validate a register folder; nothing is published.
+
+    Example: valvomo register check deploy/example-city
+
+    Exit codes: 0 it can be published, 1 it cannot (each problem with file, line and what to write instead).
+    """
+    with _sentences(as_json):
+        found = load_folder(_folder(folder, load_settings()), today=_today())
+        _tell_warnings(found.warnings, as_json)
+        counts = {kind: count for kind, count in found.entries.items() if count}
+        if as_json:
+            _print({"problems": [], "warnings": [_row(warning) for warning in found.warnings], "facts": counts})
+        else:
+            _line(
+                f"{len(found.facts)} facts can be published: "
+                + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+            )
+
+
+@app.command()
+def diff(folder: DirArgument = None, as_json: JsonOption = False) -> None:
+    """Compare a folder with what is published: + new, ~ changed, - gone.
+
+    Example: valvomo register diff deploy/example-city
+
+    Exit codes: 0 the same, 1 different or refused, 2 the bus or the database is away.
+    """
+    with _sentences(as_json), _opened(folder) as (found, bus):
+        held = read_held(bus)
+        differing = changes(held.facts, found.facts)
+        rows = [_change(key, fact, held.facts) for key, fact in sorted(differing.items(), key=lambda item: item[0])]
+        if as_json:
+            _print({"version": held.version, "changes": rows})
+        else:
+            for row in rows:
+                _line(f"{row['sign']} {row['kind']} {row['fact_id']}{row['says']}")
+            _line(
+                f"{len(rows)} changes to version {held.version}" if rows else f"version {held.version} is this folder"
+            )
+        if rows:
+            raise typer.Exit(DIFFERENT)
+
+
+@app.command()
+def publish(folder: DirArgument = None, as_json: JsonOption = False) -> None:
+    """Publish what changed, as one new version of the register. Nothing changed: nothing is published.
+
+    Example: valvomo register publish deploy/example-city
+
+    Exit codes: 0 published or nothing to do, 1 refused, 2 the bus is away or somebody else is publishing.
+    """
+    with _sentences(as_json), _opened(folder) as (found, bus):
+        _tell_warnings(found.warnings, as_json)
+        done = publish_facts(found.facts, bus, SystemClock())
+        if as_json:
+            _print(
+                {
+                    "version": done.version,
+                    "changes": done.changes,
+                    "digest": done.digest,
+                    "warnings": [_row(warning) for warning in found.warnings],
+                }
+            )
+        else:
+            _line(
+                f"version {done.version}: {done.changes} changes"
+                if done.changes
+                else f"nothing changed; version {done.version} holds"
+            )
+
+
+@app.command()
+def seed(  # noqa: PLR0917  # options of a command line
+    folder: DirArgument = None,
+    system: Annotated[str, typer.Option(help="The system that gets the tariffs, as in systems.yaml")] = "claude-api",
+    vendor: Annotated[str, typer.Option(help="Whose list prices")] = "anthropic",
+    sku: Annotated[
+        list[str] | None,
+        typer.Option(help="A model as the vendor reports it; repeat for more. The usual ones when left out"),
+    ] = None,
+    valid_from: Annotated[
+        str,
+        typer.Option(
+            metavar="DAY", help="First day (UTC) on which today's prices hold; 1 January of this year when left out"
+        ),
+    ] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Write over the file when there is one")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write tariffs/VENDOR.yaml from the list prices in the package genai-prices, for people to check and publish.
+
+    Example: valvomo register seed deploy/example-city --system claude-api
+
+    Exit codes: 0 written, 1 refused.
+    """
+    from services.usage_collector.register import seeds  # noqa: PLC0415  # its data take a while to load
+
+    with _sentences(as_json):
+        target = _folder(folder, load_settings()) / "tariffs" / f"{vendor}.yaml"
+        if target.exists() and not replace:
+            raise ConfigurationError(
+                f"found {target} already; expected no such file; "
+                "add --replace to write over it, then look at `valvomo register diff`"
+            )
+        found = seeds.seed(vendor, system, sku or (), valid_from=_day(valid_from), checked_on=_today())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(seeds.seed_file(vendor, found), encoding="utf-8")
+        if as_json:
+            _print({"file": str(target), "tariffs": len(found.tariffs), "left_out": list(found.left_out)})
+        else:
+            for sentence in found.left_out:
+                _line(f"left out: {sentence}")
+            _line(
+                f"{len(found.tariffs)} tariffs written to {target}; compare them with the vendor's prices, then publish"
+            )
+
+
+@contextmanager
+def _opened(folder: Path | None) -> Iterator[tuple[Folder, EventBus]]:
+    """The folder with true pseudonyms, and the bus; both databases are closed afterwards."""
+    settings = load_settings()
+    path = _folder(folder, settings)
+    load_folder(path, today=_today())  # refused before any database is made
+    bus = open_bus(settings, SystemClock())
+    try:
+        bus.ensure_topics((REGISTER,))
+        with _people(settings) as who:
+            yield load_folder(path, today=_today(), who=who), bus
+    finally:
+        bus.close()
+
+
+@contextmanager
+def _people(settings: Settings) -> Iterator[Who]:
+    store = open_store(settings, "collector", METADATA)
+    try:
+        key = load_key(settings.data_dir, PEOPLE_KEY)
+        check_key(store, PEOPLE_KEY, key)
+        yield People(key, PeopleStore(store)).pseudonyms
+    finally:
+        store.close()
+
+
+@contextmanager
+def _sentences(as_json: bool) -> Iterator[None]:
+    """Errors as sentences and exit codes instead of tracebacks."""
+    try:
+        yield
+    except RegisterRefusedError as error:
+        if as_json:
+            _print({"problems": [_row(problem) for problem in error.problems]})
+        else:
+            _complain(str(error))
+        raise typer.Exit(REFUSED) from None
+    except PlatformError as error:
+        _complain(str(error))
+        raise typer.Exit(TROUBLE if isinstance(error, TransientError) else REFUSED) from None
+
+
+def _folder(given: Path | None, settings: Settings) -> Path:
+    folder = given or settings.register_dir
+    if folder is None:
+        raise ConfigurationError(
+            "found no register folder; expected DIR or the setting VALVOMO_REGISTER_DIR; "
+            "write for example: valvomo register check deploy/example-city"
+        )
+    return folder
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text) if text else _today().replace(month=1, day=1)
+    except ValueError:
+        raise ConfigurationError(
+            f"found --valid-from {text!r}; expected a day; write for example --valid-from 2026-01-01"
+        ) from None
+
+
+def _today() -> date:
+    return helsinki_day(SystemClock().now())
+
+
+def _change(key: FactKey, fact: Fact | None, held: Mapping[FactKey, Fact]) -> dict[str, Any]:
+    kind, fact_id = key
+    before = held.get(key)
+    if fact is None or before is None:
+        return {"sign": "-" if fact is None else "+", "kind": kind, "fact_id": fact_id, "says": ""}
+    old, new = before.model_dump(mode="json"), fact.model_dump(mode="json")
+    differing = [f"{name}: {old[name]} → {new[name]}" for name in new if old[name] != new[name]]
+    return {"sign": "~", "kind": kind, "fact_id": fact_id, "says": " " + "; ".join(differing)}
+
+
+def _row(problem: Problem) -> dict[str, Any]:
+    names = ("file", "line", "code", "found", "expected", "write")
+    return {name: getattr(problem, name) for name in names}
+
+
+def _tell_warnings(warnings: Sequence[Problem], as_json: bool) -> None:
+    for warning in () if as_json else warnings:
+        _complain(f"warning: {warning}")
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def _line(text: str) -> None:
+    typer.echo(text)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(text)

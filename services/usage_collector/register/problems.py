@@ -1,0 +1,74 @@
+"""What is wrong with a register folder, so that who wrote it can mend it without asking anybody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from services.shared.errors import ConfigurationError
+
+Code = Literal[
+    "ambiguous-tariffs",
+    "bad-column",
+    "bad-csv",
+    "bad-row",
+    "bad-value",
+    "bare-boolean",
+    "bare-number",
+    "cycle",
+    "duplicate-entry",
+    "duplicate-member",
+    "empty-value",
+    "float",
+    "future-check",
+    "missing-file",
+    "missing-member",
+    "no-exchange-rate",
+    "not-a-day",
+    "not-a-folder",
+    "not-a-list",
+    "not-an-entry",
+    "not-readable",
+    "not-yaml",
+    "overlapping-placements",
+    "overlapping-tariffs",
+    "overlapping-versions",
+    "reference",
+    "reserved-unit",
+    "seat-price",
+    "shared-identity",
+    "tab",
+    "thresholds",
+    "time-zone",
+    "two-rules-per-class",
+    "unknown-file",
+    "unknown-member",
+    "yaml-feature",
+]
+"""Why a folder is refused."""
+
+WarningCode = Literal["gap", "old-exchange-rates", "old-price", "outside-validity"]
+"""What a person should look at; the folder can be published all the same."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing to mend: where it stands (`line` counts from 1), what was found and expected, and what to write."""
+
+    file: str
+    line: int
+    code: Code | WarningCode
+    found: str
+    expected: str
+    write: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: found {self.found}; expected {self.expected}; {self.write}"
+
+
+class RegisterRefusedError(ConfigurationError):
+    """The folder cannot be used as it is. Nothing of it was published."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        many = "problem" if len(self.problems) == 1 else "problems"
+        super().__init__("\n".join([*map(str, self.problems), f"{len(self.problems)} {many}; nothing was published"]))
