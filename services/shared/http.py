@@ -62,7 +62,6 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-_log = logger("http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +202,7 @@ def platform_problem(error: PlatformError) -> Response:
         case InvalidEventError():
             return problem(400, str(error))
         case _:
-            _log.error("request failed", error=type(error).__name__, reason=str(error))
+            logger("http").error("request failed", error=type(error).__name__, reason=str(error))
             return problem(500, "the program cannot do this in its present state; the log says why")
 
 
@@ -232,7 +231,7 @@ class _Guard:
                 await _drain(receive, headers)
                 await refusal(scope, receive, answer.send)
         except Exception as error:  # noqa: BLE001  # the last resort: no request ends in a traceback for the sender
-            _log.error(
+            logger("http").error(
                 "request broke", error=type(error).__name__, frames=_frames(error)
             )  # the message may hold a sender's text
             if not answer.status:
@@ -347,5 +346,6 @@ def _frames(error: Exception) -> list[str]:
 
 def _tell(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unknown")  # the pattern, so that no identifier of a path is written
-    write = _log.debug if route in _QUIET else _log.info
+    log = logger("http")
+    write = log.debug if route in _QUIET else log.info
     write("request", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1))

@@ -14,7 +14,6 @@ from services.shared.errors import ConfigurationError
 from services.shared.logs import logger
 
 GRACE_SECONDS = 20
-_log = logger("http")
 
 
 class _Server(uvicorn.Server):
@@ -85,7 +84,7 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         ConfigurationError: the address is not ours or is taken.
     """
     with listen(host, port) as listener:
-        _log.info("listening", address=_address(listener))
+        logger("http").info("listening", address=_address(listener))
         _server(app).run(sockets=[listener])
 
 
