@@ -47,7 +47,7 @@ class Log(Protocol):
 
 
 def checked_position(partition: TopicPartition, position: int, bounds: Bounds) -> int:
-    """Where to read on from a stored position: never past a hole that nobody was told of.
+    """Where to read on from a stored position (0: nothing was read yet): never past a hole that nobody was told of.
 
     Raises:
         IncompatibleStoreError: the position lies beyond the end, or before the start of a topic that never expires.
@@ -55,13 +55,13 @@ def checked_position(partition: TopicPartition, position: int, bounds: Bounds) -
     name = f"{partition.topic}/{partition.partition}"
     if position > bounds.end:
         raise IncompatibleStoreError(
-            f"the stored position of {name} is {position}, but the bus ends at {bounds.end}: the bus is older than the "
+            f"the position of {name} is {position}, but the bus ends at {bounds.end}: the bus is older than the "
             "database (restored, or emptied). Restore the bus that belongs to it, or rebuild from this bus"
         )
     if position < bounds.start and not bounds.expires:
         raise IncompatibleStoreError(
-            f"the stored position of {name} is {position}, but the bus begins at {bounds.start}: records that must be "
-            "kept for good are gone. Restore them, or rebuild from a complete bus"
+            f"the position of {name} is {position}, but the bus begins at {bounds.start}: records that are to be kept "
+            "for good are gone. Restore them, or rebuild from a complete bus"
         )
     return max(position, bounds.start)
 
@@ -243,9 +243,7 @@ class GroupConsumer:
         if gained:
             stored = self._load_positions(gained)
             bounds = {partition: self._log.bounds(partition) for partition in gained}
-            self._positions.update(
-                {p: checked_position(p, stored.get(p, held.start), held) for p, held in bounds.items()}
-            )
+            self._positions.update({p: checked_position(p, stored.get(p, 0), held) for p, held in bounds.items()})
 
     def _take(self, most: int) -> Sequence[Record]:
         found: list[Record] = []

@@ -87,7 +87,7 @@ class KafkaBus:
         self._closed = threading.Event()
         self._reading = threading.Lock()
         self._reader: Any = None
-        self._retention: dict[str, bool] = {}
+        self._expires: dict[str, bool] = {}
         with _errors():
             self._admin = kafka.KafkaAdminClient(bootstrap_servers=self._servers, **_COMMON)
             self.cluster_id: str = self._admin.describe_cluster()["cluster_id"]
@@ -160,7 +160,7 @@ class KafkaBus:
         with self._work():
             starts = self._offsets(partitions, kafka.OffsetSpec.EARLIEST)
             ends = self._offsets(partitions, kafka.OffsetSpec.LATEST)
-            expires = {topic: self._expires(topic) for topic in {partition.topic for partition in partitions}}
+            expires = {topic: self._expires[topic] for topic in {partition.topic for partition in partitions}}
         return {each: Bounds(starts[each], ends[each], expires[each.topic]) for each in partitions}
 
     @contextmanager
@@ -182,14 +182,11 @@ class KafkaBus:
 
     def _count(self, topic: str) -> int:
         """How many partitions a topic has; the producer keeps this fresh."""
-        if topic not in self._retention:
+        if topic not in self._expires:
             self._describe([topic])
-        if topic not in self._retention:
+        if topic not in self._expires:
             raise unknown_topic(topic)
         return len(self._producer.partitions_for(topic))
-
-    def _expires(self, topic: str) -> bool:
-        return self._retention[topic]
 
     def _describe(self, names: Sequence[str]) -> dict[str, FoundTopic]:
         """Those of the topics that exist."""
@@ -200,7 +197,7 @@ class KafkaBus:
         resources = [ConfigResource("topic", name) for name in there]
         settings = self._admin.describe_configs(resources, config_filter="all")["topic"]
         found = {name: _found_topic(described[name], settings[name]) for name in there}
-        self._retention |= {name: topic.settings.get("retention.ms") != "-1" for name, topic in found.items()}
+        self._expires |= {name: topic.expires for name, topic in found.items()}
         return found
 
     @staticmethod

@@ -33,6 +33,15 @@ NewLeaderElectedError NoReassignmentInProgressError OperationNotAttemptedError Q
 ReassignmentInProgressError SnapshotNotFoundError StaleBrokerEpochError StaleControllerEpochError
 UnknownBrokerIdError UnknownControllerIdError UnknownError InvalidFetchRequestError IllegalStateError
 TelemetryTooLargeError UnknownSubscriptionIdError FeatureUpdateFailedError InvalidRecordStateError
+Cancelled CoordinatorLoadInProgressError CoordinatorNotAvailableError CorrelationIdError ElectionNotNeededError
+EligibleLeadersNotAvailableError FencedLeaderEpochError FetchSessionIdNotFoundError FetchSessionTopicIdError
+InconsistentTopicIdError InvalidFetchSessionEpochError InvalidMetadataError InvalidShareSessionEpochError
+KafkaConnectionError KafkaStorageError KafkaTimeoutError LeaderNotAvailableError ListenerNotFoundError
+NetworkExceptionError NodeNotReadyError NotControllerError NotCoordinatorError NotEnoughReplicasAfterAppendError
+NotEnoughReplicasError NotLeaderForPartitionError OffsetNotAvailableError PreferredLeaderNotAvailableError
+ReplicaNotAvailableError RequestTimedOutError RetriableError ShareSessionNotFoundError StaleMetadata
+ThrottlingQuotaExceededError TooManyInFlightRequests UnknownLeaderEpochError UnknownTopicIdError
+UnknownTopicOrPartitionError UnstableOffsetCommitError
 """
 _SETTINGS = """
 AuthorizationError DelegationTokenAuthDisabledError DelegationTokenAuthorizationFailedError
@@ -57,6 +66,25 @@ OffsetMovedToTieredStorageError OffsetOutOfRangeError PositionOutOfRangeError Re
 """
 _MESSAGE = "InvalidRecordError InvalidTimestampError MessageSizeTooLargeError RecordListTooLargeError"
 
+# Names of librdkafka (confluent-kafka): its own begin with "_", some of the protocol's are spelt otherwise.
+_LOCAL_WAIT = """
+_ALL_BROKERS_DOWN _APPLICATION _ASSIGNMENT_LOST _ASSIGN_PARTITIONS _CONFLICT _CRIT_SYS_RESOURCE _DESTROY
+_DESTROY_BROKER _FAIL _FATAL _FENCED _FS _GAPLESS_GUARANTEE _INCONSISTENT _INTR _INVALID_DIFFERENT_RECORD
+_IN_PROGRESS _ISR_INSUFF _MAX_POLL_EXCEEDED _MSG_TIMED_OUT _NODE_UPDATE _NOENT _NOOP _NO_OFFSET _OUTDATED _PARTIAL
+_PARTITION_EOF _PREV_IN_PROGRESS _PURGE_INFLIGHT _PURGE_QUEUE _QUEUE_FULL _RESOLVE _RETRY _REVOKE_PARTITIONS _STATE
+_TIMED_OUT _TIMED_OUT_QUEUE _TRANSPORT _UNDERFLOW _UNKNOWN_BROKER _UNKNOWN_GROUP _UNKNOWN_PARTITION _WAIT_CACHE
+_WAIT_COORD KafkaStorageErrorError RebootstrapRequiredError ShareSessionLimitReachedError StaleCtrlEpochError
+StreamsInvalidTopologyEpochError StreamsTopologyFencedError UnknownTopicOrPartError
+"""
+_LOCAL_SETTINGS = """
+_AUTHENTICATION _EXISTING_SUBSCRIPTION _INVALID_ARG _INVALID_TYPE _KEY_DESERIALIZATION _KEY_SERIALIZATION
+_NOT_CONFIGURED _NOT_IMPLEMENTED _READ_ONLY _SSL _UNKNOWN_PROTOCOL _UNKNOWN_TOPIC _UNSUPPORTED_FEATURE
+_VALUE_DESERIALIZATION _VALUE_SERIALIZATION InvalidConfigError InvalidRegularExpressionError
+StreamsInvalidTopologyError TopicExceptionError
+"""
+_LOCAL_DAMAGE = "_AUTO_OFFSET_RESET _BAD_COMPRESSION _BAD_MSG _LOG_TRUNCATION InvalidMsgError"
+_LOCAL_MESSAGE = "InvalidMsgSizeError MsgSizeTooLargeError"
+
 _KINDS: dict[str, tuple[type[PlatformError], str]] = {
     name: (kind, advice)
     for names, kind, advice in (
@@ -66,14 +94,24 @@ _KINDS: dict[str, tuple[type[PlatformError], str]] = {
         (_SETTINGS, ConfigurationError, _REFUSED),
         (_DAMAGE, IncompatibleStoreError, _LOST),
         (_MESSAGE, InvalidEventError, _TOO_LARGE),
+        (_LOCAL_WAIT, TransientError, _WAIT),
+        (_LOCAL_SETTINGS, ConfigurationError, _REFUSED),
+        (_LOCAL_DAMAGE, IncompatibleStoreError, _LOST),
+        (_LOCAL_MESSAGE, InvalidEventError, _TOO_LARGE),
     )
     for name in names.split()
 }
 
 
-def is_known(name: str, *, retriable: bool) -> bool:
-    """Whether somebody has decided what this error means."""
-    return name in _KINDS or retriable
+def name_of(code: str) -> str:
+    """The name in this file of what librdkafka calls `code`: REQUEST_TIMED_OUT → RequestTimedOutError."""
+    return code if code.startswith("_") else "".join(word.capitalize() for word in code.split("_")) + "Error"
+
+
+def kind_of(name: str) -> type[PlatformError] | None:
+    """Which of our errors this is; None when nobody has decided yet."""
+    found = _KINDS.get(name)
+    return found[0] if found else None
 
 
 def translated(name: str, *, retriable: bool) -> PlatformError:

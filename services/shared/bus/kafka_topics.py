@@ -21,6 +21,10 @@ class FoundTopic:
     replicas: int
     settings: Mapping[str, str]
 
+    @property
+    def expires(self) -> bool:
+        return self.settings.get("retention.ms") != "-1"
+
 
 def settings_of(topic: Topic, replicas: int) -> dict[str, str]:
     """The settings that a topic is made with, and must have.
