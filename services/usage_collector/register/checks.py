@@ -57,6 +57,12 @@ def _meet(one: Item, other: Item) -> bool:
     return bool(one.fact.valid_from < _end(other) and other.fact.valid_from < _end(one))
 
 
+def _apart(first: Item, second: Item) -> str:
+    if first.fact.valid_from >= second.fact.valid_from:
+        return "remove one of the two, or give them different days"
+    return f"write {second.fact.valid_from} as valid_to there, or a later valid_from here"
+
+
 def _duplicates(items: Sequence[Item]) -> Iterator[Problem]:
     seen: dict[tuple[str, str], Item] = {}
     for item in items:
@@ -147,7 +153,7 @@ def _versions(items: Sequence[Item]) -> Iterator[Problem]:
                 "overlapping-versions",
                 found=f"{later.fact.id!r} also from {later.fact.valid_from}",
                 expected=f"no overlap with {earlier.place}",
-                write=f"write valid_to: {later.fact.valid_from} there, or a later valid_from here",
+                write=_apart(earlier, later),
             )
 
 
@@ -160,7 +166,7 @@ def _placements(items: Sequence[Item]) -> Iterator[Problem]:
                 "overlapping-placements",
                 found="a person in two units at once",
                 expected=f"no overlap with {earlier.place}",
-                write=f"write {later.fact.valid_from} as valid_to there, or a later valid_from here",
+                write=_apart(earlier, later),
             )
 
 
@@ -188,7 +194,7 @@ def _tariffs(items: Sequence[Item], today: date) -> Iterator[Problem]:
                 item,
                 "meter",
                 "seat-price",
-                found=f"a price per seat and month for {item.fact.meter}, with {len(item.fact.when)} conditions",
+                found=f"per_seat_month for {item.fact.meter}{' with conditions' if item.fact.when else ''}",
                 expected="meter: seats, without when",
                 write="write meter: seats and leave when out, or model: per_unit",
             )
@@ -207,7 +213,7 @@ def _clash(one: Item, other: Item, group: Sequence[Item]) -> Iterator[Problem]:
             "overlapping-tariffs",
             found="a second price for the same",
             expected=f"no overlap with {one.place}",
-            write=f"write valid_to: {other.fact.valid_from} there, or a later valid_from here",
+            write=_apart(one, other),
         )
     elif _may_both_fit(first, second):
         both = first | second

@@ -169,8 +169,10 @@ def _problem(kind: Kind, entry: Entry, members: dict[str, object], error: Any) -
         )
     if error["type"] == "extra_forbidden":
         return _unknown(kind, entry, path, line)
+    if error["loc"][-1:] == ("[key]",):
+        return _wrong_key(entry, path, line)
     if not path or (name == "rates" and " must be " in error["msg"]):
-        expected, _, write = error["msg"].removeprefix("Value error, ").partition("; ")
+        expected, _, write = error["msg"].removeprefix("Value error, ").replace(" must be ", " ").partition("; ")
         return Problem(
             entry.file,
             line,
@@ -191,8 +193,15 @@ def _problem(kind: Kind, entry: Entry, members: dict[str, object], error: Any) -
     )
 
 
+def _wrong_key(entry: Entry, path: Path, line: int) -> Problem:
+    expected, example = EXPECTED.get(str(path[0]), ("another name", ""))
+    found = f"the member {str(path[-1])[:60]} in {path[0]}"
+    return Problem(entry.file, line, "unknown-member", found, expected, f"write for example {example}")
+
+
 def _together(entry: Entry, expected: str) -> str:
-    named = [f"{name}: {_shown(name, value)}" for name, value in entry.members.items() if name in expected]
+    words = expected.split()
+    named = [f"{name}: {_shown(name, value)}" for name, value in entry.members.items() if name in words]
     return ", ".join(named) or "members that do not go together"
 
 
