@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     anthropic_api: Literal["analytics", "legacy"] = Field(
         "analytics", description="Usage and Cost Analytics API, or the legacy usage report"
     )
+    anthropic_organisation: Literal["console", "enterprise"] = Field(
+        "console", description="`console`: use by workspace; `enterprise`: use of Claude seats, by person and product"
+    )
+    anthropic_default_workspace: str | None = Field(
+        None, description="Id (wrkspc_…) of the default workspace, which the legacy report leaves out"
+    )
     microsoft_url: str = Field("https://graph.microsoft.com", description="Base address of Microsoft Graph")
     microsoft_login_url: str = Field(
         "https://login.microsoftonline.com", description="Base address of the token service"

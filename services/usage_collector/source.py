@@ -57,7 +57,7 @@ class Fetch(Protocol):
 
     `path` is relative to the vendor's base address, or a whole address on its host that the vendor gave (a next page).
 
-    Raises (both methods):
+    Raises (get and post):
         TransientError: not reachable, overloaded, or asked us to wait; the same call may succeed later.
         SourceRejectedError: credentials or request refused.
         SourceChangedError: not what an interface answers: a web page, too large, a redirect into nowhere.
@@ -66,6 +66,8 @@ class Fetch(Protocol):
     def get(self, path: str, query: Query = (), headers: Mapping[str, str] | None = None) -> Answer: ...
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,7 +335,7 @@ def _told(window: Period, refreshed: datetime) -> Period | None:
 def _check_day(start: datetime, end: datetime, window: Period) -> None:
     if end - start != DAY or start not in window or (start - window.start) % DAY:
         raise SourceChangedError(
-            f"anthropic: found a bucket {timestamp(start)} to {timestamp(end)}; expected UTC days of the window asked for"
+            f"anthropic: found a bucket {timestamp(start)} to {timestamp(end)}; expected UTC days of its window"
         )
 
 
@@ -367,5 +367,5 @@ def _in_whole_units(cents: Amount) -> Cost:
 
 
 def _only_cost(cost: Amount | None) -> dict[str, Decimal]:
-    """What costs without tokens (containers, sessions): cents under a meter of their own, so that they show as unpriced."""
+    """What costs without tokens (containers, sessions): cents under a meter of their own, to be seen as unpriced."""
     return {"anthropic:untokened_cents": cost.amount} if cost else {}

@@ -1,0 +1,1 @@
+"""What the collector needs from outside: HTTP, its database, its key files."""

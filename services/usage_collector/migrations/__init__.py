@@ -1,0 +1,1 @@
+"""The versions of the collector's database, in order."""
