@@ -25,7 +25,7 @@ SECRET = "vt_of-the-library"
 
 def pseudonym(identity: str) -> str:
     """A stand-in for the collector's table: the same person, the same name."""
-    return f"p-{sha256(identity.encode()).hexdigest()[:12]}"
+    return f"p-{sha256(b'door' + identity.encode()).hexdigest()[:12]}"
 
 
 class Collector:
