@@ -19,10 +19,8 @@ from services.shared.events.envelope import Fact
 from services.shared.periods import helsinki_day
 from services.shared.settings import Settings, load_settings
 from services.shared.store.open import open_store
-from services.usage_collector.adapters.keys import load_key
-from services.usage_collector.adapters.people import PeopleStore, check_key
+from services.usage_collector.adapters.people import open_people
 from services.usage_collector.adapters.tables import METADATA
-from services.usage_collector.people import People
 from services.usage_collector.register.facts import FactKey
 from services.usage_collector.register.folder import Folder, load_folder
 from services.usage_collector.register.problems import Problem, RegisterRefusedError
@@ -32,7 +30,6 @@ from services.usage_collector.source import Who
 
 app = typer.Typer(no_args_is_help=True, help="The city's register: units, systems, prices, budgets, people, policies.")
 
-PEOPLE_KEY = "people"
 DIFFERENT = 1
 REFUSED = 1
 TROUBLE = 2
@@ -181,9 +178,7 @@ def _opened(folder: Path | None) -> Iterator[tuple[Folder, EventBus]]:
 def _people(settings: Settings) -> Iterator[Who]:
     store = open_store(settings, "collector", METADATA)
     try:
-        key = load_key(settings.data_dir, PEOPLE_KEY)
-        check_key(store, PEOPLE_KEY, key)
-        yield People(key, PeopleStore(store)).pseudonyms
+        yield open_people(settings.data_dir, store).pseudonyms
     finally:
         store.close()
 

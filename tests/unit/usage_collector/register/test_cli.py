@@ -1,0 +1,107 @@
+"""`valvomo register`: what it prints and how it ends."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.usage_collector.register.cli import app
+
+EXAMPLE_CITY = Path(__file__).parents[4] / "deploy" / "example-city"
+
+
+@pytest.fixture
+def city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VALVOMO_DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(EXAMPLE_CITY, tmp_path / "city"))
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_check_counts_what_can_be_published(city: Path) -> None:
+    result = run("check", city)
+    assert (result.exit_code, "535 placement" in result.stdout) == (0, True)
+
+
+def test_check_lists_what_is_wrong_and_makes_no_database(city: Path) -> None:
+    (city / "budgets.yaml").write_text("- {id: b, unit: kymp, period: 2026, amount: 9.5}\n")
+    result = run("publish", city)
+    assert result.exit_code == 1
+    assert "budgets.yaml:1: found amount: 9.5, which YAML would round" in result.stderr
+    assert "nothing was published" in result.stderr
+    assert not (city.parent / "var").exists()
+
+
+def test_check_tells_programs_the_same(city: Path) -> None:
+    (city / "units.yaml").write_text("- {id: no}\n")
+    result = run("check", city, "--json")
+    assert result.exit_code == 1
+    problem = next(row for row in json.loads(result.stdout)["problems"] if row["file"] == "units.yaml")
+    assert (problem["line"], problem["code"]) == (1, "bare-boolean")
+
+
+def test_publish_diff_and_publish_again(city: Path) -> None:
+    assert json.loads(run("publish", city, "--json").stdout)["version"] == 1
+    assert (same := run("diff", city)).exit_code == 0, same.stdout
+    assert "version 1 is this folder" in same.stdout
+    assert "nothing changed; version 1 holds" in run("publish", city).stdout
+    budgets = city / "budgets.yaml"
+    budgets.write_text(budgets.read_text().replace('"9000.00"', '"9500.00"'))
+    differing = run("diff", city)
+    assert (differing.exit_code, differing.stdout.splitlines()[0]) == (
+        1,
+        "~ budget kirjasto-2026 amount: 9000.00 → 9500.00",
+    )
+    assert "version 2: 1 changes" in run("publish", city).stdout
+
+
+def test_diff_says_what_is_new_and_what_is_gone(city: Path) -> None:
+    run("publish", city)
+    contracts = city / "contracts.yaml"
+    contracts.write_text("- {id: new, system: claude-api, vendor: anthropic, valid_from: 2026-01-01}\n")
+    signs = [row["sign"] + row["fact_id"] for row in json.loads(run("diff", city, "--json").stdout)["changes"]]
+    assert "+new@2026-01-01" in signs
+    assert "-anthropic-2026@2026-01-01" in signs
+
+
+def test_seed_writes_a_file_that_can_be_published(city: Path) -> None:
+    (city / "tariffs" / "anthropic.yaml").unlink()
+    result = run("seed", city, "--system", "claude-api", "--valid-from", "2026-01-01")
+    assert (result.exit_code, "tariffs written to" in result.stdout) == (0, True)
+    assert run("check", city).exit_code == 0
+
+
+def test_seed_does_not_write_over_a_file_unasked(city: Path) -> None:
+    before = (city / "tariffs" / "anthropic.yaml").read_text()
+    result = run("seed", city)
+    assert (result.exit_code, "add --replace" in result.stderr) == (1, True)
+    assert (city / "tariffs" / "anthropic.yaml").read_text() == before
+    assert run("seed", city, "--replace", "--sku", "claude-opus-5", "--json").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["check"], "found no register folder", id="no folder"),
+        pytest.param(["check", "nowhere"], "nowhere:1: found no folder", id="a folder that is not there"),
+        pytest.param(["seed", "x", "--vendor", "oracle"], "found the vendor 'oracle'", id="a vendor without seeds"),
+        pytest.param(["seed", "x", "--valid-from", "soon"], "found --valid-from 'soon'", id="a day that is none"),
+    ],
+)
+def test_errors_are_one_sentence_without_a_traceback(city: Path, arguments: list[str], sentence: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, sentence in result.stderr) == (1, True)
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("command", ["check", "diff", "publish", "seed"])
+def test_help_has_an_example_and_exit_codes(command: str) -> None:
+    text = " ".join(run(command, "--help").stdout.split())
+    assert f"valvomo register {command} deploy/example-city" in text
+    assert "Exit codes: 0" in text

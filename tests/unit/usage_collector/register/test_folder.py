@@ -1,0 +1,234 @@
+"""A folder becomes facts: whole, with warnings, and with pseudonyms where people were."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.shared.events import MAX_EVENT_BYTES, decode, encode
+from services.shared.events.register import AllocationRule, FxRates, Placement, ReviewerMandate, Tariff, Unit
+from services.usage_collector.register.facts import change_event
+from services.usage_collector.register.folder import Folder, load_folder
+from services.usage_collector.source import Identity, Who
+
+EXAMPLE_CITY = Path(__file__).parents[4] / "deploy" / "example-city"
+TODAY = date(2026, 11, 22)
+NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
+SMALLEST = {
+    "units.yaml": "- {id: city, name: {en: City}, valid_from: 2026-01-01}\n",
+    "systems.yaml": "- {id: api, vendor: anthropic, name: API, owner: ict}\n",
+}
+
+
+def load(folder: Path, files: Mapping[str, str], who: Who | None = None) -> Folder:
+    for name, text in {**SMALLEST, **files}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return load_folder(folder, today=TODAY, who=who)
+
+
+def tariff(name: str = "t", **members: str) -> str:
+    usual = {
+        "id": name,
+        "system": "api",
+        "sku": "m",
+        "meter": "requests",
+        "model": "per_unit",
+        "price": '"1"',
+        "per": '"1"',
+        "currency": "EUR",
+        "valid_from": "2026-01-01",
+        "source": "list",
+        "checked_on": "2026-11-01",
+    }
+    return "- {" + ", ".join(f"{key}: {value}" for key, value in (usual | members).items()) + "}\n"
+
+
+def facts_of(folder: Folder, kind: type[Any]) -> list[Any]:
+    return [fact for fact in folder.facts.values() if isinstance(fact, kind)]
+
+
+class Table:
+    """A table of people in which some ids are known from before."""
+
+    def __init__(self, **known: str) -> None:
+        self.known = known
+        self.calls = 0
+
+    def __call__(self, identities: Collection[Identity]) -> Mapping[Identity, str]:
+        self.calls += 1
+        return {identity: self._one(identity) for identity in sorted(identities)}
+
+    def _one(self, identity: Identity) -> str:
+        names = [name.lower() for name in identity]
+        first = next((self.known[name] for name in names if name in self.known), f"p-{len(self.known):04d}")
+        for name in names:
+            self.known.setdefault(name, first)
+        return first
+
+
+def test_example_city_can_be_published_as_events() -> None:
+    folder = load_folder(EXAMPLE_CITY, today=TODAY)
+    events = [change_event(key, 1, fact, NOW) for key, fact in folder.facts.items()]
+    assert all(decode(encode(event)) == event for event in events)
+    assert max(len(encode(event)) for event in events) < MAX_EVENT_BYTES
+    assert len({event.id for event in events}) == len(events)
+
+
+def test_example_city_has_what_its_stories_need() -> None:
+    folder = load_folder(EXAMPLE_CITY, today=TODAY)
+    assert folder.entries["placement"] == 535
+    assert {warning.code for warning in folder.warnings} <= {"old-exchange-rates", "old-price"}
+    guidance = sorted((unit.valid_from, unit.parent) for unit in facts_of(folder, Unit) if unit.id == "neuvonta")
+    assert guidance == [(date(2026, 1, 1), "konserni"), (date(2026, 10, 16), "hyve")]
+    moved = [placement for placement in facts_of(folder, Placement) if placement.valid_from == date(2026, 10, 16)]
+    assert (len(moved), {placement.unit for placement in moved}) == (15, {"neuvonta"})
+    seats = {(fact.valid_from, str(fact.price)) for fact in facts_of(folder, Tariff) if fact.system == "m365-copilot"}
+    assert seats == {(date(2026, 1, 1), "28.10"), (date(2027, 1, 1), "30.90")}
+
+
+def test_example_city_names_nobody() -> None:
+    folder = load_folder(EXAMPLE_CITY, today=TODAY)
+    said = [encode(change_event(key, 1, fact, NOW)) for key, fact in folder.facts.items()]
+    assert not [event for event in said if b"@kaupunki" in event or b"5e00000000" in event]
+
+
+def test_persons_leave_as_pseudonyms_wherever_they_are_written(tmp_path: Path) -> None:
+    files = {
+        "people.csv": "person,unit,valid_from,valid_to,also\nAino@c.example,city,2026-01-01,,u1 g1\n",
+        "reviewers.yaml": "- {reviewer: aino@c.example, unit: city, valid_from: 2026-01-01}\n",
+        "allocation.yaml": "- {order: 1, match: {person: AINO@c.example}, unit: city, valid_from: 2026-01-01}\n",
+    }
+    table = Table(**{"aino@c.example": "p-aino"})
+    folder = load(tmp_path, files, who=table)
+    assert [placement.person for placement in facts_of(folder, Placement)] == ["p-aino"]
+    assert [mandate.reviewer for mandate in facts_of(folder, ReviewerMandate)] == ["p-aino"]
+    assert [rule.match.person for rule in facts_of(folder, AllocationRule)] == ["p-aino"]
+    assert table.known["u1"] == table.known["g1"] == "p-aino"
+    assert table.calls == 2, "people are asked for at once, not one by one"
+
+
+def test_an_id_that_was_met_on_its_own_keeps_its_pseudonym_and_gets_the_same_unit(tmp_path: Path) -> None:
+    people = "person,unit,valid_from,valid_to,also\naino@c.example,city,2026-01-01,,u1\n"
+    table = Table(**{"aino@c.example": "p-aino", "u1": "p-early"})
+    folder = load(tmp_path, {"people.csv": people}, who=table)
+    assert {(placement.person, placement.unit) for placement in facts_of(folder, Placement)} == {
+        ("p-aino", "city"),
+        ("p-early", "city"),
+    }
+
+
+def test_nobody_is_asked_for_a_pseudonym_while_anything_is_wrong(tmp_path: Path) -> None:
+    table = Table()
+    with pytest.raises(Exception, match="expected a unit that is defined"):
+        load(tmp_path, {"people.csv": "person,unit,valid_from\na@c.example,nowhere,2026-01-01\n"}, who=table)
+    assert table.calls == 0
+
+
+def test_rule_without_an_id_keeps_its_name_when_it_gives_to_another_unit(tmp_path: Path) -> None:
+    def name(unit: str) -> str:
+        text = f"- {{order: 1, match: {{account: w}}, unit: {unit}, valid_from: 2026-01-01}}\n"
+        units = SMALLEST["units.yaml"] + "- {id: other, name: {en: Other}, valid_from: 2026-01-01}\n"
+        return str(facts_of(load(tmp_path, {"allocation.yaml": text, "units.yaml": units}), AllocationRule)[0].id)
+
+    assert name("city") == name("other")
+
+
+def test_files_that_are_not_of_the_register_do_no_harm(tmp_path: Path) -> None:
+    files = {
+        "README.md": "# x",
+        "notes.txt": "\x00",
+        ".hidden.yaml": "{",
+        "tariffs/README.md": "y",
+        "vendors.json": "{}",
+    }
+    assert load(tmp_path, files).facts == load_folder(tmp_path, today=TODAY).facts
+
+
+def test_an_empty_file_is_an_empty_list(tmp_path: Path) -> None:
+    assert load(tmp_path, {"budgets.yaml": "", "policy.yaml": "# later\n", "people.csv": ""}).entries["budget"] == 0
+
+
+def test_a_table_program_may_leave_its_byte_order_mark_and_line_ends(tmp_path: Path) -> None:
+    people = "\ufeffperson,unit,valid_from,valid_to\r\na@c.example,city,2026-01-01,2026-02-01\r\n\r\n"
+    assert [str(placement.valid_to) for placement in facts_of(load(tmp_path, {"people.csv": people}), Placement)] == [
+        "2026-02-01"
+    ]
+
+
+def test_rates_come_with_the_tariffs_that_need_them(tmp_path: Path) -> None:
+    folder = load(
+        tmp_path,
+        {
+            "tariffs/a.yaml": tariff(currency="USD", valid_from="2026-11-20"),
+            "fx.yaml": '- {day: 2026-11-19, rates: {USD: "1.1"}, source: bank}\n',
+        },
+    )
+    assert [(str(fact.day), str(fact.rates["USD"])) for fact in facts_of(folder, FxRates)][-1] == ("2026-11-19", "1.1")
+    assert not folder.warnings
+
+
+@pytest.mark.parametrize(
+    ("files", "warned"),
+    [
+        pytest.param({"tariffs/a.yaml": tariff()}, [], id="a price in force"),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(valid_to="2026-03-01") + tariff("u", valid_from="2026-03-01")},
+            [],
+            id="two prices in turn",
+        ),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(valid_to="2026-03-01") + tariff("u", valid_from="2026-03-02")},
+            ["gap"],
+            id="a day without a price",
+        ),
+        pytest.param({"tariffs/a.yaml": tariff(checked_on="2026-05-26")}, [], id="checked 180 days ago"),
+        pytest.param({"tariffs/a.yaml": tariff(checked_on="2026-05-25")}, ["old-price"], id="checked 181 days ago"),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(checked_on="2025-05-25", valid_to="2026-11-22")},
+            [],
+            id="an old price that has ended",
+        ),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(currency="USD")}, ["old-exchange-rates"], id="rates that end three weeks ago"
+        ),
+        pytest.param(
+            {"people.csv": "person,unit,valid_from\na,city,2025-12-31\n"},
+            ["outside-validity"],
+            id="a person in a unit that is not there yet",
+        ),
+        pytest.param(
+            {"people.csv": "person,unit,valid_from\na,city,2026-01-01\n"},
+            [],
+            id="a person in a unit from its first day",
+        ),
+    ],
+)
+def test_warnings(files: dict[str, str], warned: list[str], tmp_path: Path) -> None:
+    assert [warning.code for warning in load(tmp_path, files).warnings] == warned
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param({}, {"sku": '"*"'}, id="any SKU beside one"),
+        pytest.param({"when": "{a: x}"}, {"when": "{a: y}"}, id="other values"),
+        pytest.param({"when": "{a: x}"}, {"when": "{a: x, b: y}"}, id="one says more"),
+        pytest.param({"when": "{a: x}"}, {}, id="with and without conditions"),
+        pytest.param({"valid_to": "2026-06-01"}, {"valid_from": "2026-06-01"}, id="one after the other"),
+        pytest.param(
+            {"when": "{a: x}", "valid_to": "2026-06-01"},
+            {"when": "{b: y}", "valid_from": "2026-06-01"},
+            id="never at once",
+        ),
+    ],
+)
+def test_tariffs_that_may_stand_beside_each_other(one: dict[str, str], other: dict[str, str], tmp_path: Path) -> None:
+    assert load(tmp_path, {"tariffs/a.yaml": tariff("t", **one), "tariffs/b.yaml": tariff("u", **other)}).facts
+
+
+def test_a_third_tariff_settles_two_that_both_fit(tmp_path: Path) -> None:
+    text = tariff("t", when="{a: x}") + tariff("u", when="{b: y}") + tariff("v", when="{a: x, b: y}")
+    assert not load(tmp_path, {"tariffs/a.yaml": text}).warnings
