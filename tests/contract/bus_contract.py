@@ -282,7 +282,7 @@ class EventBusContract(ABC):
         poll_until(lambda: len(first.assignment()) == PARTITIONS, first)
         second = join()
         poll_until(lambda: bool(second.assignment()) and len(first.assignment()) < PARTITIONS, first, second)
-        for _ in range(10):
+        for _ in range(5):
             for member in (first, second):
                 found = {TopicPartition(r.topic, r.partition) for r in member.poll(SHORT_SECONDS / 2, 3)}
                 assert found <= member.assignment()

@@ -26,6 +26,7 @@ from tests.contract.bus_contract import (
     poll_until,
 )
 from tests.servers.kafka import KafkaServer
+from tests.servers.process import HOST, free_port
 
 KEYS = 5
 STEPS = 200
@@ -55,11 +56,11 @@ class Publisher:
 
 class KafkaBusContract(EventBusContract):
     @abstractmethod
-    def open_bus(self, server: KafkaServer) -> EventBus: ...
+    def open_bus(self, server: str) -> EventBus: ...
 
     @pytest.fixture
     def make_bus(self, kafka_server: KafkaServer) -> MakeBus:
-        return lambda: self.open_bus(kafka_server)
+        return lambda: self.open_bus(kafka_server.bootstrap)
 
     @pytest.fixture
     def admin(self, kafka_server: KafkaServer) -> Iterator[KafkaAdminClient]:
@@ -177,12 +178,14 @@ class KafkaBusContract(EventBusContract):
     def test_the_bus_has_the_name_of_the_cluster(self, bus: EventBus, admin: KafkaAdminClient) -> None:
         assert bus.cluster_id == admin.describe_cluster()["cluster_id"]
 
-    def test_a_broker_that_is_away_is_a_matter_of_time(self, kafka_server: KafkaServer) -> None:
-        class Nobody:
-            bootstrap = "127.0.0.1:9"
+    @abstractmethod
+    def lose_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the client wait for a second only."""
 
+    def test_a_broker_that_is_away_is_a_matter_of_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lose_patience(monkeypatch)
         with pytest.raises(TransientError, match="tried again"):
-            self.open_bus(Nobody())  # type: ignore[arg-type]
+            self.open_bus(f"{HOST}:{free_port()}")
 
 
 def _hole(bus: EventBus, topic: str, admin: KafkaAdminClient) -> TopicPartition:

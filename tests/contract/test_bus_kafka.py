@@ -1,9 +1,12 @@
-from services.shared.bus import EventBus
-from services.shared.bus.kafka import KafkaBus
+import pytest
+
+from services.shared.bus import EventBus, kafka
 from tests.contract.kafka_contract import KafkaBusContract
-from tests.servers.kafka import KafkaServer
 
 
 class TestKafkaBus(KafkaBusContract):
-    def open_bus(self, server: KafkaServer) -> EventBus:
-        return KafkaBus([server.bootstrap])
+    def open_bus(self, server: str) -> EventBus:
+        return kafka.KafkaBus([server])
+
+    def lose_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(kafka._COMMON, "bootstrap_timeout_ms", 1000)

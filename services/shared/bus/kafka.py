@@ -42,6 +42,7 @@ _SHORTEST_POLL_MILLISECONDS = 100  # kafka-python starves joining members of a g
 _COMMON: dict[str, Any] = {
     "bootstrap_timeout_ms": _CONNECT_MILLISECONDS,
     "request_timeout_ms": _CONNECT_MILLISECONDS,
+    "metadata_max_age_ms": 60_000,
     "reconnect_backoff_max_ms": 1_000,  # with the default of 30 s a consumer sleeps on after the broker is back
 }
 _PRODUCER: dict[str, Any] = {
@@ -123,7 +124,7 @@ class KafkaBus:
             for topic in topics:
                 self._count(topic)
             client = kafka.KafkaConsumer(bootstrap_servers=self._servers, group_id=group, **_COMMON, **_CONSUMER)
-        return KafkaGroupConsumer(self, client, topics, load_positions)
+            return KafkaGroupConsumer(self, client, topics, load_positions)
 
     def end_positions(self, topics: Sequence[str]) -> Positions:
         with self._work():
@@ -302,6 +303,9 @@ class KafkaGroupConsumer:
         self._arrivals = _Arrivals(client)
         self._is_closed = False
         client.subscribe(topics=list(topics), listener=self._arrivals)
+        for topic in topics:
+            # Waits for the metadata: a member that shares out partitions without it gives none to anybody at first.
+            client.partitions_for_topic(topic)
 
     def poll(self, timeout_seconds: float, max_records: int) -> Sequence[Record]:
         if self._bus.is_closed or self._is_closed:
@@ -344,10 +348,8 @@ class KafkaGroupConsumer:
         if came:
             stored = self._load_positions(came.keys())
             bounds = self._bus.bounds(came.keys())
-            self._arrivals.begin(
-                came,
-                {p: checked_position(p, stored[p], held) if p in stored else held.start for p, held in bounds.items()},
-            )
+            start = {p: checked_position(p, stored.get(p, 0), held) for p, held in bounds.items()}
+            self._arrivals.begin(came, start)
 
     def _fetch(self, seconds: float, max_records: int) -> list[Record]:
         wait = max(_SHORTEST_POLL_MILLISECONDS, int(seconds * 1000))
