@@ -35,6 +35,7 @@ class Line:
 
     `nano_per_unit` is in 10⁻⁹ of `currency`; `rate` is units of `currency` per euro, published on `rate_day`.
     `reason` is None when both amounts are known. Without a rate the amount in `currency` is known, the euro is not.
+    `of_reading`: the line is for the reading as a whole, its quantity is the cost that the vendor reported.
     """
 
     meter: str
@@ -47,6 +48,7 @@ class Line:
     rate: Decimal | None = None
     rate_day: date | None = None
     reason: str | None = None
+    of_reading: bool = False
 
     @property
     def effect(self) -> tuple[object, ...]:
@@ -70,13 +72,13 @@ def lines(view: View, use: Use) -> tuple[Line, ...]:
     if view.price_from(use.profile.system) == "reported":
         return (_reported(view, use, owner),)
     if not use.profile.meters:
-        return (Line(WHOLE_READING, "Usage", owner, reason="nothing metered"),)
+        return (Line(WHOLE_READING, "Usage", owner, reason="nothing metered", of_reading=True),)
     return tuple(_metered(view, use, owner, meter) for meter in use.profile.meters)
 
 
 def _reported(view: View, use: Use, owner: Owner) -> Line:
     meters = use.profile.meters
-    line = Line(meters[0] if len(meters) == 1 else WHOLE_READING, "Usage", owner)
+    line = Line(meters[0] if len(meters) == 1 else WHOLE_READING, "Usage", owner, of_reading=True)
     if use.reported_currency is None:
         return replace(line, reason="no reported cost")
     return _in_euro(view, replace(line, currency=use.reported_currency, nano_per_unit=Fraction(NANO)), use.day)

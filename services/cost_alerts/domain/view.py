@@ -66,11 +66,13 @@ class View:
 
 
 class Book:
-    """Every version of the register: version 0 is empty, the others have the ingest times of their markers."""
+    """Every version of the register. Version 0 is empty; numbers rise, and some may be missing."""
 
-    def __init__(self, published: Sequence[datetime], facts: Iterable[FactVersion]) -> None:
-        """`published`: the ingest times of the markers of versions 1, 2, …, never falling."""
-        self._published = list(published)
+    def __init__(self, published: Mapping[int, datetime], facts: Iterable[FactVersion]) -> None:
+        """`published`: version → ingest time of its marker; both rise together."""
+        self._published = dict(sorted(published.items()))
+        self._versions = list(self._published)
+        self._moments = list(self._published.values())
         self._facts: dict[type[Fact], list[FactVersion]] = defaultdict(list)
         for fact in sorted(facts, key=lambda one: (one.fact_id, one.since)):
             self._facts[type(fact.fact)].append(fact)
@@ -82,24 +84,26 @@ class Book:
 
     @property
     def newest(self) -> int:
-        return len(self._published)
+        return self._versions[-1] if self._versions else 0
 
     def version_at(self, moment: datetime) -> int:
         """The version in force at a recorded time: the last whose marker was ingested by then."""
-        return bisect_right(self._published, moment)
+        found = bisect_right(self._moments, moment)
+        return self._versions[found - 1] if found else 0
 
     def published_at(self, version: int) -> datetime:
-        """When the marker of a version (1 or higher) was ingested."""
-        return self._published[version - 1]
+        """When the marker of a version was ingested."""
+        return self._published[version]
 
     def scopes(self, since: int, until: int | None = None) -> Iterator[Scope]:
         """What the versions after `since`, up to `until` inclusive, may have touched."""
-        for version in range(since + 1, (self.newest if until is None else until) + 1):
-            yield from self._scopes.get(version, ())
+        for version in self._versions[bisect_right(self._versions, since) :]:
+            if until is None or version <= until:
+                yield from self._scopes.get(version, ())
 
     def touching(self, since: int, system: str, day: date) -> Iterator[int]:
         """The versions after `since` that may price a use of `system` on `day` differently, rising."""
-        for version in range(since + 1, self.newest + 1):
+        for version in self._versions[bisect_right(self._versions, since) :]:
             if any(scope.touches(system, day) for scope in self._scopes.get(version, ())):
                 yield version
 

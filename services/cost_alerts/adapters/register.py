@@ -1,0 +1,81 @@
+"""The register in the ledger's database: facts of every version, staged ones, and who may price meanwhile."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from services.cost_alerts.adapters.tables import REGISTER_FACT as FACTS
+from services.cost_alerts.adapters.tables import REGISTER_STAGED as STAGED
+from services.cost_alerts.adapters.tables import REGISTER_STATE, REGISTER_VERSION
+from services.cost_alerts.domain.view import Book, FactVersion
+from services.cost_alerts.ports import StagedFact
+from services.shared.events.envelope import Fact
+from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Tariff, Unit
+from services.shared.store import Transaction
+from services.shared.store.tables import instant
+
+KINDS: dict[str, type[Fact]] = {
+    kind.__name__: kind for kind in (Unit, Placement, System, AllocationRule, Tariff, Budget, FxRates)
+}
+"""The kinds of facts that the ledger prices, places and budgets by; it keeps no others."""
+
+
+class BookShelf:
+    """The register as one thread read it last; read again when its version has changed."""
+
+    def __init__(self) -> None:
+        self._book: Book | None = None
+
+    def hold(self, tx: Transaction) -> Book:
+        """The register of the version in force, which stays in force until this transaction ends."""
+        query = select(REGISTER_STATE.c.version)
+        version = tx.connection.execute(query.with_for_update(read=True)).scalar_one()
+        if self._book is None or self._book.newest != version:
+            self._book = load_book(tx.connection)
+        return self._book
+
+
+def load_book(connection: Connection) -> Book:
+    """Every version of the register."""
+    versions = connection.execute(select(REGISTER_VERSION.c.version, REGISTER_VERSION.c.published_at))
+    published = {row.version: instant(row.published_at) for row in versions}
+    facts = connection.execute(select(FACTS)).all()
+    return Book(
+        published,
+        (
+            FactVersion(row.fact_id, row.since, row.until, KINDS[row.kind].model_validate_json(row.body))
+            for row in facts
+        ),
+    )
+
+
+class SqlRegister:
+    """See `RegisterBook`."""
+
+    def stage(self, tx: Transaction, changes: Sequence[StagedFact]) -> None:
+        last_words = {(change.kind, change.fact_id): change.body for change in changes if change.kind in KINDS}
+        for kind, fact_id in last_words:
+            tx.connection.execute(delete(STAGED).where(STAGED.c.kind == kind, STAGED.c.fact_id == fact_id))
+        rows = [(*key, body) for key, body in last_words.items()]
+        tx.bulk_insert(STAGED, ("kind", "fact_id", "body"), rows)
+
+    def apply(self, tx: Transaction, version: int, published_at: int) -> Book | None:
+        in_force = tx.connection.execute(select(REGISTER_STATE.c.version).with_for_update()).scalar_one()
+        staged = tx.connection.execute(select(STAGED)).all() if version > in_force else []
+        tx.connection.execute(delete(STAGED))
+        if version <= in_force:
+            return None
+        self._put_in_force(tx, version, [StagedFact(*row) for row in staged])
+        tx.bulk_insert(REGISTER_VERSION, ("version", "published_at"), [(version, published_at)])
+        tx.connection.execute(update(REGISTER_STATE).values(version=version))
+        return load_book(tx.connection)
+
+    def _put_in_force(self, tx: Transaction, version: int, staged: Sequence[StagedFact]) -> None:
+        standing = select(FACTS.c.kind, FACTS.c.fact_id, FACTS.c.body).where(FACTS.c.until.is_(None))
+        before = {(row.kind, row.fact_id): row.body for row in tx.connection.execute(standing)}
+        changed = [fact for fact in staged if before.get((fact.kind, fact.fact_id)) != fact.body]
+        for fact in changed:
+            same = and_(FACTS.c.kind == fact.kind, FACTS.c.fact_id == fact.fact_id, FACTS.c.until.is_(None))
+            tx.connection.execute(update(FACTS).where(same).values(until=version))
+        rows = [(fact.kind, fact.fact_id, version, fact.body) for fact in changed if fact.body is not None]
+        tx.bulk_insert(FACTS, ("kind", "fact_id", "since", "body"), rows)

@@ -1,0 +1,317 @@
+"""The ledger's tables. Repeated texts stand once (`word`, `profile`, `basis`), so that the long tables are narrow.
+
+`reading` and `charge` grow by appending in the order of their numbers, which keeps the rate of a small ledger when it
+is large. Days are proleptic ordinals (`date.toordinal`), instants microseconds since 1970 UTC, money 10⁻⁹ units.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+
+from services.shared.store.names import NameIndex
+from services.shared.store.tables import STRICT, add_common_tables
+
+METADATA = MetaData()
+
+add_common_tables(METADATA)
+
+NAMES = NameIndex("reading_name", METADATA)
+"""Which readings are known: digest of (source, reading id) → number."""
+
+SMALL: dict[str, Any] = {**STRICT, "sqlite_with_rowid": False}
+"""Of a table that is kept in the order of its key, without a row number."""
+
+WORD = Table(
+    "word",
+    METADATA,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("text", Text, nullable=False, unique=True),
+    **STRICT,
+)
+"""Sources, systems, SKUs, meters and units, by number."""
+
+PROFILE = Table(
+    "profile",
+    METADATA,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("system", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    **STRICT,
+)
+"""What repeats among readings: system, SKU, meters, dimensions, consumer, environment."""
+
+BASIS = Table(
+    "basis",
+    METADATA,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("day", Integer, nullable=False),
+    Column("unit", BigInteger, nullable=False),
+    Column("system", BigInteger, nullable=False),
+    Column("sku", BigInteger, nullable=False),
+    Column("meter", BigInteger, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("estimated", SmallInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("register_version", Integer, nullable=False),
+    Column("rule", Text),
+    Column("tariff", Text),
+    Column("tariff_version", Integer),
+    Column("nano_per_unit", Text),
+    Column("rate", Text),
+    Column("rate_day", Integer),
+    Column("reason", Text),
+    **STRICT,
+)
+"""What charges of a day have in common: who pays, by which rule, tariff and rate, or why there is no price."""
+
+READING = Table(
+    "reading",
+    METADATA,
+    Column("number", BigInteger, Identity(always=False), primary_key=True),
+    Column("source", BigInteger, nullable=False),
+    Column("reading_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("profile", BigInteger, nullable=False),
+    Column("quantities", Text, nullable=False),
+    Column("cost", Text),
+    Column("cost_currency", Text),
+    Column("finality", SmallInteger, nullable=False),
+    Column("purpose", SmallInteger, nullable=False),
+    Column("retracted", SmallInteger, nullable=False),
+    Column("pricing", Integer, nullable=False),
+    Column("register_version", Integer, nullable=False),
+    **STRICT,
+)
+"""The revision of each reading that stands, with the version of its charges and of the register they were made by."""
+
+READING_HISTORY = Table(
+    "reading_history",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    *(
+        Column(name, READING.c[name].type, nullable=READING.c[name].nullable)
+        for name in ("recorded_at", "starts_at", "ends_at", "day", "profile", "quantities", "cost", "cost_currency")
+    ),
+    *(Column(name, SmallInteger, nullable=False) for name in ("finality", "purpose", "retracted")),
+    **SMALL,
+)
+"""Revisions that were replaced, or came too late to count."""
+
+READING_CONFLICT = Table(
+    "reading_conflict",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Revisions that came twice with different content; the first stands."""
+
+CHARGE = Table(
+    "charge",
+    METADATA,
+    Column("reading", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("basis", BigInteger, primary_key=True, autoincrement=False),
+    Column("nano", BigInteger),
+    Column("eur_nano", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("superseded_at", BigInteger),
+    Column("lead", SmallInteger, nullable=False),
+    **SMALL,
+)
+"""One per reading, meter and version, for good; a later version closes it by `superseded_at`.
+
+`lead` is 1 on one charge of each version, 2 when any meter of that version is unpriced, 0 on the others: counting
+leads counts readings.
+"""
+
+SUMS = ("eur_nano", "nano", "charges", "readings", "unpriced")
+ROLLUP_KEY = ("day", "unit", "system", "sku", "meter", "category", "currency", "estimated", "shard")
+
+ROLLUP = Table(
+    "rollup",
+    METADATA,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, primary_key=True, autoincrement=False) for name in ("unit", "system", "sku", "meter")),
+    Column("category", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("estimated", SmallInteger, primary_key=True, autoincrement=False),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, nullable=False) for name in SUMS),
+    **SMALL,
+)
+"""Sums of the current charges. Shards (of partitions, on PostgreSQL) let consumers add without waiting."""
+
+BUDGET_USE = Table(
+    "budget_use",
+    METADATA,
+    Column("budget", Text, primary_key=True),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("eur_nano", BigInteger, nullable=False),
+    **SMALL,
+)
+"""What counts towards each budget of the newest register version."""
+
+REGISTER_STATE = Table(
+    "register_state",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    **STRICT,
+)
+"""One row: the newest register version. Who prices holds it shared, who applies a version holds it alone."""
+
+REGISTER_VERSION = Table(
+    "register_version",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("published_at", BigInteger, nullable=False),
+    **STRICT,
+)
+
+REGISTER_FACT = Table(
+    "register_fact",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("fact_id", Text, primary_key=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer),
+    Column("body", Text, nullable=False),
+    **SMALL,
+)
+"""Facts of every register version, from `since` (inclusive) to `until` (exclusive; null: still in force)."""
+
+REGISTER_STAGED = Table(
+    "register_staged",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("fact_id", Text, primary_key=True),
+    Column("body", Text),
+    **SMALL,
+)
+"""Facts that wait for a marker, the last word on each; a null body says that the fact is gone."""
+
+RESTATEMENT = Table(
+    "restatement",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("since", Integer, nullable=False),
+    Column("done_to", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("readings", BigInteger, nullable=False),
+    Column("finished", SmallInteger, nullable=False),
+    Column("announced", SmallInteger, nullable=False),
+    **STRICT,
+)
+"""A walk over the readings up to `last` after the register became `version`; `done_to` is where it stands."""
+
+RESTATED = Table(
+    "restated",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("unit", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("before_nano", BigInteger, nullable=False),
+    Column("after_nano", BigInteger, nullable=False),
+    **SMALL,
+)
+"""What a restatement changed, in 10⁻⁹ euro, by unit and day."""
+
+SEAT_COUNT = Table(
+    "seat_count",
+    METADATA,
+    Column("system", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("observed_on", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("purchased", BigInteger, nullable=False),
+    Column("assigned", BigInteger, nullable=False),
+    Column("active", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+    **SMALL,
+)
+
+SEAT_HOLDING = Table(
+    "seat_holding",
+    METADATA,
+    Column("system", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("assigned_on", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("released_on", Integer),
+    Column("last_active_on", Integer),
+    Column("recorded_at", BigInteger, nullable=False),
+    **SMALL,
+)
+
+SEAT_DIRTY = Table(
+    "seat_dirty",
+    METADATA,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("system", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("first_day", Integer, nullable=False),
+    Column("last_day", Integer, nullable=False),
+    **STRICT,
+)
+"""Days whose seats must be charged again; a worker does it and takes the row away."""
+
+SEAT_CHARGE = Table(
+    "seat_charge",
+    METADATA,
+    Column("system", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("basis", BigInteger, primary_key=True, autoincrement=False),
+    Column("seats", BigInteger, nullable=False),
+    Column("nano", BigInteger),
+    Column("eur_nano", BigInteger),
+    Column("superseded_at", BigInteger),
+    **SMALL,
+)
+"""A day's seats by unit, with their whole history; always written anew from everything observed."""
+
+CROSSING = Table(
+    "crossing",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("budget", Text, nullable=False),
+    Column("period", Integer, nullable=False),
+    Column("threshold", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Thresholds that were passed and told, decided here or read from the outcomes. Kept when the ledger is rebuilt."""
+
+FINDING = Table(
+    "finding",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text),
+    Column("system", Text),
+    Column("unit", Text),
+    Column("output_id", Text, nullable=False),
+    Column("opened_at", BigInteger),
+    Column("closed_at", BigInteger),
+    **SMALL,
+)
+"""Findings as the outcomes tell them; a closing may come before its opening."""
+
+Index(
+    "finding_open",
+    FINDING.c.unit,
+    sqlite_where=FINDING.c.closed_at.is_(None),
+    postgresql_where=FINDING.c.closed_at.is_(None),
+)

@@ -1,0 +1,34 @@
+"""The outcomes: what was told before is taken over, so that nothing is told twice; findings are counted by unit."""
+
+from collections.abc import Sequence
+
+from services.cost_alerts.ports import Crossings, Findings, Restatements
+from services.shared.consumer import Delivered
+from services.shared.events import OUTCOMES
+from services.shared.events.outcomes import FindingClosed, FindingOpened, LedgerRestated, ThresholdCrossed
+from services.shared.store import Transaction
+from services.shared.store.tables import micros
+
+GROUP = "cost-alerts-outcomes"
+
+
+class OutcomesHandler:
+    """Keeps decisions of this and of earlier lives of the ledger, and findings; see `Handler`."""
+
+    group = GROUP
+    topics = (OUTCOMES.name,)
+
+    def __init__(self, crossings: Crossings, restatements: Restatements, findings: Findings) -> None:
+        self._crossings = crossings
+        self._restatements = restatements
+        self._findings = findings
+
+    def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
+        events = [event for _, event in batch]
+        crossed = [(event.data, micros(event.time)) for event in events if isinstance(event, ThresholdCrossed)]
+        self._crossings.keep(tx, crossed)
+        for event in events:
+            if isinstance(event, LedgerRestated):
+                self._restatements.note_announced(tx, event.data.register_version)
+        self._findings.opened(tx, [event.data for event in events if isinstance(event, FindingOpened)])
+        self._findings.closed(tx, [event.data for event in events if isinstance(event, FindingClosed)])

@@ -1,0 +1,73 @@
+"""What the ledger tells the world: events for the bus, messages for roles; all through the outbox."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from services.cost_alerts.domain.budget import crossing_id
+from services.shared.events import encode, event_id, key_of, topic_of
+from services.shared.events.envelope import Event
+from services.shared.events.outcomes import (
+    Conflict,
+    Crossing,
+    LedgerRestated,
+    ReadingConflictFound,
+    Restatement,
+    ThresholdCrossed,
+)
+from services.shared.events.register import Unit
+from services.shared.store import OutgoingMessage
+
+SOURCE = "valvomo/cost-alerts"
+
+
+def for_bus(event: Event) -> OutgoingMessage:
+    """An event on its way to its topic."""
+    return OutgoingMessage(event.id, "bus", encode(event), topic_of(event), key_of(event))
+
+
+def conflict(source: str, reading_id: str, revision: int, recorded_at: datetime) -> OutgoingMessage:
+    """Tell of a revision that came with two contents. Timed by the bus, so that a rebuild says it in the same bytes."""
+    name = event_id("conflict", source, reading_id, revision)
+    data = Conflict(reading_source=source, reading_id=reading_id, revision=revision)
+    return for_bus(ReadingConflictFound(id=name, source=SOURCE, subject=name, time=recorded_at, data=data))
+
+
+def restated(restatement: Restatement, now: datetime) -> OutgoingMessage:
+    """Tell what a register version changed."""
+    name = restatement_id(restatement.register_version)
+    return for_bus(LedgerRestated(id=name, source=SOURCE, subject=name, time=now, data=restatement))
+
+
+def restatement_id(version: int) -> str:
+    return event_id("restated", version)
+
+
+def crossed(crossing: Crossing, unit: Unit | None, now: datetime) -> Iterator[OutgoingMessage]:
+    """Tell of a crossing on the bus, and, when it is the one that speaks, every role by mail and webhook."""
+    name = crossing_id(crossing)
+    event = ThresholdCrossed(id=name, source=SOURCE, subject=crossing.budget, time=now, data=crossing)
+    yield for_bus(event)
+    if not crossing.spoken:
+        return
+    value = json.dumps(_alert(name, event, unit), ensure_ascii=False, separators=(",", ":")).encode()
+    for recipient in crossing.recipients:
+        yield OutgoingMessage(event_id("mail", name, recipient), "mail", value, recipient=recipient)
+        yield OutgoingMessage(event_id("webhook", name, recipient), "webhook", value, recipient=recipient)
+
+
+def _alert(name: str, event: ThresholdCrossed, unit: Unit | None) -> dict[str, Any]:
+    """What a notifier renders: the crossing, with the unit's names and cost centre as the register has them now."""
+    document = event.model_dump(mode="json")
+    return {
+        "alert_id": name,
+        "kind": "threshold_crossed",
+        "decided_at": document["time"],
+        "crossing": document["data"],
+        "unit": {
+            "id": event.data.unit,
+            "name": {} if unit is None else dict(unit.name),
+            "cost_centre": None if unit is None else unit.cost_centre,
+        },
+    }

@@ -1,0 +1,279 @@
+"""Readings and seats: what arrives on the usage topic becomes rows, charges and sums, in one transaction per batch."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from services.cost_alerts.domain.use import Profile
+from services.cost_alerts.handlers import outgoing
+from services.cost_alerts.handlers.charging import (
+    FINALITIES,
+    MOST_CACHED,
+    PURPOSES,
+    Charger,
+    makes_charges,
+    quantities_of,
+    sums_of,
+)
+from services.cost_alerts.ports import ChargeRow, OpenWork, ReadingRow, RollupChange, SeatBook, Sums, Work
+from services.shared.bus import Record, TopicPartition
+from services.shared.consumer import Delivered
+from services.shared.events import USAGE
+from services.shared.events.usage import Reading, SeatAssigned, SeatsObserved, UsageRecorded
+from services.shared.money import as_text
+from services.shared.periods import helsinki_day
+from services.shared.store import Transaction
+from services.shared.store.tables import micros
+
+GROUP = "cost-alerts"
+
+_FINALITY = {name: number for number, name in enumerate(FINALITIES)}
+_PURPOSE = {name: number for number, name in enumerate(PURPOSES)}
+_DIGEST_BYTES = 16
+
+
+class Told(Protocol):
+    """Which records an earlier life of this ledger has already told the world about."""
+
+    def covers(self, group: str, partition: TopicPartition, offset: int) -> bool: ...
+
+
+class Item(NamedTuple):
+    """A reading as it was delivered, with the digest of its name."""
+
+    digest: bytes
+    record: Record
+    event: UsageRecorded
+
+
+class Arrival(NamedTuple):
+    """A revision with its reading's number, its profile, and the version number of the first charges it makes."""
+
+    number: int
+    item: Item
+    profile: tuple[int, Profile]
+    pricing: int
+
+
+class _Profiles:
+    """The numbers of profiles, by what a reading says of itself; emptied when the numbering changes."""
+
+    def __init__(self) -> None:
+        self._generation = -1
+        self._numbers: dict[tuple[object, ...], tuple[int, Profile]] = {}
+
+    def of(self, work: Work, items: Sequence[Item]) -> list[tuple[int, Profile]]:
+        """(number, profile) of each item, in order."""
+        if self._generation != work.generation or len(self._numbers) > MOST_CACHED:
+            self._generation, self._numbers = work.generation, {}
+        keys = [_profile_key(item.event.data) for item in items]
+        missing = {key: item.event.data for key, item in zip(keys, items, strict=True) if key not in self._numbers}
+        profiles = [Profile.of(reading) for reading in missing.values()]
+        for key, number, profile in zip(missing, work.profiles(profiles), profiles, strict=True):
+            self._numbers[key] = (number, profile)
+        return [self._numbers[key] for key in keys]
+
+
+def _profile_key(reading: Reading) -> tuple[object, ...]:
+    consumer = reading.consumer
+    return (
+        reading.system,
+        reading.sku,
+        tuple(reading.consumed),
+        tuple(reading.dimensions.items()),
+        consumer.person,
+        consumer.account,
+        tuple(consumer.tags.items()),
+        reading.environment,
+    )
+
+
+class UsageHandler:
+    """Keeps readings, charges and rollups; see `Handler`.
+
+    `told`: records of which conflicts were told before; None on a ledger that tells everything.
+    """
+
+    group = GROUP
+    topics = (USAGE.name,)
+
+    def __init__(self, begin: OpenWork, seats: SeatBook, told: Told | None = None) -> None:
+        self._begin = begin
+        self._seats = seats
+        self._told = told
+        self._charger = Charger()
+        self._profiles = _Profiles()
+
+    def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
+        readings = [Item(name_digest(d.event), d.record, d.event) for d in batch if isinstance(d.event, UsageRecorded)]
+        if readings:
+            work = self._begin(tx)
+            self._charger.begin(work)
+            sums = _Totals(work)
+            for wave in waves(readings):
+                self._wave(work, wave, sums)
+            work.add_sums(sums.changes())
+        counts = [(d.event.data, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, SeatsObserved)]
+        holdings = [(d.event.data, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, SeatAssigned)]
+        self._seats.add(tx, counts, holdings)
+
+    def _wave(self, work: Work, items: Sequence[Item], sums: "_Totals") -> None:
+        known = work.find([item.digest for item in items])
+        fresh = [item for item in items if item.digest not in known] if known else items
+        if fresh:
+            self._add(work, fresh, sums)
+        if known:
+            again = [(known[item.digest], item) for item in items if item.digest in known]
+            self._revise(work, again, sums)
+
+    def _add(self, work: Work, items: Sequence[Item], sums: "_Totals") -> None:
+        """Readings that are seen for the first time: rows, charges, sums."""
+        numbers = work.enter([item.digest for item in items])
+        rows: list[ReadingRow] = []
+        charges: list[ChargeRow] = []
+        for number, item, profile in zip(numbers, items, self._profiles.of(work, items), strict=True):
+            row, made = self._charged(work, Arrival(number, item, profile, 0), sums)
+            rows.append(row)
+            charges += made
+        work.add_readings(rows)
+        work.add_charges(charges)
+
+    def _charged(self, work: Work, arrival: Arrival, sums: "_Totals") -> tuple[ReadingRow, list[ChargeRow]]:
+        """A revision's row and its charges, whose current ones are added to `sums`."""
+        _, item, profile, _ = arrival
+        reading = item.event.data
+        row = _row(work, arrival)
+        if not makes_charges(row):
+            return row, []
+        consumed = reading.consumed
+        quantities = [consumed[meter] for meter in profile[1].meters]
+        made = self._charger.first(work, row, profile[1], reading.charge_period_start, quantities)
+        sums.add(item.record.partition, made.current)
+        return row._replace(pricing=made.rows[-1].version), made.rows
+
+    def _revise(self, work: Work, items: Sequence[tuple[int, Item]], sums: "_Totals") -> None:
+        """Known readings: a higher revision replaces; the same is a duplicate or a conflict; a lower one is late."""
+        stored = work.readings([number for number, _ in items])
+        profiles = self._profiles.of(work, [item for _, item in items])
+        higher = []
+        for (number, item), profile in zip(items, profiles, strict=True):
+            revision = item.event.data.revision
+            if revision > stored[number].revision:
+                higher.append((stored[number], item, profile))
+            else:
+                self._compare(work, stored[number], item, profile)
+        if higher:
+            self._replace(work, higher, sums)
+
+    def _compare(self, work: Work, stored: ReadingRow, item: Item, profile: tuple[int, Profile]) -> None:
+        row = _row(work, Arrival(stored.number, item, profile, 0))
+        before = stored if row.revision == stored.revision else work.earlier(stored.number, row.revision)
+        if before is None:
+            work.add_late([row])
+        elif not same_content(before, row) and work.add_conflict(row.number, row.revision, row.recorded_at):
+            self._tell_conflict(work, item)
+
+    def _tell_conflict(self, work: Work, item: Item) -> None:
+        where = TopicPartition(item.record.topic, item.record.partition)
+        if self._told is None or not self._told.covers(self.group, where, item.record.offset):
+            data = item.event.data
+            message = outgoing.conflict(item.event.source, data.reading_id, data.revision, item.record.ingest_time)
+            work.tx.send([message])
+
+    def _replace(
+        self, work: Work, items: Sequence[tuple[ReadingRow, Item, tuple[int, Profile]]], sums: "_Totals"
+    ) -> None:
+        since = {old.number: micros(item.record.ingest_time) for old, item, _ in items}
+        partitions = {old.number: item.record.partition for old, item, _ in items}
+        closed = []
+        for charge in work.charges_after(since):
+            until = max(charge.recorded_at, since[charge.reading])
+            closed.append(charge._replace(superseded_at=until))
+            if charge.superseded_at is None:
+                sums.take(partitions[charge.reading], charge)
+        work.close_charges(closed)
+        fresh, charges = [], []
+        for old, item, profile in items:
+            row, made = self._charged(work, Arrival(old.number, item, profile, old.pricing + 1), sums)
+            fresh.append(row)
+            charges += made
+        work.replace_readings([old for old, _, _ in items], fresh)
+        work.add_charges(charges)
+
+
+def _row(work: Work, arrival: Arrival) -> ReadingRow:
+    number, item, profile, pricing = arrival
+    reading = item.event.data
+    start, cost, consumed = reading.charge_period_start, reading.reported_cost, reading.consumed
+    return ReadingRow(
+        number,
+        work.word(item.event.source),
+        reading.reading_id,
+        reading.revision,
+        micros(item.record.ingest_time),
+        micros(start),
+        micros(reading.charge_period_end),
+        helsinki_day(start).toordinal(),
+        profile[0],
+        " ".join([str(consumed[meter]) for meter in profile[1].meters]),
+        None if cost is None else as_text(cost.amount),
+        None if cost is None else cost.currency,
+        _FINALITY[reading.finality],
+        _PURPOSE[reading.purpose],
+        int(reading.retracted),
+        pricing,
+        work.book.newest,
+    )
+
+
+def name_digest(event: UsageRecorded) -> bytes:
+    """What names a reading, in 16 bytes: source and id, neither of which holds a control character."""
+    return blake2b(f"{event.source}\x1f{event.data.reading_id}".encode(), digest_size=_DIGEST_BYTES).digest()
+
+
+def same_content(left: ReadingRow, right: ReadingRow) -> bool:
+    """Whether two rows say the same of a reading; quantities and costs as numbers, however they are written."""
+    return (
+        left[5:9] == right[5:9]
+        and left.cost_currency == right.cost_currency
+        and left[12:15] == right[12:15]
+        and quantities_of(left) == quantities_of(right)
+        and left.cost == right.cost
+    )
+
+
+def waves(items: Iterable[Item]) -> list[list[Item]]:
+    """The items in runs that name each reading once; a reading's items stay in their order."""
+    found: list[list[Item]] = []
+    seen: dict[bytes, int] = {}
+    for item in items:
+        number = seen.get(item.digest, 0)
+        seen[item.digest] = number + 1
+        if number == len(found):
+            found.append([])
+        found[number].append(item)
+    return found
+
+
+class _Totals:
+    """Sums of a batch, by shard and basis."""
+
+    def __init__(self, work: Work) -> None:
+        self._shard: Callable[[int], int] = work.shard
+        self._sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(Sums._fields))
+
+    def add(self, partition: int, changes: Iterable[tuple[int, Sums]]) -> None:
+        shard = self._shard(partition)
+        for basis, sums in changes:
+            total = self._sums[shard, basis]
+            for index, value in enumerate(sums):
+                total[index] += value
+
+    def take(self, partition: int, charge: ChargeRow) -> None:
+        """Take a charge that is current no more out of the sums."""
+        sums = sums_of(charge.nano, charge.eur_nano, charge.lead)
+        self.add(partition, [(charge.basis, Sums(*(-value for value in sums)))])
+
+    def changes(self) -> list[RollupChange]:
+        return [(shard, basis, Sums(*total)) for (shard, basis), total in self._sums.items() if any(total)]

@@ -1,0 +1,325 @@
+"""What the handlers need from outside, in their words. One adapter keeps it: `adapters/ledger.py`, on both stores.
+
+Instants are microseconds since 1970 UTC, days ordinals, money 10⁻⁹ units: rows go to the driver as they are made.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from services.cost_alerts.domain.budget import Known
+from services.cost_alerts.domain.seats import Count, Holding, Product
+from services.cost_alerts.domain.use import Profile
+from services.cost_alerts.domain.view import Book, Scope
+from services.shared.events.outcomes import Crossing, Finding, FindingClosing
+from services.shared.events.usage import SeatCount, SeatHolding
+from services.shared.store import Transaction
+
+
+class Basis(NamedTuple):
+    """What charges of a day have in common. `currency` is empty where nothing is priced."""
+
+    day: int
+    unit: str
+    system: str
+    sku: str
+    meter: str
+    category: str
+    estimated: int
+    currency: str
+    register_version: int
+    rule: str | None
+    tariff: str | None
+    tariff_version: int | None
+    nano_per_unit: str | None
+    rate: str | None
+    rate_day: int | None
+    reason: str | None
+
+
+class ReadingRow(NamedTuple):
+    """A revision of a reading as the ledger keeps it; `quantities` in the order of its profile's meters."""
+
+    number: int
+    source: int
+    reading_id: str
+    revision: int
+    recorded_at: int
+    starts_at: int
+    ends_at: int
+    day: int
+    profile: int
+    quantities: str
+    cost: str | None
+    cost_currency: str | None
+    finality: int
+    purpose: int
+    retracted: int
+    pricing: int
+    register_version: int
+
+
+class ChargeRow(NamedTuple):
+    """A charge; `superseded_at` None: it is current."""
+
+    reading: int
+    version: int
+    basis: int
+    nano: int | None
+    eur_nano: int | None
+    recorded_at: int
+    superseded_at: int | None
+    lead: int
+
+
+class Sums(NamedTuple):
+    """What is added to a rollup, or taken away."""
+
+    eur_nano: int
+    nano: int
+    charges: int
+    readings: int
+    unpriced: int
+
+
+RollupChange = tuple[int, int, Sums]
+"""(shard, basis number, sums)."""
+
+
+class Work(Protocol):
+    """The ledger inside one transaction, with the register version that it prices by held still."""
+
+    tx: Transaction
+    book: Book
+    generation: int
+    """Rises when numbers of words, profiles or bases were lost with a transaction: whoever keeps some must forget."""
+
+    def shard(self, partition: int) -> int:
+        """Which part of the rollups a partition of the bus adds to."""
+        ...
+
+    def word(self, text: str) -> int:
+        """The number of a text."""
+        ...
+
+    def profiles(self, profiles: Sequence[Profile]) -> Sequence[int]:
+        """Their numbers, in order."""
+        ...
+
+    def profile(self, number: int) -> Profile: ...
+
+    def basis(self, basis: Basis) -> int:
+        """Its number."""
+        ...
+
+    def basis_of(self, number: int) -> Basis: ...
+
+    def find(self, digests: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Name digest → number of the readings that are known."""
+        ...
+
+    def enter(self, digests: Sequence[bytes]) -> Sequence[int]:
+        """Numbers for new names, rising."""
+        ...
+
+    def readings(self, numbers: Sequence[int]) -> Mapping[int, ReadingRow]: ...
+
+    def earlier(self, number: int, revision: int) -> ReadingRow | None:
+        """A revision that does not stand any more, or never did."""
+        ...
+
+    def add_readings(self, rows: Sequence[ReadingRow]) -> None: ...
+
+    def replace_readings(self, old: Sequence[ReadingRow], new: Sequence[ReadingRow]) -> None:
+        """Put `new` in the place of `old`, which goes into the history."""
+        ...
+
+    def repriced(self, rows: Sequence[ReadingRow]) -> None:
+        """Keep their `pricing` and `register_version`; all else stands."""
+        ...
+
+    def add_late(self, rows: Sequence[ReadingRow]) -> None:
+        """Keep revisions that came after a higher one, in the history only."""
+        ...
+
+    def add_conflict(self, number: int, revision: int, recorded_at: int) -> bool:
+        """Note a conflict; whether it is the first of that revision."""
+        ...
+
+    def add_charges(self, rows: Sequence[ChargeRow]) -> None: ...
+
+    def charges_after(self, since: Mapping[int, int]) -> Sequence[ChargeRow]:
+        """Reading number → instant: its charges that are current or were superseded after that instant."""
+        ...
+
+    def close_charges(self, rows: Sequence[ChargeRow]) -> None:
+        """Write the `superseded_at` of these charges."""
+        ...
+
+    def add_sums(self, changes: Sequence[RollupChange]) -> None:
+        """Add to the rollups and to the budgets that the newest register counts them towards."""
+        ...
+
+    def restatable(
+        self, above: int, up_to: int, limit: int, scopes: Sequence[Scope], version: int
+    ) -> Sequence[ReadingRow]:
+        """Paid readings above number `above`, to `up_to`, in these scopes, priced before `version`; by number."""
+        ...
+
+    def last_number(self) -> int:
+        """The highest reading number so far, 0 when there is none."""
+        ...
+
+
+OpenWork = Callable[[Transaction], Work]
+"""Begins work in a transaction: holds the register version still, and takes up or drops what was remembered."""
+
+
+class SeatBook(Protocol):
+    """What was observed of seats, and their charges."""
+
+    def add(
+        self, tx: Transaction, counts: Sequence[tuple[SeatCount, int]], holdings: Sequence[tuple[SeatHolding, int]]
+    ) -> None:
+        """Keep observations with their recorded times (microseconds); the days they touch are marked to be charged."""
+        ...
+
+    def has_dirty(self, connection: Connection) -> bool: ...
+
+    def next_dirty(self, tx: Transaction) -> Product | None:
+        """A SKU with days to charge again, if any."""
+        ...
+
+    def observed(self, tx: Transaction, product: Product) -> tuple[Sequence[Count], Sequence[Holding]]:
+        """Everything observed of a SKU."""
+        ...
+
+    def take_dirty(self, tx: Transaction, product: Product, observed: Sequence[date], most: int) -> Sequence[date]:
+        """Days of a SKU to charge again, at most `most`, of those from its first to its last observed day.
+
+        Marks are taken away as their days are given out.
+        """
+        ...
+
+    def charges(self, tx: Transaction, product: Product, day: date) -> Sequence["SeatRow"]:
+        """The charges of one day, with their history."""
+        ...
+
+    def replace(self, tx: Transaction, product: Product, day: date, rows: Sequence["SeatRow"]) -> None:
+        """Put `rows` in the place of a day's charges."""
+        ...
+
+    def mark(self, tx: Transaction, scopes: Sequence[Scope]) -> None:
+        """Mark the days that a change of the register may touch."""
+        ...
+
+
+class SeatRow(NamedTuple):
+    """A unit's seats of one day."""
+
+    recorded_at: int
+    basis: int
+    seats: int
+    nano: int | None
+    eur_nano: int | None
+    superseded_at: int | None
+
+
+class StagedFact(NamedTuple):
+    """One fact on its way: `kind` is its model's name, `body` its JSON, None when the fact is gone."""
+
+    kind: str
+    fact_id: str
+    body: str | None
+
+
+class RegisterBook(Protocol):
+    """The register's facts on their way to becoming a version."""
+
+    def stage(self, tx: Transaction, changes: Sequence[StagedFact]) -> None:
+        """Keep changes until a marker comes; the last word on a fact counts."""
+        ...
+
+    def apply(self, tx: Transaction, version: int, published_at: int) -> Book | None:
+        """Put everything staged into force as `version`, alone: nobody prices meanwhile. The register as it now is.
+
+        None when `version` is not above the one in force: what was staged is then dropped.
+        """
+        ...
+
+
+class BudgetUse(Protocol):
+    """What counts towards each budget."""
+
+    def recount(self, tx: Transaction, book: Book) -> None:
+        """Add up again for every budget of the newest version; budgets or the tree of units have changed."""
+        ...
+
+
+class Restatements(Protocol):
+    """Walks over the readings after a change of the register."""
+
+    def has_work(self, connection: Connection) -> bool:
+        """Whether a walk is unfinished, or the register newer than the last one."""
+        ...
+
+    def unfinished(self, tx: Transaction) -> "Walk | None": ...
+
+    def begin(self, tx: Transaction, walk: "Walk") -> None: ...
+
+    def save(self, tx: Transaction, walk: "Walk", changed: Mapping[tuple[str, int], tuple[int, int]]) -> None:
+        """Keep where a walk stands, and add what it changed: (unit, day) → 10⁻⁹ euro before and after."""
+        ...
+
+    def changed(self, tx: Transaction, version: int) -> Mapping[str, tuple[int, int]]:
+        """Unit → 10⁻⁹ euro before and after, of one walk."""
+        ...
+
+    def newest(self, tx: Transaction) -> int:
+        """The version that the last walk began for."""
+        ...
+
+    def note_announced(self, tx: Transaction, version: int) -> None:
+        """An earlier life of this ledger announced this restatement."""
+        ...
+
+    def is_announced(self, tx: Transaction, version: int) -> bool: ...
+
+
+class Walk(NamedTuple):
+    """A walk from register version `since` (exclusive) to `version`, over readings numbered up to `last`."""
+
+    version: int
+    since: int
+    done_to: int
+    last: int
+    readings: int
+    finished: bool
+
+
+class Crossings(Protocol):
+    """Thresholds that were told, and what may pass the next."""
+
+    def state(self, connection: Connection) -> object:
+        """Changes whenever a budget or its use has."""
+        ...
+
+    def known(self, tx: Transaction) -> Sequence[Known]: ...
+
+    def keep(self, tx: Transaction, crossings: Sequence[tuple[Crossing, int]]) -> None:
+        """Keep crossings with the time of their decision (microseconds); known ones stay as they are."""
+        ...
+
+    def used(self, tx: Transaction) -> Mapping[str, int]:
+        """Budget id → 10⁻⁹ euro that count towards it."""
+        ...
+
+
+class Findings(Protocol):
+    """Findings as the outcomes tell of them."""
+
+    def opened(self, tx: Transaction, findings: Sequence[Finding]) -> None: ...
+
+    def closed(self, tx: Transaction, closings: Sequence[FindingClosing]) -> None: ...
