@@ -1,7 +1,7 @@
 """A folder becomes the register in force, whatever interrupts the publisher or comes in between."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,6 +140,28 @@ def test_facts_left_behind_do_not_come_true_later() -> None:
     bus.left = None
     publish(facts_of(a="A2"), bus, CLOCK)
     assert everybody_has(bus, facts_of(a="A2"))
+
+
+def test_repeating_after_an_interruption_gives_no_two_events_one_name() -> None:
+    bus, clock = Tripwire(), SteppedClock(CLOCK.now())
+    bus.left = 2
+    with pytest.raises(BrokenOffError):
+        publish(facts_of(a="A", b="B", c="C"), bus, clock)
+    bus.left = None
+    clock.advance(timedelta(minutes=5))
+    publish(facts_of(a="A", b="B", c="C"), bus, clock)
+    names = [event.id for event in events_on(bus)]
+    assert len(set(names)) == len(names)
+
+
+def test_a_version_that_does_not_count_is_answered_even_when_nothing_else_changed() -> None:
+    bus = MemoryBus(CLOCK)
+    publish(facts_of(a="A"), bus, CLOCK)
+    stray = Tripwire()
+    publish(facts_of(a="stray"), stray, CLOCK)
+    bus.publish([as_message(record) for record in stray.read(PARTITION, 0, 1_000)])
+    assert publish(facts_of(a="A"), bus, CLOCK).version == 2
+    assert everybody_has(bus, facts_of(a="A"))
 
 
 def test_publisher_gives_way_to_one_that_began_in_the_same_moment() -> None:
