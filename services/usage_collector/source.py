@@ -123,6 +123,10 @@ class Rereading:
         revisable: how long the vendor may change what it said; read again once a day.
         longest: the largest window that one request may ask for.
         history: how far back the vendor answers at all.
+        earliest: before this it has nothing.
+
+    The cursor: `next` first moment never read, `first` first moment read, `floor` never to be read below, `deep` end of
+    the last pass over all that may change, `at` where a pass under way goes on.
     """
 
     step: timedelta
@@ -130,12 +134,14 @@ class Rereading:
     revisable: timedelta
     longest: timedelta
     history: timedelta
+    earliest: datetime = datetime(2000, 1, 1, tzinfo=UTC)
 
     def window(self, cursor: Cursor, until: datetime) -> tuple[Period, bool] | None:
         """The next window and whether its pass reaches back over all that may change; None: nothing is closed yet."""
         end = _floor(until, self.step)
         start, deep = self._start(cursor, end)
-        start = max(start, _floor(until - self.history, self.step) + self.step, _moment(cursor, "first", start))
+        kept_from = _floor(until - self.history, self.step) + self.step
+        start = max(start, kept_from, self.earliest, *(_moment(cursor, name, start) for name in ("first", "floor")))
         return (Period(start, min(start + self.longest, end)), deep) if start < end else None
 
     def after(self, cursor: Cursor, read: Period, until: datetime, *, deep: bool) -> tuple[dict[str, Any], bool]:
@@ -143,6 +149,7 @@ class Rereading:
         end = _floor(until, self.step)
         more = read.end < end
         kept = {name: value for name, value in cursor.items() if name not in {"at", "deep_pass"}}
+        kept.setdefault("first", timestamp(read.start))
         kept["next"] = timestamp(max(_moment(cursor, "next", read.end), read.end))
         if more:
             kept |= {"at": timestamp(read.end), "deep_pass": deep}
@@ -152,10 +159,9 @@ class Rereading:
 
     def rewind(self, cursor: Cursor, since: datetime) -> Cursor:
         """The cursor whose next pass begins at `since`."""
-        start = _floor(since, self.step)
-        return {**cursor, "at": timestamp(start), "deep_pass": False} | (
-            {} if "next" in cursor else {"next": timestamp(start)}
-        )
+        start = timestamp(_floor(since, self.step))
+        first = min(start, cursor.get("first", start))
+        return {"next": start, **cursor, "first": first, "at": start, "deep_pass": False}
 
     def _start(self, cursor: Cursor, end: datetime) -> tuple[datetime, bool]:
         if "at" in cursor:

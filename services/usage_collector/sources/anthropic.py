@@ -8,7 +8,7 @@ Sources, read 2026-11-21: platform.claude.com/docs/en/manage-claude/usage-cost-a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -36,7 +36,10 @@ from services.usage_collector.source import (
 
 BETA = {"anthropic-beta": "analytics-usage-cost-2026-08-24"}
 DAY = timedelta(days=1)
-WINDOWS = Rereading(step=DAY, overlap=3 * DAY, revisable=31 * DAY, longest=31 * DAY, history=365 * DAY)
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+WINDOWS = Rereading(
+    step=DAY, overlap=3 * DAY, revisable=31 * DAY, longest=31 * DAY, history=365 * DAY, earliest=BEGINNING
+)
 FINAL_AFTER = 30 * DAY
 """The vendor may revise a day's values for so long; then the reading is final."""
 
@@ -189,7 +192,7 @@ class AnthropicSource:
         # The two interfaces cut the same use differently: days that one has told are never asked of the other.
         if cursor.get("api", self._api) == self._api:
             return {**cursor, "api": self._api}
-        return {"api": self._api, "next": cursor["next"], "first": cursor["next"], "deep": cursor["next"]}
+        return {"api": self._api, "next": cursor["next"], "floor": cursor["next"]}
 
     def _legacy(self, fetch: Fetch, cursor: Cursor, until: datetime, window: Period, deep: bool) -> Page:  # noqa: FBT001
         question = _question(window, LEGACY_GROUPS, bucket_width="1d", limit="31")
@@ -363,7 +366,8 @@ def _present(**named: str | None) -> dict[str, str]:
 
 
 def _in_whole_units(cents: Amount) -> Cost:
-    return Cost(amount=EXACT.divide(cents.amount, Decimal(100)), currency=cents.currency)
+    # Without trailing zeros: the same amount written with more of them is not another amount.
+    return Cost(amount=EXACT.divide(cents.amount, Decimal(100)).normalize(EXACT), currency=cents.currency)
 
 
 def _only_cost(cost: Amount | None) -> dict[str, Decimal]:
