@@ -42,12 +42,12 @@ OpenStore = Callable[[], Store]
 def sqlite_store(path: Path, *, busy_seconds: float = 30.0) -> SqliteStore:
     """A store in this file, brought to the samples' newest version."""
     store = SqliteStore(path, METADATA, SERVICE, busy_seconds=busy_seconds)
-    migrate(store, METADATA, PACKAGE, SERVICE)
+    migrate(store, METADATA, PACKAGE)
     return store
 
 
 def postgres_store(url: str) -> PostgresStore:
     """A store in this database, brought to the samples' newest version."""
     store = PostgresStore(url, METADATA, SERVICE, lock_seconds=5)
-    migrate(store, METADATA, PACKAGE, SERVICE)
+    migrate(store, METADATA, PACKAGE)
     return store

@@ -114,6 +114,9 @@ class Store(Protocol):
     @property
     def engine(self) -> Engine: ...
 
+    @property
+    def service(self) -> str: ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction. SQLite: `BEGIN IMMEDIATE`, one at a time, never one inside another.
 

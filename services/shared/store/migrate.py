@@ -27,7 +27,7 @@ _one_at_a_time = threading.Lock()
 """Alembic's `op` is one object for the whole process."""
 
 
-def migrate(store: Store, metadata: MetaData, package: str, service: str) -> None:
+def migrate(store: Store, metadata: MetaData, package: str) -> None:
     """Run the migrations that this database has not seen, all or none, in one transaction.
 
     Several starters wait for each other: on PostgreSQL by an advisory lock, on SQLite by its write lock.
@@ -38,9 +38,9 @@ def migrate(store: Store, metadata: MetaData, package: str, service: str) -> Non
     with _one_at_a_time, as_file(files(package)) as folder, store.transaction() as tx:
         if tx.dialect == "postgresql":
             tx.connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('valvomo migrate'))"))
-        _refuse_foreign(tx.connection, service)
+        _refuse_foreign(tx.connection, store.service)
         _upgrade(tx.connection, ScriptDirectory(str(folder), version_locations=[str(folder)]), package)
-        check_service(tx.connection, common_tables(metadata).store_info, service, f"the store of {service}")
+        check_service(tx.connection, common_tables(metadata).store_info, store.service, f"the store of {store.service}")
 
 
 def draft(store: Store, metadata: MetaData) -> str:

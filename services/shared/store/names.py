@@ -7,12 +7,14 @@ several times. PostgreSQL keeps one table; its unique index ages well.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from weakref import WeakKeyDictionary
 
 import psycopg
 import sqlalchemy as sa
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, bindparam, delete, func, insert, select
+from sqlalchemy import BigInteger, Column, Engine, LargeBinary, MetaData, Table, bindparam, delete, func, insert, select
 
 from services.shared.errors import TransientError
 from services.shared.store import Transaction, chunks
@@ -45,6 +47,12 @@ def create_name_index_0001(op: Operations, name: str) -> None:
         )
 
 
+@dataclass(slots=True)
+class _Size:
+    rows: int = 0
+    next_slice: int = 0
+
+
 class NameIndex:
     """Names that were seen, for lookups and additions of whole batches inside the caller's transaction.
 
@@ -52,14 +60,13 @@ class NameIndex:
         name: of its tables, `name` and `name_recent` (which PostgreSQL leaves empty); declared in `metadata`.
         metadata: the service's tables.
 
-    One object per process; SQLite has one writer at a time, and so has this object's bookkeeping, which is a guess
-    about sizes only: what is in which table is in the database.
+    What is in which table is in the database; the object only remembers, per database, about how large the small table
+    is and which slice is next.
     """
 
     def __init__(self, name: str, metadata: MetaData) -> None:
         self._archive, self._recent = (_table(table, metadata) for table in (name, f"{name}_recent"))
-        self._recent_size: int | None = None
-        self._slice = 0
+        self._sizes: WeakKeyDictionary[Engine, _Size] = WeakKeyDictionary()
 
     def lookup(self, tx: Transaction, digests: Sequence[bytes]) -> dict[bytes, int]:
         """The row numbers of those digests that were added before."""
@@ -101,18 +108,17 @@ class NameIndex:
 
     def _move_slices(self, tx: Transaction, added: int, target: int) -> None:
         """Move slices of the small table, about as many rows as came, until it has its size again."""
-        size = self._size_with(tx, added)
+        size = self._sizes.setdefault(tx.connection.engine, _Size())
         slices = max(1, target // added)
-        while size > target:
-            size -= self._move(tx, _slice_of(self._slice % slices, slices))
-            self._slice = (self._slice + 1) % slices
-        self._recent_size = size
-
-    def _size_with(self, tx: Transaction, added: int) -> int:
-        """The size of the small table; counted once a round, since a rollback leaves the guess wrong."""
-        if self._recent_size is not None and self._slice:
-            return self._recent_size + added
-        return tx.connection.execute(select(func.count()).select_from(self._recent)).scalar_one()
+        if size.next_slice == 0:  # counted once a round: a rollback, or another process, leaves the guess wrong
+            size.rows = tx.connection.execute(select(func.count()).select_from(self._recent)).scalar_one()
+        else:
+            size.rows += added
+        for _ in range(slices):
+            if size.rows <= target:
+                break
+            size.rows -= self._move(tx, _slice_of(size.next_slice % slices, slices))
+            size.next_slice = (size.next_slice + 1) % slices
 
     def _move(self, tx: Transaction, bounds: tuple[bytes, bytes]) -> int:
         inside = self._recent.c.digest.between(*bounds)

@@ -45,7 +45,7 @@ def open_store(settings: Settings, service: ServiceName, metadata: MetaData) -> 
     else:
         store = PostgresStore(address, metadata, service)
     try:
-        migrate(store, metadata, kind.migrations, service)
+        migrate(store, metadata, kind.migrations)
     except BaseException:
         store.close()
         raise
