@@ -1,4 +1,4 @@
-"""An entry of the log: a header line that says where the event stood on the bus, LF, and the event's bytes unchanged."""
+"""An entry of the log: a header line (where the event stood on the bus), LF, and the event's bytes unchanged."""
 
 import json
 from collections.abc import Mapping

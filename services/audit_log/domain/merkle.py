@@ -141,7 +141,7 @@ def consistency_proof(old: int, new: int, node: NodeReader) -> list[bytes]:
 
 
 def _path(index: int, size: int, start: int, node: NodeReader) -> Iterator[bytes]:
-    """Siblings from level `start` up: first those inside the smallest subtree shared with the last leaf, then left ones."""
+    """Siblings from level `start` up: those inside the smallest subtree shared with the last leaf, then left ones."""
     inner = (index ^ (size - 1)).bit_length()
     for level in range(start, inner - 1):
         yield node(level, (index >> level) ^ 1)

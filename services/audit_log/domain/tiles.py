@@ -124,7 +124,8 @@ def split_bundle(data: bytes, width: int) -> list[bytes]:
 
 def whole_entries(data: bytes, width: int) -> tuple[list[bytes], int]:
     """The whole entries, at most `width`, that a bundle begins with, and how many bytes follow them."""
-    entries, at = [], 0
+    entries: list[bytes] = []
+    at = 0
     while at + _LENGTH_BYTES <= len(data) and len(entries) < width:
         end = at + _LENGTH_BYTES + int.from_bytes(data[at : at + _LENGTH_BYTES])
         if end > len(data):

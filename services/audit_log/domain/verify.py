@@ -5,7 +5,8 @@ them was altered. All damage is listed; one fault does not hide another. Nothing
 the key, not the size.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -132,14 +133,15 @@ def _forks(signed: Sequence[tuple[str, Checkpoint]], tip: Checkpoint, roots: Map
     for name, checkpoint in signed:
         expected = tip.root if checkpoint.size == tip.size else roots.get(checkpoint.size)
         if expected is not None and expected != checkpoint.root:
-            sentence = f"{name} was signed over other first {checkpoint.size} entries: the log was rewritten or shown in two versions"
+            other = f"{name} was signed over other first {checkpoint.size} entries"
+            sentence = f"{other}: the log was rewritten, or shown in two versions"
             yield Damage("fork", 0, max(checkpoint.size - 1, 0), sentence)
 
 
 class _Tree:
-    """A tree grown leaf by leaf: its roots at the sizes asked for, and the stored tiles above level 0 that do not fit."""
+    """A tree grown leaf by leaf: its roots at the sizes asked for, and the tiles above level 0 that do not fit."""
 
-    def __init__(self, read: Read, sizes: Set[int]) -> None:
+    def __init__(self, read: Read, sizes: AbstractSet[int]) -> None:
         self._read, self._sizes = read, sizes
         self._range, self._frontier = CompactRange(), Frontier()
         self.roots = {0: EMPTY_ROOT}
@@ -179,7 +181,7 @@ class _Tree:
 class _Walk:
     """One pass over all entries and their level-0 tiles; a second one, over the tiles alone, only when those differ."""
 
-    def __init__(self, read: Read, size: int, sizes: Set[int]) -> None:
+    def __init__(self, read: Read, size: int, sizes: AbstractSet[int]) -> None:
         self._read, self._size, self._sizes = read, size, sizes
         self._tree = _Tree(read, sizes)
         self._damage: list[Damage] = []
@@ -252,11 +254,11 @@ class _Walk:
     def _look_inside(self, tile: Tile, entries: Sequence[bytes]) -> None:
         for index, raw in enumerate(entries, tile.first):
             try:
-                self._check_order(index, parse_entry(raw).position)
+                self._check_order(parse_entry(raw).position)
             except EntryError as error:
                 self._damage.append(Damage("order", index, index, f"entry {index}: {error}"))
 
-    def _check_order(self, index: int, position: Position) -> None:
+    def _check_order(self, position: Position) -> None:
         place = (position.cluster, position.topic, position.partition)
         before = self._positions.get(place)
         self._positions[place] = position

@@ -18,7 +18,7 @@ def entry(index: int, text: str = "") -> bytes:
 
 
 def export(entries: list[bytes], signer: Signer = SIGNER) -> dict[str, bytes]:
-    """path → bytes, as `valvomo audit export` writes them."""
+    """The files, by path, as `valvomo audit export` writes them."""
     frontier = Frontier()
     files = {tile.path: data for tile, data in frontier.append(map(leaf_hash, entries))}
     for level in levels(len(entries)):

@@ -1,0 +1,136 @@
+"""The append-only list in the log's database, and what can be read from it."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from sqlalchemy import Connection, insert, select, update
+
+from services.audit_log.adapters.names import number_by_name
+from services.audit_log.adapters.tables import conflict, entry, head, source_partition, tile
+from services.audit_log.domain.entry import make_entry, parse_entry
+from services.audit_log.domain.merkle import leaf_hash
+from services.audit_log.domain.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
+from services.audit_log.ports import Appended, Arrival
+from services.shared.errors import StalePositionError
+from services.shared.store import Transaction
+
+_Place = tuple[str, str, int]
+
+
+class SqlEntryLog:
+    """See `EntryLog` and `EntryReader`."""
+
+    def append(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Appended | None]:
+        frontier = _lock_head(tx)
+        refs = _source_refs(tx, {_place(arrival) for arrival in arrivals})
+        seen = _seen(tx, arrivals, refs)
+        fresh = [
+            at for at, arrival in enumerate(arrivals) if (refs[_place(arrival)], arrival.position.offset) not in seen
+        ]
+        numbered = number_by_name(tx, [arrivals[at] for at in fresh], frontier.size)
+        appended: list[Appended | None] = [None] * len(arrivals)
+        for at, found in zip(fresh, numbered, strict=True):
+            appended[at] = found
+        new = [(found, arrival) for found, arrival in zip(appended, arrivals, strict=True) if found]
+        if new:
+            _write(tx, frontier, refs, new)
+        return appended
+
+    def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        refs = select(source_partition.c.ref).where(source_partition.c.topic.in_(list(topics)))
+        query = (
+            select(entry.c.seq, entry.c.body)
+            .where(entry.c.seq >= first, entry.c.source_ref.in_(refs), entry.c.seq.not_in(select(conflict.c.seq)))
+            .order_by(entry.c.seq)
+            .limit(limit)
+        )
+        return [(row.seq, parse_entry(row.body).value) for row in tx.connection.execute(query)]
+
+
+def read_frontier(connection: Connection) -> Frontier:
+    """The committed tree."""
+    row = connection.execute(select(head.c.size, head.c.edge)).one()
+    return Frontier.decode(row.size, row.edge)
+
+
+def read_entries(connection: Connection, first: int, end: int) -> list[bytes]:
+    """The entries from index `first` up to `end`, exclusive."""
+    query = select(entry.c.body).where(entry.c.seq >= first, entry.c.seq < end).order_by(entry.c.seq)
+    return list(connection.execute(query).scalars())
+
+
+def entry_batches(connection: Connection, first: int, end: int, count: int = 10 * TILE_WIDTH) -> Iterator[list[bytes]]:
+    """The entries of a range, in portions of `count`."""
+    for start in range(first, end, count):
+        yield read_entries(connection, start, min(start + count, end))
+
+
+def tile_reader(connection: Connection, frontier: Frontier) -> TileReader:
+    """The hashes of any tile of the committed tree."""
+
+    def read(level: int, number: int) -> Sequence[bytes]:
+        if number == frontier.size >> (TILE_BITS * (level + 1)):
+            return frontier.edge(level)
+        query = select(tile.c.hashes).where(tile.c.level == level, tile.c.number == number)
+        return split_hashes(connection.execute(query).scalar_one())
+
+    return read
+
+
+def conflict_of(connection: Connection, index: int) -> int | None:
+    """The entry that entry `index` contradicts."""
+    return connection.execute(select(conflict.c.first_seq).where(conflict.c.seq == index)).scalar()
+
+
+def _lock_head(tx: Transaction) -> Frontier:
+    row = tx.connection.execute(select(head.c.size, head.c.edge).with_for_update()).one()
+    return Frontier.decode(row.size, row.edge)
+
+
+def _write(
+    tx: Transaction, frontier: Frontier, refs: dict[_Place, int], new: Sequence[tuple[Appended, Arrival]]
+) -> None:
+    before = frontier.size
+    bodies = [make_entry(arrival.position, arrival.value) for _, arrival in new]
+    full = frontier.append(map(leaf_hash, bodies))
+    rows = [
+        (found.seq, refs[_place(arrival)], arrival.position.offset, body)
+        for (found, arrival), body in zip(new, bodies, strict=True)
+    ]
+    marks = [found for found, _ in new if found.conflicts_with is not None]
+    tx.bulk_insert(entry, ("seq", "source_ref", "source_offset", "body"), rows)
+    tx.bulk_insert(conflict, ("seq", "first_seq"), marks)
+    tx.bulk_insert(tile, ("level", "number", "hashes"), [(found.level, found.number, data) for found, data in full])
+    moved = tx.connection.execute(
+        update(head).where(head.c.size == before).values(size=frontier.size, edge=frontier.encode())
+    )
+    if moved.rowcount != 1:
+        raise StalePositionError("another process has appended to the log meanwhile; this batch is dropped")
+
+
+def _place(arrival: Arrival) -> _Place:
+    return arrival.position.cluster, arrival.position.topic, arrival.position.partition
+
+
+def _source_refs(tx: Transaction, places: set[_Place]) -> dict[_Place, int]:
+    """The short number of each partition, given out on first sight; under the lock of the head."""
+    table = source_partition
+    refs = {(row.cluster, row.topic, row.partition): row.ref for row in tx.connection.execute(select(table))}
+    for place in sorted(places - refs.keys()):
+        refs[place] = len(refs)
+        row = {"ref": refs[place], "cluster": place[0], "topic": place[1], "partition": place[2]}
+        tx.connection.execute(insert(table).values(row))
+    return refs
+
+
+def _seen(tx: Transaction, arrivals: Sequence[Arrival], refs: dict[_Place, int]) -> set[tuple[int, int]]:
+    """The (partition, offset) pairs, in the range of these arrivals, that the log holds already."""
+    places = sorted((refs[_place(arrival)], arrival.position.offset) for arrival in arrivals)
+    seen: set[tuple[int, int]] = set()
+    for ref, group in groupby(places, key=lambda place: place[0]):
+        offsets = [offset for _, offset in group]
+        query = select(entry.c.source_offset).where(
+            entry.c.source_ref == ref, entry.c.source_offset.between(offsets[0], offsets[-1])
+        )
+        seen |= {(ref, offset) for offset in tx.connection.execute(query).scalars()}
+    return seen

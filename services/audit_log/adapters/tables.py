@@ -1,0 +1,156 @@
+"""The log's tables.
+
+Primary data, append-only, guarded by triggers: `entry`, `tile`, `checkpoint`, `conflict`. Derived, made again from the
+entries: `case_file`, `finding`, `register_staged`, `register_fact`. `decision` keeps what was decided, so that it is
+decided once.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from services.shared.store.tables import STRICT, UtcMicros, add_common_tables
+
+METADATA = MetaData()
+add_common_tables(METADATA)
+
+head = Table(
+    "head",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("edge", LargeBinary, nullable=False),
+    **STRICT,
+)
+"""One row: how many entries there are, and the right edge of the tree. Whoever appends locks it."""
+
+source_partition = Table(
+    "source_partition",
+    METADATA,
+    Column("ref", Integer, primary_key=True, autoincrement=False),
+    Column("cluster", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    UniqueConstraint("cluster", "topic", "partition"),
+    **STRICT,
+)
+
+entry = Table(
+    "entry",
+    METADATA,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("source_ref", Integer, nullable=False),
+    Column("source_offset", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("source_ref", "source_offset"),
+    **STRICT,
+)
+"""`seq` counts from 0 without gaps and is assigned under the lock of `head`; `body` is what is hashed."""
+
+entry_name = Table(
+    "entry_name",
+    METADATA,
+    Column("name", LargeBinary, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+    **STRICT,
+)
+"""Digest of (source, id) → the first entry of that name."""
+
+conflict = Table(
+    "conflict",
+    METADATA,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_seq", BigInteger, nullable=False),
+    **STRICT,
+)
+Index("conflict_first", conflict.c.first_seq)
+"""Entries that say something else under the (source, id) of an earlier entry."""
+
+tile = Table(
+    "tile",
+    METADATA,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+    **STRICT,
+)
+"""Full tiles only; the partial ones are the edge in `head`."""
+
+checkpoint = Table(
+    "checkpoint",
+    METADATA,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("signed_at", UtcMicros, nullable=False),
+    **STRICT,
+)
+
+case_file = Table(
+    "case_file",
+    METADATA,
+    Column("output_id", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("due_at", UtcMicros),
+    Column("next_look", UtcMicros),
+    **STRICT,
+)
+Index("case_file_next_look", case_file.c.next_look)
+Index("case_file_state", case_file.c.state, case_file.c.system)
+
+finding = Table(
+    "finding",
+    METADATA,
+    Column("finding_id", Text, primary_key=True),
+    Column("output_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("opened_seq", BigInteger, nullable=False),
+    Column("closed_seq", BigInteger),
+    Column("opened", Text, nullable=False),
+    Column("closed", Text),
+    **STRICT,
+)
+Index("finding_output", finding.c.output_id)
+
+register_staged = Table(
+    "register_staged",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),
+    Column("fact_id", Text, primary_key=True),
+    Column("document", Text),
+    **STRICT,
+)
+
+register_fact = Table(
+    "register_fact",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("fact_id", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+    **STRICT,
+)
+
+decision = Table(
+    "decision",
+    METADATA,
+    Column("message_id", Text, primary_key=True),
+    Column("decided_at", UtcMicros, nullable=False),
+    **STRICT,
+)
+
+APPEND_ONLY = (entry, tile, checkpoint, conflict)
+DERIVED = (case_file, finding, register_staged, register_fact)

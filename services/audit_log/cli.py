@@ -1,0 +1,139 @@
+"""`valvomo audit`: take the evidence out, verify it, tell the key."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from services.audit_log.adapters.export import file_reader, read_notes, write_export
+from services.audit_log.adapters.tables import METADATA
+from services.audit_log.domain.note import NoteError, VerifierKey, parse_vkey
+from services.audit_log.domain.verify import DAMAGED, STALE, UNVERIFIABLE, VERIFIED, Report, verify
+from services.audit_log.main import signer
+from services.shared.clock import SystemClock
+from services.shared.errors import ConfigurationError
+from services.shared.settings import load_settings
+from services.shared.store.open import open_store
+
+STALE_DAYS = 35
+"""A monthly export and some days."""
+
+app = typer.Typer()
+audit = typer.Typer(no_args_is_help=True, help="Take the evidence out, verify it, tell the log's key.")
+app.add_typer(audit, name="audit")
+
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+
+_VERDICT = {
+    VERIFIED: "verified",
+    DAMAGED: "damaged or forked",
+    UNVERIFIABLE: "cannot be verified",
+    STALE: "verified, but stale",
+}
+
+
+@audit.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="an empty or new folder")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the log, as far as its newest checkpoint covers it, into a folder that can be verified anywhere.
+
+    Exit codes: 0 written, 2 could not be written.
+
+    Example: valvomo audit export /media/usb/log-2026-11
+    """
+    settings = load_settings()
+    with closing(open_store(settings, "log", METADATA)) as store, store.reading() as connection, _progress() as told:
+        signed = write_export(connection, folder, told)
+    if as_json:
+        print(json.dumps({"origin": signed.origin, "size": signed.size, "root": signed.root.hex()}))  # noqa: T201
+    else:
+        Console().print(f"{signed.size} entries written, under the root {signed.root.hex()}", soft_wrap=True)
+
+
+@audit.command(name="verify")
+def verify_export(
+    folder: Annotated[Path, typer.Argument(help="the folder that was exported", exists=True, file_okay=False)],
+    key: Annotated[str, typer.Option(help="the log's verifier key, from who is not being audited; or a file with it")],
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="a checkpoint that you kept; the log must continue it", exists=True)
+    ] = None,
+    max_age_days: Annotated[
+        int, typer.Option(help="how old the newest entry may be before the export is stale; 0: any age", min=0)
+    ] = STALE_DAYS,
+    as_json: AsJson = False,
+) -> None:
+    """Verify every byte of an export: entries, tree, all checkpoints.
+
+    Without a checkpoint that you kept, a log that was rewritten or cut off and signed again cannot be told from the
+    true one. Exit codes: 0 verified, 1 damaged or forked, 2 cannot be verified (a file, a key is missing), 3 verified
+    but stale.
+
+    Example: valvomo audit verify /media/usb/log-2026-11 --key 'city.example/audit+7370cdd4+AQOh…' --checkpoint october
+    """
+    notes = [*read_notes(folder), *((str(path), path.read_bytes()) for path in checkpoint or [])]
+    trusted = _key(key, folder)
+    with _progress() as told:
+        report = verify(
+            file_reader(folder),
+            notes,
+            trusted,
+            now=SystemClock().now(),
+            max_age=timedelta(days=max_age_days) if max_age_days else None,
+            progress=lambda done: told(done, None),
+        )
+    _print(report, kept=len(checkpoint or []), as_json=as_json)
+    raise typer.Exit(report.exit)
+
+
+@audit.command(name="key")
+def print_key() -> None:
+    """Print the log's verifier key: give it to auditors by a way that nobody between you and them can change.
+
+    Exit codes: 0 printed, 2 there is no key yet, or others may read its file.
+
+    Example: valvomo audit key
+    """
+    print(signer(load_settings()).key)  # noqa: T201  # the output that was asked for
+
+
+def _key(text: str, folder: Path) -> VerifierKey:
+    """The auditor's key. One that lies in what is verified would prove nothing."""
+    path = Path(text)
+    if "+" not in text and path.is_file():
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError("the key lies inside the export; take it from where the auditor keeps it")
+        text = path.read_text(encoding="utf-8").strip()
+    try:
+        return parse_vkey(text)
+    except NoteError as error:
+        raise ConfigurationError(f"the key cannot be used: {error}") from None
+
+
+def _print(report: Report, *, kept: int, as_json: bool) -> None:
+    if as_json:
+        damage = [found._asdict() for found in report.damage]
+        print(json.dumps({"exit": report.exit, "size": report.size, "root": report.root, "damage": damage}))  # noqa: T201
+        return
+    screen = Console(soft_wrap=True, markup=False)
+    for found in report.damage:
+        screen.print(f"{found.kind}: {found.sentence}")
+    screen.print(f"{_VERDICT[report.exit]}: {report.size} entries under the root {report.root}")
+    if not kept:
+        screen.print("No kept checkpoint was given: that nothing was rewritten or cut off before is not shown.")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int | None], None]]:
+    screen = Console(stderr=True)
+    columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

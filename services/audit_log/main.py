@@ -1,0 +1,162 @@
+"""The wiring of the log: what a process of it does."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+
+from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
+from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.keys import SignerMemory, secret
+from services.audit_log.adapters.metrics import AuditMetrics
+from services.audit_log.adapters.tables import METADATA
+from services.audit_log.api import make_router
+from services.audit_log.domain.note import Signer
+from services.audit_log.handlers import GROUP, TOPICS, AppendHandler, look
+from services.shared.bus import EventBus
+from services.shared.clock import Clock
+from services.shared.consumer import ConsumerRunner
+from services.shared.events import TOPICS as ALL_TOPICS
+from services.shared.http import ConsumerStatus
+from services.shared.loops import Loop
+from services.shared.relay import BusRelay
+from services.shared.settings import Settings
+from services.shared.store import Store
+from services.shared.store.horizon import RebuildHorizon
+from services.shared.store.open import open_store
+
+SIGNING_KEY = "log-ed25519"
+HASH_KEY = "log-hash"
+MEMORY = "log-signed.json"
+MAX_TICK_SECONDS = 2.0
+"""While cases wait to be judged again: register changes and catching up touch many."""
+
+
+class AuditService:
+    """See `Service`. Appends, signs, judges, and publishes what it decided."""
+
+    name = "audit_log"
+
+    def __init__(
+        self, store: Store, bus: EventBus, clock: Clock, consumer: ConsumerRunner, checkpointer: Checkpointer,
+        *, horizon: RebuildHorizon, settings: Settings, router: APIRouter,
+    ) -> None:  # fmt: skip
+        self.store, self.router = store, router
+        self.consumer, self.checkpointer = consumer, checkpointer
+        self.relay = BusRelay(store, bus, clock)
+        self._bus, self._clock, self._horizon = bus, clock, horizon
+        self._cases = SqlCaseFiles()
+        self._tick_seconds = settings.review_tick_seconds
+        self._loops = [
+            Loop("audit log", consumer.step, on_stop=consumer.close),
+            Loop("audit checkpoints", checkpointer.step),
+            Loop("audit reviews", self.tick),
+            Loop("audit relay", self.relay.step),
+        ]
+
+    def start(self) -> None:
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """End the loops and sign what was appended since the last checkpoint."""
+        for loop in self._loops:
+            loop.stop()
+        if not self.problems():
+            self.checkpointer.step()
+        self.store.close()
+
+    def problems(self) -> Sequence[str]:
+        return [loop.problem for loop in self._loops if loop.problem]
+
+    def statuses(self) -> Sequence[ConsumerStatus]:
+        """Caught up: all was appended, judged, and what was decided is on the bus."""
+        positions = self.store.positions(self._bus.cluster_id, GROUP)
+        waiting = sum(count for (_, state), count in self.store.pending_counts().items() if state == "waiting")
+        return [ConsumerStatus(GROUP, TOPICS, positions, waiting)]
+
+    def tick(self) -> float:
+        """Judge the outputs whose time has come; how long to pause, in seconds."""
+        with self.store.transaction() as tx:
+            if not self._horizon.passed(tx.connection):
+                return min(MAX_TICK_SECONDS, self._tick_seconds)
+            judged = look(self._cases, tx, self._clock.now())
+        return 0.0 if judged else min(MAX_TICK_SECONDS, self._tick_seconds)
+
+
+def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry) -> AuditService:
+    """The log, built and not started.
+
+    Raises:
+        ConfigurationError: a key file is missing, too open or damaged.
+        IncompatibleStoreError: the database is of another version, another bus or another key, or it is shorter than
+            what was signed.
+    """
+    bus.ensure_topics(ALL_TOPICS)
+    store = open_store(settings, "log", METADATA)
+    try:
+        return _built(settings, bus, clock, registry, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store) -> AuditService:
+    store.bind(bus.cluster_id)
+    checkpointer = make_checkpointer(settings, store, clock)
+    checkpointer.check()
+    horizon = RebuildHorizon(store, METADATA, bus, {GROUP: TOPICS})
+    handler = AppendHandler(SqlEntryLog(), SqlCaseFiles(), clock, bus.cluster_id, horizon.passed)
+    consumer = ConsumerRunner(
+        handler,
+        bus,
+        store,
+        clock,
+        registry=registry,
+        hash_key=secret(_keys(settings) / HASH_KEY, make=True),
+        batch_records=settings.batch_records,
+        dead_letter_run=settings.dead_letter_run,
+        horizon=horizon,
+    )
+    registry.register(AuditMetrics(store, clock))
+    return AuditService(
+        store, bus, clock, consumer, checkpointer, horizon=horizon, settings=settings, router=make_router(store)
+    )
+
+
+def make_checkpointer(settings: Settings, store: Store, clock: Clock) -> Checkpointer:
+    """What signs the log. A key is made only where nothing was ever signed.
+
+    Raises:
+        ConfigurationError: the key file is missing, too open or damaged.
+    """
+    memory = SignerMemory(_keys(settings) / MEMORY)
+    return Checkpointer(
+        store,
+        signer(settings, make=not _was_signed(store, memory)),
+        memory,
+        folder=settings.data_dir / "checkpoints",
+        clock=clock,
+        interval=timedelta(seconds=settings.checkpoint_interval_seconds),
+    )
+
+
+def signer(settings: Settings, *, make: bool = False) -> Signer:
+    """The log's key under its origin.
+
+    Raises:
+        ConfigurationError: the key file is missing (and is not to be made), too open or damaged.
+    """
+    return Signer(settings.log_origin, secret(_keys(settings) / SIGNING_KEY, make=make))
+
+
+def _was_signed(store: Store, memory: SignerMemory) -> bool:
+    with store.reading() as connection:
+        return memory.load() is not None or newest_checkpoint(connection) is not None
+
+
+def _keys(settings: Settings) -> Path:
+    return settings.data_dir / "keys"
