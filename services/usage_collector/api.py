@@ -29,7 +29,7 @@ from services.usage_collector.intake import Intake, Outcome, Refusal
 from services.usage_collector.otlp import receiver
 from services.usage_collector.otlp.carriage import JSON, PROTOBUF, Signal
 
-MAX_REQUESTS_AT_ONCE = 64
+MAX_REQUESTS_AT_ONCE = 32
 THREADS = 8
 RETRY_AFTER_SECONDS = 1
 

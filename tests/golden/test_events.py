@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 from jsonschema import Draft202012Validator
 
 from services.shared.events import Event, decode, encode, event_types, key_of, topic_of
@@ -58,6 +60,15 @@ def test_an_example_fits_the_published_schema(path: Path) -> None:
     validator.validate(document)
     assert not validator.is_valid({**document, "colour": "red"})
     assert not validator.is_valid({member: value for member, value in document.items() if member != "specversion"})
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=named)
+def test_the_official_sdk_reads_what_we_write(path: Path) -> None:
+    event = decode(path.read_bytes())
+    read = JSONFormat().read(CloudEvent, encode(event))
+    assert (read.get_id(), read.get_source(), read.get_type()) == (event.id, event.source, event.type)
+    assert (read.get_subject(), read.get_time()) == (event.subject, event.time)
+    assert read.get_data() == json.loads(encode(event))["data"]
 
 
 def test_the_published_schemas_are_those_of_the_code() -> None:

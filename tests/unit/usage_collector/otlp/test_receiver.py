@@ -4,11 +4,14 @@ import gzip
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -24,7 +27,7 @@ from services.shared.access import ANYBODY
 from services.shared.bus import Message, Record
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
-from services.shared.errors import TransientError
+from services.shared.errors import InvalidEventError, TransientError
 from services.shared.http import BackgroundServer
 from services.usage_collector.otlp.carriage import JSON, PROTOBUF, Signal, decode
 from services.usage_collector.otlp.receiver import receive
@@ -487,6 +490,12 @@ class TestAnswers:
             answer = post(client, "traces", traces(span(CHAT)))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
         assert "the bus is away" in answer.json()["message"]
+
+
+@given(st.binary(max_size=300), st.sampled_from(["traces", "metrics", "logs"]), st.sampled_from([JSON, PROTOBUF]))
+def test_whatever_bytes_come_they_are_read_or_refused(body: bytes, signal: Signal, kind: str) -> None:
+    with suppress(InvalidEventError):
+        receive(signal, kind, body, ANYBODY, Door().intake)
 
 
 def test_ids_in_json_are_hex() -> None:
