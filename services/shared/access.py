@@ -86,6 +86,11 @@ class Holder:
     sources: tuple[str, ...]
     otlp_purpose: Purpose = "telemetry"
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it may do anything at all: probes come without a token."""
+        return bool(self.scopes or self.roles)
+
     def may_report(self, system: str) -> bool:
         """Whether it may tell about this system's use."""
         return _matches(self.systems, system)

@@ -126,12 +126,13 @@ def _add_operations(app: FastAPI, services: Sequence[Service], registry: Collect
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["operations"])
-    def readyz() -> JSONResponse:
-        """200 when every service does its work, else 503 with a sentence per problem."""
+    def readyz(request: Request) -> JSONResponse:
+        """200 when every service does its work, else 503; who has a token is told the problems, a sentence each."""
         problems = [sentence for service in services for sentence in service.problems()]
-        return JSONResponse(
-            {"status": "not ready" if problems else "ready", "problems": problems}, 503 if problems else 200
-        )
+        told: dict[str, Any] = {"status": "not ready" if problems else "ready"}
+        if holder_of(request).is_known:
+            told["problems"] = problems
+        return JSONResponse(told, 503 if problems else 200)
 
     @app.get("/metrics", tags=["operations"])
     def metrics() -> Response:

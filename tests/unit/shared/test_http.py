@@ -209,6 +209,14 @@ def test_ready_until_a_service_has_a_problem(client: TestClient, service: FakeSe
     assert client.get("/healthz").status_code == 200
 
 
+def test_a_probe_without_a_token_learns_only_whether(guarded: TestClient, service: FakeService) -> None:
+    service.found.append("the bus at 10.0.0.7 is away")
+    probe = guarded.get("/readyz")
+    assert (probe.status_code, probe.json()) == (503, {"status": "not ready"})
+    known = guarded.get("/readyz", headers={"Authorization": f"Bearer {SECRET}"})
+    assert known.json()["problems"] == service.found
+
+
 def test_metrics_come_from_the_registry_given(client: TestClient, registry: CollectorRegistry) -> None:
     gauge(LOG_SIZE, registry).set(7)
     answer = client.get("/metrics")

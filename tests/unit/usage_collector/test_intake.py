@@ -119,6 +119,12 @@ class TestModes:
         assert len(door.records()) == 3
 
 
+def test_the_example_of_the_page_is_taken(client: TestClient) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "intake.md").read_text(encoding="utf-8")
+    example = page.partition("--data '")[2].partition("'")[0]
+    assert client.post("/v1/events", content=example, headers=STRUCTURED).json() == {"accepted": 1, "refused": []}
+
+
 class TestCompletion:
     def test_what_a_sender_may_leave_out_is_filled_in(self, client: TestClient, door: Door) -> None:
         send(client, usage())
