@@ -15,7 +15,7 @@ OLD_PRICE = timedelta(days=180)
 _OPEN = date.max
 
 
-def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]], today: date) -> Iterator[Problem]:
+def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
     """Everything that makes the whole unusable. `ids` names what is defined, also by entries that have problems."""
     by_kind = _by_kind(items)
     yield from _duplicates(items)
@@ -24,7 +24,7 @@ def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]],
     for kind in ("unit", "contract", "usecase", "policy"):
         yield from _versions(by_kind[kind])
     yield from _placements(by_kind["placement"])
-    yield from _tariffs(by_kind["tariff"], today)
+    yield from _tariffs(by_kind["tariff"])
     yield from _zones([*by_kind["tariff"], *by_kind["contract"]])
     yield from _thresholds(by_kind["budget"])
     yield from _policies(by_kind["policy"])
@@ -178,17 +178,8 @@ def _neighbours(items: Sequence[Item], name: object) -> Iterator[tuple[Item, Ite
         yield from pairwise(sorted(group, key=lambda item: (item.fact.valid_from, item.entry.line)))
 
 
-def _tariffs(items: Sequence[Item], today: date) -> Iterator[Problem]:
+def _tariffs(items: Sequence[Item]) -> Iterator[Problem]:
     for item in items:
-        if item.fact.checked_on > today:
-            yield _problem(
-                item,
-                "checked_on",
-                "future-check",
-                found=f"checked_on: {item.fact.checked_on}",
-                expected="a day that has come",
-                write=f"write checked_on: {today}",
-            )
         if item.fact.model == "per_seat_month" and (item.fact.meter != "seats" or item.fact.when):
             yield _problem(
                 item,
@@ -310,6 +301,15 @@ def _gaps(items: Sequence[Item]) -> Iterator[Problem]:
 
 def _old_prices(items: Sequence[Item], today: date) -> Iterator[Problem]:
     for item in items:
+        if item.fact.checked_on > today:
+            yield _problem(
+                item,
+                "checked_on",
+                "future-check",
+                found=f"checked_on: {item.fact.checked_on}",
+                expected="a day that has come",
+                write=f"write checked_on: {today}",
+            )
         if today - item.fact.checked_on > OLD_PRICE and _end(item) > today:
             yield _problem(
                 item,

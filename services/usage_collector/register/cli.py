@@ -12,8 +12,8 @@ from rich.console import Console
 
 from services.shared.bus import EventBus
 from services.shared.bus.open import open_bus
-from services.shared.clock import SystemClock
-from services.shared.errors import ConfigurationError, PlatformError, TransientError
+from services.shared.clock import Clock, SystemClock
+from services.shared.errors import ConfigurationError, PlatformError
 from services.shared.events import REGISTER
 from services.shared.events.envelope import Fact
 from services.shared.periods import helsinki_day
@@ -24,6 +24,7 @@ from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.register.facts import FactKey
 from services.usage_collector.register.folder import Folder, load_folder
 from services.usage_collector.register.problems import Problem, RegisterRefusedError
+from services.usage_collector.register.publish import Publication
 from services.usage_collector.register.publish import publish as publish_facts
 from services.usage_collector.register.versions import changes, read_held
 from services.usage_collector.source import Who
@@ -32,7 +33,7 @@ app = typer.Typer(no_args_is_help=True, help="The city's register: units, system
 
 DIFFERENT = 1
 REFUSED = 1
-TROUBLE = 2
+NOT_DONE = 2
 
 DirArgument = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="The register folder; VALVOMO_REGISTER_DIR when left out")
@@ -46,7 +47,7 @@ def check(folder: DirArgument = None, as_json: JsonOption = False) -> None:
 
     Example: valvomo register check deploy/example-city
 
-    Exit codes: 0 it can be published, 1 it cannot (each problem with file, line and what to write instead).
+    Exit codes: 0 it can be published, 1 it cannot (each problem with file, line and what to write), 2 no folder given.
     """
     with _sentences(as_json):
         found = load_folder(_folder(folder, load_settings()), today=_today())
@@ -67,7 +68,7 @@ def diff(folder: DirArgument = None, as_json: JsonOption = False) -> None:
 
     Example: valvomo register diff deploy/example-city
 
-    Exit codes: 0 the same, 1 different or refused, 2 the bus or the database is away.
+    Exit codes: 0 the same, 1 different or refused, 2 not compared: the bus or the database is away.
     """
     with _sentences(as_json), _opened(folder) as (found, bus):
         held = read_held(bus)
@@ -91,7 +92,7 @@ def publish(folder: DirArgument = None, as_json: JsonOption = False) -> None:
 
     Example: valvomo register publish deploy/example-city
 
-    Exit codes: 0 published or nothing to do, 1 refused, 2 the bus is away or somebody else is publishing.
+    Exit codes: 0 published or nothing to do, 1 refused, 2 the bus is away or somebody else publishes.
     """
     with _sentences(as_json), _opened(folder) as (found, bus):
         _tell_warnings(found.warnings, as_json)
@@ -135,7 +136,7 @@ def seed(  # noqa: PLR0917  # options of a command line
 
     Example: valvomo register seed deploy/example-city --system claude-api
 
-    Exit codes: 0 written, 1 refused.
+    Exit codes: 0 written, 2 not written.
     """
     from services.usage_collector.register import seeds  # noqa: PLC0415  # its data take a while to load
 
@@ -157,6 +158,17 @@ def seed(  # noqa: PLR0917  # options of a command line
             _line(
                 f"{len(found.tariffs)} tariffs written to {target}; compare them with the vendor's prices, then publish"
             )
+
+
+def publish_folder(folder: Path, settings: Settings, bus: EventBus, clock: Clock) -> Publication:
+    """Make `folder` the register in force, with pseudonyms from the collector's table.
+
+    Raises:
+        RegisterRefusedError: the folder has problems; nothing was published.
+        TransientError: the bus or the database is away, or somebody else is publishing.
+    """
+    with _people(settings) as who:
+        return publish_facts(load_folder(folder, today=helsinki_day(clock.now()), who=who).facts, bus, clock)
 
 
 @contextmanager
@@ -196,7 +208,7 @@ def _sentences(as_json: bool) -> Iterator[None]:
         raise typer.Exit(REFUSED) from None
     except PlatformError as error:
         _complain(str(error))
-        raise typer.Exit(TROUBLE if isinstance(error, TransientError) else REFUSED) from None
+        raise typer.Exit(NOT_DONE) from None
 
 
 def _folder(given: Path | None, settings: Settings) -> Path:

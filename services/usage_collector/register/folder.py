@@ -79,7 +79,7 @@ def load_folder(
     entries = _read(folder, problems)
     checked = _understood(entries, stand_in, problems)
     published = published_rates() if rates is None else rates
-    problems.extend(problems_between(checked.items, checked.ids, today))
+    problems.extend(problems_between(checked.items, checked.ids))
     problems.extend(_currency_problems(checked.items, published))
     problems.extend(_shared_identities(entries))
     if problems:

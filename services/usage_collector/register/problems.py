@@ -19,7 +19,6 @@ Code = Literal[
     "duplicate-member",
     "empty-value",
     "float",
-    "future-check",
     "missing-file",
     "missing-member",
     "no-exchange-rate",
@@ -46,7 +45,7 @@ Code = Literal[
 ]
 """Why a folder is refused."""
 
-WarningCode = Literal["gap", "old-exchange-rates", "old-price", "outside-validity"]
+WarningCode = Literal["future-check", "gap", "old-exchange-rates", "old-price", "outside-validity"]
 """What a person should look at; the folder can be published all the same."""
 
 

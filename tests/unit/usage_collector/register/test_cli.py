@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.usage_collector.register.cli import app
+from services.shared.bus.memory import MemoryBus
+from services.shared.clock import SteppedClock
+from services.shared.settings import load_settings
+from services.usage_collector.register.cli import app, publish_folder
 
 EXAMPLE_CITY = Path(__file__).parents[4] / "deploy" / "example-city"
 
@@ -79,23 +83,25 @@ def test_seed_writes_a_file_that_can_be_published(city: Path) -> None:
 def test_seed_does_not_write_over_a_file_unasked(city: Path) -> None:
     before = (city / "tariffs" / "anthropic.yaml").read_text()
     result = run("seed", city)
-    assert (result.exit_code, "add --replace" in result.stderr) == (1, True)
+    assert (result.exit_code, "add --replace" in result.stderr) == (2, True)
     assert (city / "tariffs" / "anthropic.yaml").read_text() == before
     assert run("seed", city, "--replace", "--sku", "claude-opus-5", "--json").exit_code == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "code", "sentence"),
     [
-        pytest.param(["check"], "found no register folder", id="no folder"),
-        pytest.param(["check", "nowhere"], "nowhere:1: found no folder", id="a folder that is not there"),
-        pytest.param(["seed", "x", "--vendor", "oracle"], "found the vendor 'oracle'", id="a vendor without seeds"),
-        pytest.param(["seed", "x", "--valid-from", "soon"], "found --valid-from 'soon'", id="a day that is none"),
+        pytest.param(["check"], 2, "found no register folder", id="no folder"),
+        pytest.param(["check", "nowhere"], 1, "nowhere:1: found no folder", id="a folder that is not there"),
+        pytest.param(["seed", "x", "--vendor", "oracle"], 2, "found the vendor 'oracle'", id="a vendor without seeds"),
+        pytest.param(["seed", "x", "--valid-from", "soon"], 2, "found --valid-from 'soon'", id="a day that is none"),
     ],
 )
-def test_errors_are_one_sentence_without_a_traceback(city: Path, arguments: list[str], sentence: str) -> None:
+def test_errors_are_one_sentence_without_a_traceback(
+    city: Path, arguments: list[str], code: int, sentence: str
+) -> None:
     result = run(*arguments)
-    assert (result.exit_code, sentence in result.stderr) == (1, True)
+    assert (result.exit_code, sentence in result.stderr) == (code, True)
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
 
@@ -105,3 +111,11 @@ def test_help_has_an_example_and_exit_codes(command: str) -> None:
     text = " ".join(run(command, "--help").stdout.split())
     assert f"valvomo register {command} deploy/example-city" in text
     assert "Exit codes: 0" in text
+
+
+def test_a_folder_is_published_for_the_demo_on_a_bus_that_is_open(city: Path) -> None:
+    bus = MemoryBus()
+    clock = SteppedClock(datetime(2026, 11, 22, 8, tzinfo=UTC))
+    first = publish_folder(city, load_settings(), bus, clock)
+    assert (first.version, first.changes > 900) == (1, True)
+    assert publish_folder(city, load_settings(), bus, clock).changes == 0, "people keep their pseudonyms"

@@ -185,6 +185,7 @@ def test_rates_come_with_the_tariffs_that_need_them(tmp_path: Path) -> None:
             id="a day without a price",
         ),
         pytest.param({"tariffs/a.yaml": tariff(checked_on="2026-05-26")}, [], id="checked 180 days ago"),
+        pytest.param({"tariffs/a.yaml": tariff(checked_on="2026-11-23")}, ["future-check"], id="checked tomorrow"),
         pytest.param({"tariffs/a.yaml": tariff(checked_on="2026-05-25")}, ["old-price"], id="checked 181 days ago"),
         pytest.param(
             {"tariffs/a.yaml": tariff(checked_on="2025-05-25", valid_to="2026-11-22")},
