@@ -146,7 +146,11 @@ class Group:
                 self._owner = {partition: owner for partition, owner in self._owner.items() if owner is not member}
                 self._share_anew()
             if not self._members:
-                self._claim.release()
+                self.release()
+
+    def release(self) -> None:
+        """Let another process read for this group."""
+        self._claim.release()
 
     def is_unsettled(self, member: Member) -> bool:
         """Whether `settle` would change what the member owns. Called under the bell."""
@@ -196,6 +200,11 @@ class Groups:
             if name not in self._groups:
                 self._groups[name] = Group(self._bell, self._partitions_of, self._claim_of(name))
             return self._groups[name]
+
+    def release(self) -> None:
+        with self._bell:
+            for group in self._groups.values():
+                group.release()
 
 
 class GroupConsumer:

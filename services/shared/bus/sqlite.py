@@ -136,6 +136,7 @@ class SqliteBus:
             self.bell.notify_all()
             idle, self._idle_readers = self._idle_readers, []
             self._watch.close()
+            self._groups.release()
         for connection in idle:
             connection.close()
         with self._writing:
