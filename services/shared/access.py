@@ -30,10 +30,11 @@ from typing import Annotated, Literal, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
-from services.shared.clock import Clock
+from services.shared.clock import Clock, SystemClock
 from services.shared.errors import ConfigurationError, PlatformError
 from services.shared.events.envelope import Id, Name
 from services.shared.logs import logger
+from services.shared.settings import Settings
 
 Scope = Literal["events", "otlp", "metrics", "log"]
 Role = Literal["viewer", "finance", "reviewer", "auditor", "admin"]
@@ -178,6 +179,11 @@ class Access:
 
 
 _NOBODY = Holder("none", frozenset(), frozenset(), (), ())
+
+
+def load_access(settings: Settings, clock: Clock | None = None) -> Access:
+    """`open_access` as the settings say."""
+    return open_access(settings.tokens_file, settings.host, clock or SystemClock())
 
 
 def open_access(tokens_file: Path | None, host: str, clock: Clock) -> Access:

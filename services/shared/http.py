@@ -27,12 +27,12 @@ from services.shared.errors import InvalidEventError, PlatformError, TransientEr
 from services.shared.events import TOPICS
 from services.shared.logs import logger
 from services.shared.service import Service
-from services.shared.serving import BackgroundServer, serve
+from services.shared.serving import Server, serve
 
 __all__ = [
-    "BackgroundServer",
     "ConsumerStatus",
     "ReportsStatus",
+    "Server",
     "holder_of",
     "make_app",
     "platform_problem",

@@ -16,7 +16,7 @@ from services.shared.logs import logger
 GRACE_SECONDS = 20
 
 
-class _Server(uvicorn.Server):
+class _Uvicorn(uvicorn.Server):
     """Ends on SIGINT and SIGTERM and then returns, so that who called can stop the services in order."""
 
     @contextmanager
@@ -63,8 +63,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _server(app: FastAPI) -> _Server:
-    return _Server(
+def _server(app: FastAPI) -> _Uvicorn:
+    return _Uvicorn(
         uvicorn.Config(
             app,
             log_config=None,
@@ -88,8 +88,8 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         _server(app).run(sockets=[listener])
 
 
-class BackgroundServer:
-    """Serves in a thread of its own, for the demo and for tests: `with BackgroundServer(app) as base: …`."""
+class Server:
+    """Serves in a thread of its own, for the demo and for tests: `with Server(app) as base: …`."""
 
     def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> None:
         self._listener = listen(host, port)
@@ -103,7 +103,13 @@ class BackgroundServer:
         """Base address, for example `http://127.0.0.1:8600`. Connections are taken from the first moment."""
         return f"http://{_address(self._listener)}"
 
-    def start(self) -> "BackgroundServer":
+    @property
+    def port(self) -> int:
+        """The port it listens on, also where 0 asked for a free one."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def start(self) -> "Server":
         self._thread.start()
         return self
 

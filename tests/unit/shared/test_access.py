@@ -14,12 +14,14 @@ from services.shared.access import (
     NotAllowedError,
     Token,
     is_loopback,
+    load_access,
     new_token,
     open_access,
     read_tokens,
 )
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError
+from services.shared.settings import load_settings
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECRET = "vt_of-the-library"
@@ -165,6 +167,14 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, sentence
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="VALVOMO_TOKENS_FILE"):
         open_access(tmp_path / "none.yaml", "127.0.0.1", SteppedClock(NOW))
+
+
+def test_the_settings_say_where_the_file_is(tmp_path: Path) -> None:
+    secret, entry = new_token("library", roles=["viewer"])
+    rules = load_access(load_settings(tokens_file=written(tmp_path, entry), host="192.0.2.7"))
+    assert not rules.is_open
+    assert rules.admit("GET", "/", f"Bearer {secret}").token_id == "library"
+    assert load_access(load_settings(host="127.0.0.1")).is_open
 
 
 def test_without_a_file_loopback_is_open_and_the_start_says_so() -> None:

@@ -21,7 +21,7 @@ from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError, InvalidEventError, PlatformError, TransientError
 from services.shared.events import TOPICS
-from services.shared.http import MAX_BODY_BYTES, BackgroundServer, ConsumerStatus, holder_of, make_app
+from services.shared.http import MAX_BODY_BYTES, ConsumerStatus, Server, holder_of, make_app
 from services.shared.metrics import LOG_SIZE, gauge
 from services.shared.serving import listen
 
@@ -272,7 +272,7 @@ def test_a_body_may_not_be_too_large(server: str, size: int, status: int, told: 
 
 @pytest.fixture
 def server(service: FakeService, registry: CollectorRegistry) -> Iterator[str]:
-    with BackgroundServer(make_app([service], registry, Access(None, SteppedClock(NOW)))) as base:
+    with Server(make_app([service], registry, Access(None, SteppedClock(NOW)))) as base:
         yield base
 
 
@@ -300,7 +300,7 @@ def test_requests_under_way_are_finished_before_the_server_ends(
         return "done"
 
     service.router.add_api_route("/slow", slow)
-    server = BackgroundServer(make_app([service], registry, Access(None, SteppedClock(NOW)))).start()
+    server = Server(make_app([service], registry, Access(None, SteppedClock(NOW)))).start()
     asking = threading.Thread(target=lambda: answers.append(httpx.get(f"{server.base}/slow", timeout=30)))
     asking.start()
     assert entered.wait(20)

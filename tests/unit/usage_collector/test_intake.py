@@ -25,7 +25,7 @@ from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
 from services.shared.errors import InvalidEventError, TransientError
 from services.shared.events import TOPICS, decode
-from services.shared.http import BackgroundServer
+from services.shared.http import Server
 from services.usage_collector import api
 from services.usage_collector.bodies import decompressed
 from services.usage_collector.intake import Intake, keyed_hash, read_json
@@ -111,7 +111,7 @@ class TestModes:
     def test_curl_delivers(self, door: Door, tmp_path: Path) -> None:
         file = tmp_path / "batch.json"
         file.write_text(json.dumps([usage(number) for number in range(3)]), encoding="utf-8")
-        with BackgroundServer(door.app()) as base:
+        with Server(door.app()) as base:
             command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--data-binary", f"@{file}"]
             command += ["--header", f"Content-Type: {BATCH['Content-Type']}", f"{base}/v1/events"]
             told = subprocess.run(command, capture_output=True, check=True, timeout=30)

@@ -28,7 +28,7 @@ from services.shared.bus import Message, Record
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
 from services.shared.errors import InvalidEventError, TransientError
-from services.shared.http import BackgroundServer
+from services.shared.http import Server
 from services.usage_collector.otlp.carriage import JSON, PROTOBUF, Signal, decode
 from services.usage_collector.otlp.receiver import receive
 from services.usage_collector.otlp.tokens import Tokens
@@ -511,7 +511,7 @@ def test_the_sdks_exporter_delivers(door: Door, compression: str, monkeypatch: p
     provider = TracerProvider(
         resource=Resource.create({"service.name": "kirjasto-chatbot", "org.unit": "KASKU-KIRJASTO"})
     )
-    with BackgroundServer(door.app()) as base:
+    with Server(door.app()) as base:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/otlp/v1/traces")))
         for number in range(20):
             with provider.get_tracer("kaupunki").start_as_current_span("chat") as made:
@@ -531,7 +531,7 @@ def test_the_sdks_exporter_delivers(door: Door, compression: str, monkeypatch: p
 def test_curl_delivers(door: Door, tmp_path: Path) -> None:
     file = tmp_path / "traces.json.gz"
     file.write_bytes(gzip.compress(json.dumps(traces(span(CHAT))).encode()))
-    with BackgroundServer(door.app()) as base:
+    with Server(door.app()) as base:
         command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--data-binary", f"@{file}"]
         command += [
             "--header",
