@@ -77,7 +77,7 @@ class NameIndex:
             places = ", ".join("?" * len(some))
             for table in (self._archive.name, self._recent.name):
                 query = f"SELECT digest, number FROM {table} WHERE digest IN ({places})"  # noqa: S608  # our own names
-                found.update(tx.connection.exec_driver_sql(query, tuple(some)).tuples().all())
+                found.update((row[0], row[1]) for row in tx.connection.exec_driver_sql(query, tuple(some)))
         return found
 
     def add(self, tx: Transaction, names: Mapping[bytes, int] | Sequence[tuple[bytes, int]]) -> None:
@@ -98,7 +98,7 @@ class NameIndex:
     def _looked_up(self, tx: Transaction, digests: Sequence[bytes]) -> dict[bytes, int]:
         names, some = self._archive.c, sa.cast(bindparam("some"), sa.ARRAY(LargeBinary))
         query = select(names.digest, names.number).where(names.digest == sa.any_(some))
-        return dict(tx.connection.execute(query, {"some": list(digests)}).tuples().all())
+        return {row.digest: row.number for row in tx.connection.execute(query, {"some": list(digests)})}
 
     def _add_to_archive(self, tx: Transaction, rows: Sequence[tuple[bytes, int]]) -> None:
         try:
