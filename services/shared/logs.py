@@ -59,7 +59,7 @@ def configure_logs(log_format: str = "auto", level: str = "info") -> None:
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines say which part of the program wrote them."""
-    return structlog.get_logger().bind(part=name)  # type: ignore[no-any-return]
+    return structlog.get_logger(part=name)  # type: ignore[no-any-return]  # binds at the first line: modules ask early
 
 
 def refuse_personal(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -5,7 +5,16 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 from services.shared.periods import timestamp, utc
 
@@ -14,7 +23,19 @@ MAX_EVENT_BYTES = 60_000
 
 CONTENT_TYPE = "application/cloudevents+json"
 
-Utc = Annotated[AwareDatetime, AfterValidator(utc), PlainSerializer(timestamp, return_type=str, when_used="json")]
+
+def _written_out(found: object) -> object:
+    if isinstance(found, str | datetime):
+        return found
+    raise ValueError("a time is written as RFC 3339 text, for example 2026-11-17T00:00:00Z")
+
+
+Utc = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written_out),
+    AfterValidator(utc),
+    PlainSerializer(timestamp, return_type=str, when_used="json"),
+]
 """An instant with a time zone, kept in UTC, written as RFC 3339 with `Z`."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]

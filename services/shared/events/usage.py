@@ -44,7 +44,7 @@ class Reading(Fact):
     charge_period_end: Utc
     consumed: dict[Meter, ExactQuantity]
     dimensions: dict[Name, Name] = Field(default_factory=dict)
-    consumer: Consumer = Consumer()
+    consumer: Consumer = Field(default_factory=Consumer)
     environment: Name = "production"
     finality: Finality = "final"
     purpose: Purpose = "billing"

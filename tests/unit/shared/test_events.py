@@ -100,6 +100,7 @@ def test_a_sender_may_leave_out_only_what_the_design_says() -> None:
             json.dumps(usage(charge_period_start="2026-11-17T00:00:00")), "timezone", id="a time without a zone"
         ),
         pytest.param(json.dumps(usage(charge_period_end="2026-11-17T00:00:00Z")), "later than", id="an empty period"),
+        pytest.param(json.dumps(usage(charge_period_start=1763337600)), "RFC 3339", id="a time as a number"),
         pytest.param(json.dumps(usage(reading_id="x" * 129)), "reading_id", id="a name too long"),
         pytest.param(json.dumps(usage(revision=1)), "reading_id.revision", id="an id that names another revision"),
         pytest.param(
