@@ -236,6 +236,8 @@ def _rows(fetch: Fetch, window: Period, model: type[T]) -> list[T]:
                 raise SourceChangedError(
                     f"servicenow: found a row of {model.table} outside the time asked for; expected the filter to hold"
                 )
+        if len(rows) >= LIMIT and all(row.sys_id in found for row in rows):
+            raise SourceChangedError(f"servicenow: a page of {model.table} came back; expected the rows after it")
         found |= {row.sys_id: row for row in rows}
     return list(found.values())
 
