@@ -33,7 +33,9 @@ def assert_migrations_match(metadata: MetaData, package: str, store: Store) -> N
 
 
 def _sqlite_structure(connection: Connection) -> Structure:
-    rows = connection.exec_driver_sql("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    rows = connection.exec_driver_sql(
+        "SELECT tbl_name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql NOT NULL"
+    )
     found: dict[str, list[str]] = {}
     for table, statement in rows:
         found.setdefault(table, []).append(_normal(statement))

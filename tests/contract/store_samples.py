@@ -1,7 +1,7 @@
 """The sample tables that the store's contract works with, and how a store of each kind is opened on them."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, LargeBinary, MetaData, Table, Text
 
@@ -36,18 +36,23 @@ TALLY = Table(
     **STRICT,
 )
 
-OpenStore = Callable[[], Store]
+AnyStore = TypeVar("AnyStore", bound=Store)
 
 
 def sqlite_store(path: Path, *, busy_seconds: float = 30.0) -> SqliteStore:
     """A store in this file, brought to the samples' newest version."""
-    store = SqliteStore(path, METADATA, SERVICE, busy_seconds=busy_seconds)
-    migrate(store, METADATA, PACKAGE)
-    return store
+    return _migrated(SqliteStore(path, METADATA, SERVICE, busy_seconds=busy_seconds))
 
 
 def postgres_store(url: str) -> PostgresStore:
     """A store in this database, brought to the samples' newest version."""
-    store = PostgresStore(url, METADATA, SERVICE, lock_seconds=5)
-    migrate(store, METADATA, PACKAGE)
+    return _migrated(PostgresStore(url, METADATA, SERVICE, lock_seconds=5))
+
+
+def _migrated(store: AnyStore) -> AnyStore:
+    try:
+        migrate(store, METADATA, PACKAGE)
+    except BaseException:
+        store.close()
+        raise
     return store

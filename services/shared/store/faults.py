@@ -6,11 +6,15 @@ A driver quotes rows ("Key (person)=(…) already exists"), and messages end in 
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.shared.errors import IncompatibleStoreError, PlatformError, TransientError
+
+_HERE = Path(__file__).parent
+_STANDARD_LIBRARY = str(Path(traceback.__file__).parent)
 
 Explain = Callable[[BaseException], PlatformError | None]
 
@@ -55,11 +59,13 @@ def _meaning(error: Exception, explain: Explain) -> PlatformError | None:
 
 
 def _place(error: BaseException) -> str:
-    """The last line of ours that the error passed."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "services" in frame.filename and "site-packages" not in frame.filename]
-    outside = [frame for frame in ours if "/shared/store/" not in frame.filename] or ours or frames
+    """The last line that the error passed outside libraries and, when there is one, outside the store."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
+    outside = [frame for frame in frames if _HERE not in Path(frame.filename).parents] or frames
     if not outside:
         return "an unknown line"
-    name = outside[-1].filename
-    return f"{name[name.rfind('services') :]}:{outside[-1].lineno}"
+    return f"{'/'.join(Path(outside[-1].filename).parts[-3:])}:{outside[-1].lineno}"
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith(("<", _STANDARD_LIBRARY)) or "site-packages" in filename

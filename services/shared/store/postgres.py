@@ -141,8 +141,12 @@ class PostgresStore:
         self.service = service
         self._common = common_tables(metadata)
         self.engine = _engine(address, service, lock_seconds)
-        with self._translated():
-            self._prepare()
+        try:
+            with self._translated():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -217,7 +221,7 @@ class PostgresStore:
 def _engine(address: str, schema: str, lock_seconds: int) -> Engine:
     try:
         url = make_url(address).set(drivername="postgresql+psycopg")
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "VALVOMO_STORE is no address; expected sqlite or postgresql://user:password@host:port/database"
         ) from None

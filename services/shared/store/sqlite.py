@@ -134,8 +134,12 @@ class SqliteStore:
         self._names: dict[str, threading.Lock] = {}
         self.engine = self._engine(1, f"PRAGMA synchronous = {synchronous}", "BEGIN IMMEDIATE")
         self._readers = self._engine(_READERS, "PRAGMA query_only = ON", "BEGIN")
-        with self._translated():
-            self._claim()
+        try:
+            with self._translated():
+                self._claim()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
