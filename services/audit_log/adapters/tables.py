@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from services.shared.store.names import NameIndex
 from services.shared.store.tables import STRICT, UtcMicros, add_common_tables
 
 METADATA = MetaData()
@@ -56,14 +57,7 @@ entry = Table(
 )
 """`seq` counts from 0 without gaps and is assigned under the lock of `head`; `body` is what is hashed."""
 
-entry_name = Table(
-    "entry_name",
-    METADATA,
-    Column("name", LargeBinary, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-    **STRICT,
-)
+names = NameIndex("entry_name", METADATA)
 """Digest of (source, id) → the first entry of that name."""
 
 conflict = Table(

@@ -218,10 +218,9 @@ def judge(case: Case, now: datetime) -> Judgement:
         return Judgement("generated")
     if duty.gate in ("never", "none"):
         return Judgement("prohibited" if duty.gate == "never" else "exempt")
-    waiting = (
-        duty.due_at if duty.due_at and not _counting(case) and not _replaced(case) and now <= duty.due_at else None
-    )
-    return Judgement(_use_state(case) or _time_state(case, duty, now), waiting)
+    waiting = duty.due_at is not None and now <= duty.due_at and _due_unless_reviewed(case, duty.due_at)
+    next_look = duty.due_at if waiting else None
+    return Judgement(_use_state(case) or _time_state(case, duty, now), next_look)
 
 
 def _use_state(case: Case) -> State | None:
@@ -280,7 +279,7 @@ def _wanted(case: Case, now: datetime) -> Iterator[FindingKind]:
         yield "used_rejected"
     if _uses_unreviewed(case):
         yield "used_unreviewed"
-    if duty.due_at is not None and now > duty.due_at and not _replaced(case) and not _reviewed_by(case, duty.due_at):
+    if duty.due_at is not None and now > duty.due_at and _due_unless_reviewed(case, duty.due_at):
         yield "overdue_review"
 
 
@@ -354,8 +353,9 @@ def _counting(case: Case) -> list[told.Review]:
     return [known.review for known in case.reviews if known.standing == "valid"]
 
 
-def _reviewed_by(case: Case, moment: datetime) -> bool:
-    return any(review.decided_at <= moment for review in _counting(case))
+def _due_unless_reviewed(case: Case, due: datetime) -> bool:
+    """Whether a review is missing that was made by the due time, of an output that is still to be used."""
+    return not _replaced(case) and all(review.decided_at > due for review in _counting(case))
 
 
 def _replaced(case: Case) -> bool:

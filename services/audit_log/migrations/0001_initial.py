@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from services.shared.store.common_0001 import create_common_tables
+from services.shared.store.names import create_name_index_0001
 
 revision = "0001"
 down_revision = None
@@ -58,9 +59,7 @@ def _create_log() -> None:
         sa.UniqueConstraint("source_ref", "source_offset"),
         **_STRICT,
     )
-    op.create_table(
-        "entry_name", _blob("name"), _big("seq"), sa.PrimaryKeyConstraint("name"), sqlite_with_rowid=False, **_STRICT
-    )
+    create_name_index_0001(op, "entry_name")  # type: ignore[arg-type]  # likewise
     op.create_table(
         "conflict", _key("seq", sa.BigInteger()), _big("first_seq"), sa.PrimaryKeyConstraint("seq"), **_STRICT
     )

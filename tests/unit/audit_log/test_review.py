@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.audit_log.domain.review import (
@@ -292,7 +292,9 @@ def test_more_events_never_take_a_finding_away(events: list[Event], more: Event,
     assert {event.id for event in told if isinstance(event, FindingOpened)} <= later.findings.keys()
 
 
-@given(stories, st.integers(0, 60), st.integers(0, 60))
+@settings(max_examples=1_000)
+@given(stories, st.integers(0, 30), st.integers(20, 60))
+@example([generated(), reviewed(when=at(28))], 10, 30)
 def test_looking_at_the_named_moment_is_enough(events: list[Event], first: int, second: int) -> None:
     """Between a judgement and its `next_look` nothing changes by itself."""
     case = case_of(*events)
