@@ -1,0 +1,211 @@
+"""The city's own applications: what they push to the intake, by day.
+
+The guidance bot counts its conversations by the hour; the gateway of communications bills Claude that it reaches
+through another cloud (the vendor's reports do not show it); four applications tell what became of their outputs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Any
+
+from services.shared.periods import day_start, timestamp
+from services.simulator.city import City
+from services.simulator.claude import SONNET
+from services.simulator.outputs import Made, Sent, Writer, fate_of, life
+from services.simulator.rhythm import (
+    DAY,
+    OFFICE,
+    OFFICE_HOURS,
+    PUBLIC,
+    PUBLIC_HOURS,
+    count,
+    days,
+    draw,
+    growth,
+    hours_of,
+    moment_on,
+)
+from services.simulator.stories import REVIEWED_PROMPTLY, Stories
+
+CHATBOT, CHATBOT_SOURCE = "city-chatbot", "city/neuvontabotti"
+CLAUDE = "claude-api"
+GATEWAY_SOURCE, GATEWAY_WORKSPACE = "city/viestinta-gateway", "viestinta"
+GATEWAY_TAGS = ("KONSERNI-VIE", "KYMP-KAS", "KASKO-PO")
+"""The tags by which the gateway tells for whom it asked; the city's allocation knows them."""
+
+GATEWAY_USES_A_DAY = 5
+CONVERSATIONS_A_DAY = 620
+CHATBOT_GROWTH = 0.04
+RESTATED_SHARE = 0.86
+"""What remains of the conversations of one day in the host's corrected file: its first one counted retries."""
+
+PENDING_SHARE = 0.4
+"""Of the last business day's outputs, those that wait for their review."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """How an application of a use case works; the rest the city's folder says."""
+
+    use_case: str
+    source: str
+    used_as: str
+    a_day: int
+    asks_first: bool = True
+
+
+_PROFILES = (
+    _Profile("tyollisyys-palvelutarve", "city/tyollisyys", "decided", 9),
+    _Profile("rakennuslupa-esitarkastus", "city/rakennusvalvonta", "executed", 3),
+    _Profile("tiedotteet", "city/viestinta", "published", 2),
+    _Profile("neuvontabotti", CHATBOT_SOURCE, "sent", 3, asks_first=False),
+)
+ATTRIBUTED = "tyollisyys-palvelutarve"
+"""The use case whose application also tells who used what is billed elsewhere."""
+
+
+class Apps:
+    """What the city's applications send: any day can be made alone."""
+
+    def __init__(self, city: City, stories: Stories) -> None:
+        self._city = city
+        self._stories = stories
+        self.writers = tuple(self._writer(profile) for profile in _PROFILES)
+
+    def events(self) -> list[Sent]:
+        """Everything that begins before today, in the order of time; a review may come later than that."""
+        found = [event for day in days(self._stories.first_day, self._stories.today) for event in self.of_day(day)]
+        found += self._corrected_file()
+        return sorted(found, key=lambda event: (event["time"], event["id"]))
+
+    def of_day(self, day: date) -> Iterator[Sent]:
+        """What begins on a Helsinki day, with all that comes of it later."""
+        yield from self.conversations(day)
+        yield from self._gateway(day)
+        for writer in self.writers:
+            yield from self._outputs(writer, day)
+
+    def conversations(self, day: date) -> Iterator[Sent]:
+        """The guidance bot's hours; the file of its host for one day."""
+        chance = draw(self._stories.seed, day, CHATBOT)
+        usual = CONVERSATIONS_A_DAY * growth(day, CHATBOT_GROWTH) * PUBLIC[day.weekday()] / sum(PUBLIC_HOURS)
+        for start, hour in hours_of(day):
+            if held := count(chance, usual * PUBLIC_HOURS[hour], 0.25):
+                yield conversations(start, start + timedelta(hours=1), held)
+
+    def output(self, writer: Writer, chance: Random, name: str, at: datetime, pace: int = 1) -> Made:
+        """An output that `writer` made at `at`; its id ends with `name`, its life runs `pace` times as fast."""
+        members = self._city.members(writer.unit, at.date())
+        requester = (
+            chance.choice([one for one in members if one not in writer.reviewers]) if writer.asks_first else None
+        )
+        return Made(
+            writer=writer,
+            output_id=f"{writer.use_case}-{name}",
+            made_at=at,
+            requester=requester,
+            reviewer=chance.choice(writer.reviewers),
+            length=chance.randint(400, 5200),
+            reading_id=f"{writer.use_case}-{name}/tokens" if writer.use_case == ATTRIBUTED else None,
+            pace=pace,
+        )
+
+    def lifetime(self, made: Made, chance: Random, *, settled: bool, may_wait: bool) -> Iterator[Sent]:
+        """All events of an output, its tokens included. `may_wait`: it may be left to be reviewed after today."""
+        if made.reading_id:
+            yield self._attribution(made, chance)
+        waits = may_wait and chance.random() < PENDING_SHARE
+        yield from life(made, "pending" if waits else fate_of(chance, made.writer, settled=settled), chance)
+
+    def _outputs(self, writer: Writer, day: date) -> Iterator[Sent]:
+        chance = draw(self._stories.seed, day, writer.use_case, "outputs")
+        rhythm, hours = (OFFICE, OFFICE_HOURS) if writer.asks_first else (PUBLIC, PUBLIC_HOURS)
+        settled = day <= self._stories.today - REVIEWED_PROMPTLY
+        may_wait = day == self._stories.last_business_day
+        for number in range(count(chance, writer.a_day * rhythm[day.weekday()], 0.3)):
+            made = self.output(writer, chance, f"{day:%Y%m%d}-{number:02d}", moment_on(chance, day, hours))
+            yield from self.lifetime(made, chance, settled=settled, may_wait=may_wait)
+
+    def _attribution(self, made: Made, chance: Random) -> Sent:
+        consumed = {"input_tokens": chance.randint(2_000, 9_000), "output_tokens": made.length // 3}
+        consumer = {"person": made.requester, "account": self._city.workspace("tyollisyyspalvelut").id}
+        end = made.made_at + timedelta(seconds=20)
+        assert made.reading_id is not None
+        return reading(
+            made.writer.source, made.reading_id, CLAUDE, SONNET, (made.made_at, end), consumed,
+            consumer=consumer, purpose="attribution",
+        )  # fmt: skip
+
+    def _gateway(self, day: date) -> Iterator[Sent]:
+        chance = draw(self._stories.seed, day, GATEWAY_SOURCE)
+        account = self._city.workspace(GATEWAY_WORKSPACE).id
+        for number in range(count(chance, GATEWAY_USES_A_DAY * OFFICE[day.weekday()], 0.3)):
+            start = moment_on(chance, day, OFFICE_HOURS)
+            consumed = {"input_tokens": chance.randint(60_000, 900_000), "output_tokens": chance.randint(8_000, 90_000)}
+            consumer = {"account": account, "tags": {"org_unit": chance.choices(GATEWAY_TAGS, (3, 1, 1))[0]}}
+            yield reading(
+                GATEWAY_SOURCE, f"gateway-{day:%Y%m%d}-{number:02d}", CLAUDE, SONNET,
+                (start, start + timedelta(minutes=30)), consumed,
+                consumer=consumer, dimensions={"service_tier": "standard"},
+            )  # fmt: skip
+
+    def _corrected_file(self) -> Iterator[Sent]:
+        day = self._stories.restated_file_day
+        sent_at = min(day_start(day + 3 * DAY), day_start(self._stories.today)) - timedelta(minutes=15)
+        for event in self.conversations(day):
+            held = round(int(event["data"]["consumed"]["conversations"]) * RESTATED_SHARE)
+            data = event["data"] | {"revision": 1, "consumed": {"conversations": str(held)}}
+            yield {**event, "id": f"{data['reading_id']}.1", "time": timestamp(sent_at), "data": data}
+
+    def _writer(self, profile: _Profile) -> Writer:
+        entry = self._city.use_cases[profile.use_case]
+        return Writer(
+            use_case=profile.use_case,
+            system=entry["systems"][0],
+            unit=entry["unit"],
+            source=profile.source,
+            used_as=profile.used_as,
+            a_day=profile.a_day,
+            reviewers=self._city.reviewers[profile.use_case],
+            model=SONNET,
+            asks_first=profile.asks_first,
+        )
+
+
+def conversations(start: datetime, end: datetime, held: int) -> Sent:
+    """What the guidance bot says of a time: so many conversations."""
+    name = f"neuvontabotti-{start:%Y%m%dT%H%M%S}"
+    return reading(CHATBOT_SOURCE, name, CHATBOT, "neuvontabotti", (start, end), {"conversations": held})
+
+
+def reading(  # noqa: PLR0917  # the members of every reading, in their usual order
+    source: str,
+    reading_id: str,
+    system: str,
+    sku: str,
+    period: tuple[datetime, datetime],
+    consumed: Mapping[str, int],
+    **more: Any,  # noqa: ANN401  # further members of a reading, as JSON
+) -> Sent:
+    """A usage event, first revision, told when its period ends."""
+    start, end = period
+    data: dict[str, Any] = {
+        "reading_id": reading_id,
+        "system": system,
+        "sku": sku,
+        "charge_period_start": timestamp(start),
+        "charge_period_end": timestamp(end),
+        "consumed": {meter: str(found) for meter, found in consumed.items()},
+        **more,
+    }
+    return {
+        "specversion": "1.0",
+        "type": "valvomo.usage.recorded.v1",
+        "source": source,
+        "id": f"{reading_id}.0",
+        "subject": system,
+        "time": timestamp(end),
+        "data": data,
+    }

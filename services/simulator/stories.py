@@ -1,0 +1,84 @@
+"""When the city's stories happen: as shares of the days simulated, so that a short demo has them as well."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from services.simulator.rhythm import DAY
+
+REVIEWED_PROMPTLY = timedelta(days=13)
+"""No output this young is left to be overdue, so that what is overdue does not depend on the hour of a demo."""
+
+_SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Stories:
+    """The days of a simulated past and what happens on them. `today` is a UTC day and not part of the past.
+
+    Attributes:
+        seed: the same seed, days and today give the same city.
+        days: how many days of history there are before `today`.
+    """
+
+    seed: int
+    days: int
+    today: date
+
+    @property
+    def first_day(self) -> date:
+        return self.today - self.days * DAY
+
+    def back(self, share: float) -> date:
+        """The day that lies this share of all days before today; yesterday at the latest."""
+        return self.today - max(1, round(self.days * share)) * DAY
+
+    @property
+    def outage(self) -> tuple[date, date]:
+        """The two days on which Microsoft's interface cannot be reached; both inclusive."""
+        first = self.back(0.25)
+        return first, first + DAY
+
+    def is_out(self, moment: datetime) -> bool:
+        """Whether Microsoft's interface is away. Today it never is."""
+        first, last = self.outage
+        return first <= moment.date() <= last and moment.date() < self.today
+
+    @property
+    def restated_day(self) -> date:
+        """The day whose use Anthropic tells again, with other figures, from `restated_at` on."""
+        return self.back(0.15)
+
+    @property
+    def restated_at(self) -> datetime:
+        return datetime.combine(self.restated_day + (1 + max(1, self.days // 30)) * DAY, time(), UTC)
+
+    @property
+    def restated_file_day(self) -> date:
+        """The day of which the chatbot's host sends a second, corrected file."""
+        return self.back(0.1)
+
+    @property
+    def new_model_from(self) -> date:
+        """The first day on which somebody uses a model that has no tariff."""
+        return self.back(0.12)
+
+    @property
+    def library_seats_from(self) -> date:
+        """The day on which the library's people get their Copilot seats."""
+        return self.back(0.375)
+
+    @property
+    def last_business_day(self) -> date:
+        """The last day before today from Monday to Friday: its outputs may still wait for their review."""
+        day = self.today - DAY
+        while day.weekday() >= _SATURDAY:
+            day -= DAY
+        return day
+
+    def ramp(self, day: date) -> float:
+        """Rises from 0.6 on the first day to 1.4 today; 1 on average."""
+        return 0.6 + 0.8 * min(1.0, max(0.0, (day - self.first_day) / DAY / self.days))
+
+    def condensed(self) -> float:
+        """By how much a year's-budget story must be stronger to fit into fewer than 120 days; 4 at most."""
+        return min(4.0, 120 / self.days)

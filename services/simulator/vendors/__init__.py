@@ -1,0 +1,1 @@
+"""One file per simulated vendor: its interface as the collector meets it."""
