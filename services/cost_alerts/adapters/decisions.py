@@ -1,5 +1,6 @@
 """What was decided and told, in SQL: crossings, restatements, findings, and what counts towards each budget."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -58,20 +59,24 @@ class SqlBudgets:
         return self._used(tx.connection)
 
     def recount(self, tx: Transaction, book: Book) -> None:
-        view = book.view(book.newest)
-        query = select(WORD.c.text, ROLLUP.c.day, func.sum(ROLLUP.c.eur_nano))
-        spent = query.join(WORD, WORD.c.id == ROLLUP.c.unit).group_by(WORD.c.text, ROLLUP.c.day)
-        rows = [
-            (budget, 0, int(nano))
-            for unit, day, nano in tx.connection.execute(spent)
-            for budget in budgets_of(view.budgets, view.units, unit, date.fromordinal(day))
-        ]
         tx.connection.execute(delete(BUDGET_USE))
-        tx.bulk_add(BUDGET_USE, ("budget", "shard"), ("eur_nano",), rows)
+        rows = [(budget, 0, nano) for budget, nano in budget_use(tx.connection, book).items()]
+        tx.bulk_insert(BUDGET_USE, ("budget", "shard", "eur_nano"), rows)
 
     def _used(self, connection: Connection) -> dict[str, int]:
         query = select(BUDGET_USE.c.budget, func.sum(BUDGET_USE.c.eur_nano)).group_by(BUDGET_USE.c.budget)
         return {budget: int(nano) for budget, nano in connection.execute(query)}
+
+
+def budget_use(connection: Connection, book: Book) -> Mapping[str, int]:
+    """Budget id → 10⁻⁹ euro, added up from the rollups as the newest register has units and budgets."""
+    view = book.view(book.newest)
+    query = select(WORD.c.text, ROLLUP.c.day, func.sum(ROLLUP.c.eur_nano)).join(WORD, WORD.c.id == ROLLUP.c.unit)
+    used: dict[str, int] = defaultdict(int)
+    for unit, day, nano in connection.execute(query.group_by(WORD.c.text, ROLLUP.c.day)):
+        for budget in budgets_of(view.budgets, view.units, unit, date.fromordinal(day)):
+            used[budget] += int(nano)
+    return used
 
 
 class SqlRestatements:
@@ -110,7 +115,7 @@ class SqlRestatements:
 
     def note_announced(self, tx: Transaction, version: int) -> None:
         columns = ("version", "since", "done_to", "last", "readings", "finished", "announced")
-        row = (version, _NOT_BEGUN, 0, 0, 0, 0, 1)
+        row = (version, NOT_BEGUN, 0, 0, 0, 0, 1)
         if tx.bulk_insert(RESTATEMENT, columns, [row], ignore_conflicts=True) == 0:
             tx.connection.execute(update(RESTATEMENT).where(RESTATEMENT.c.version == version).values(announced=1))
 
@@ -119,19 +124,19 @@ class SqlRestatements:
         return bool(tx.connection.execute(query).scalar())
 
 
-_NOT_BEGUN = -1
+NOT_BEGUN = -1
 """`since` of a walk that an earlier life of this ledger announced and this one has not begun."""
 
 
 def _newest_walk(connection: Connection) -> int:
-    query = select(func.max(RESTATEMENT.c.version)).where(RESTATEMENT.c.since != _NOT_BEGUN)
+    query = select(func.max(RESTATEMENT.c.version)).where(RESTATEMENT.c.since != NOT_BEGUN)
     return int(connection.execute(query).scalar() or 0)
 
 
 def _unfinished(connection: Connection) -> Walk | None:
     table = RESTATEMENT.c
     columns = (table.version, table.since, table.done_to, table.last, table.readings)
-    query = select(*columns).where(table.finished == 0, table.since != _NOT_BEGUN).order_by(table.version).limit(1)
+    query = select(*columns).where(table.finished == 0, table.since != NOT_BEGUN).order_by(table.version).limit(1)
     row = connection.execute(query).first()
     return None if row is None else Walk(*row, finished=False)
 

@@ -1,0 +1,139 @@
+"""What must always hold of a ledger, and whether it does: answers are sentences, none when all is well."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select, union_all
+
+from services.cost_alerts.adapters.decisions import budget_use
+from services.cost_alerts.adapters.register import load_book
+from services.cost_alerts.adapters.tables import (
+    BASIS,
+    BUDGET_USE,
+    CHARGE,
+    READING,
+    ROLLUP,
+    ROLLUP_KEY,
+    SEAT_CHARGE,
+    SUMS,
+    WORD,
+)
+from services.shared.money import as_text, from_nano
+from services.shared.store import Store
+
+_SHOWN = 10
+_KEY = [name for name in ROLLUP_KEY if name != "shard"]
+_PAID = and_(READING.c.purpose == 0, READING.c.retracted == 0)
+
+
+def check_ledger(store: Store) -> Sequence[str]:
+    """What does not hold, a sentence each."""
+    with store.reading() as connection:
+        return [
+            *_rollups(connection),
+            *_readings(connection),
+            *_versions(connection),
+            *_totals(connection),
+            *_budgets(connection),
+        ]
+
+
+def _rollups(connection: Connection) -> Iterator[str]:
+    """The sum of each rollup is the sum of its current charges."""
+    parts = union_all(_rollup_part(), _charge_part(), _seat_part()).subquery("part")
+    sums = [func.sum(parts.c[name]) for name in SUMS]
+    differing = (
+        select(*(parts.c[name] for name in _KEY), *sums)
+        .group_by(*(parts.c[name] for name in _KEY))
+        .having(or_(*(one != 0 for one in sums)))
+        .limit(_SHOWN)
+    )
+    found = connection.execute(differing).all()
+    words = {row.id: row.text for row in connection.execute(select(WORD))} if found else {}
+    for row in found:
+        euro, charges = as_text(from_nano(int(row[len(_KEY)]))), int(row[len(_KEY) + 2])
+        yield (
+            f"the rollup of {date.fromordinal(row[0])}, unit {words[row[1]]}, system {words[row[2]]} differs from its "
+            f"charges by {euro} euro and {charges} charges: run valvomo ledger rebuild"
+        )
+
+
+def _rollup_part() -> Select[Any]:
+    return select(*(ROLLUP.c[name] for name in _KEY), *(ROLLUP.c[name] for name in SUMS))
+
+
+def _charge_part() -> Select[Any]:
+    lead = CHARGE.c.lead
+    sums = (CHARGE.c.eur_nano, CHARGE.c.nano, literal(1), case((lead > 0, 1), else_=0), case((lead > 1, 1), else_=0))
+    query = select(*(BASIS.c[name] for name in _KEY), *(-func.coalesce(one, 0) for one in sums))
+    return query.join(CHARGE, CHARGE.c.basis == BASIS.c.id).where(CHARGE.c.superseded_at.is_(None))
+
+
+def _seat_part() -> Select[Any]:
+    unpriced = case((SEAT_CHARGE.c.eur_nano.is_(None), 1), else_=0)
+    sums = (SEAT_CHARGE.c.eur_nano, SEAT_CHARGE.c.nano, literal(1), literal(0), unpriced)
+    query = select(*(BASIS.c[name] for name in _KEY), *(-func.coalesce(one, 0) for one in sums))
+    return query.join(SEAT_CHARGE, SEAT_CHARGE.c.basis == BASIS.c.id).where(SEAT_CHARGE.c.superseded_at.is_(None))
+
+
+def _readings(connection: Connection) -> Iterator[str]:
+    """Every paid reading has charges, or says why it has no price; no other reading has any."""
+    charged = (
+        select(CHARGE.c.reading).where(CHARGE.c.reading == READING.c.number, CHARGE.c.superseded_at.is_(None)).exists()
+    )
+    bare = _count(connection, select(func.count()).select_from(READING).where(_PAID, ~charged))
+    if bare:
+        yield f"{bare} billing readings have neither charges nor a reason: run valvomo ledger rebuild"
+    paid_for_nothing = _count(connection, select(func.count()).select_from(READING).where(~_PAID, charged))
+    if paid_for_nothing:
+        yield f"{paid_for_nothing} readings that cost nothing have charges: run valvomo ledger rebuild"
+    silent = (
+        select(func.count())
+        .select_from(CHARGE)
+        .join(BASIS, BASIS.c.id == CHARGE.c.basis)
+        .where(CHARGE.c.eur_nano.is_(None), BASIS.c.reason.is_(None))
+    )
+    if found := _count(connection, silent):
+        yield f"{found} charges have no amount and no reason: run valvomo ledger rebuild"
+
+
+def _versions(connection: Connection) -> Iterator[str]:
+    """The current charges of a reading are those of one version, the last."""
+    query = (
+        select(func.count())
+        .select_from(CHARGE)
+        .join(READING, READING.c.number == CHARGE.c.reading)
+        .where(CHARGE.c.superseded_at.is_(None), CHARGE.c.version != READING.c.pricing)
+    )
+    if found := _count(connection, query):
+        yield f"{found} charges are current besides newer ones of the same reading: run valvomo ledger rebuild"
+
+
+def _totals(connection: Connection) -> Iterator[str]:
+    """Units, systems and charges add up to one total."""
+    total = _count(connection, select(func.sum(ROLLUP.c.eur_nano)))
+    charges = _count(connection, select(func.sum(CHARGE.c.eur_nano)).where(CHARGE.c.superseded_at.is_(None)))
+    seats = _count(connection, select(func.sum(SEAT_CHARGE.c.eur_nano)).where(SEAT_CHARGE.c.superseded_at.is_(None)))
+    if total != charges + seats:
+        yield (
+            f"units and vendors add up to {as_text(from_nano(total))} euro, charges to "
+            f"{as_text(from_nano(charges + seats))}: run valvomo ledger rebuild"
+        )
+
+
+def _budgets(connection: Connection) -> Iterator[str]:
+    """What counts towards a budget is what its units cost."""
+    query = select(BUDGET_USE.c.budget, func.sum(BUDGET_USE.c.eur_nano)).group_by(BUDGET_USE.c.budget)
+    kept = {budget: int(nano) for budget, nano in connection.execute(query)}
+    counted = budget_use(connection, load_book(connection))
+    for budget in sorted({*kept, *counted}):
+        if kept.get(budget, 0) != counted.get(budget, 0):
+            yield (
+                f"budget {budget} counts {as_text(from_nano(kept.get(budget, 0)))} euro as used, its units cost "
+                f"{as_text(from_nano(counted.get(budget, 0)))}: run valvomo ledger rebuild"
+            )
+
+
+def _count(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(query).scalar() or 0)

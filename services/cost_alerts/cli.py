@@ -1,0 +1,190 @@
+"""The ledger's commands: `report`, `ledger check`, `ledger rebuild`."""
+
+import csv
+import io
+import json
+import sys
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from services.cost_alerts.adapters.check import check_ledger
+from services.cost_alerts.adapters.queries import LedgerQueries
+from services.cost_alerts.adapters.rebuild import forget_ledger
+from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.domain.report import Basis, By, Report
+from services.cost_alerts.main import GROUPS, build
+from services.shared.bus.open import open_bus
+from services.shared.clock import SystemClock
+from services.shared.errors import ConfigurationError
+from services.shared.periods import Month
+from services.shared.settings import load_settings
+from services.shared.store.open import open_store
+
+app = typer.Typer()
+ledger_app = typer.Typer(help="Prove the ledger, or make it anew from the events.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def _month(text: str) -> Month:
+    try:
+        return Month.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@app.command("report")
+def report_command(
+    month: Annotated[Month, typer.Option(parser=_month, metavar="YYYY-MM", help="the Helsinki month to report")],
+    by: Annotated[By, typer.Option(help="what a row stands for")] = "unit",
+    as_known_on: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="only what was recorded by the end of that Helsinki day"),
+    ] = None,
+    basis: Annotated[
+        Basis, typer.Option(help="booked: closed months stay as booked; incurred: by the day of use")
+    ] = "booked",
+    output: Annotated[
+        ReportFormat, typer.Option("--format", help="table for people, csv, or json for programs")
+    ] = ReportFormat.TABLE,
+) -> None:
+    """What finance books for a month: exact, with what has no price yet counted beside it.
+
+    Example: valvomo report --month 2026-10 --by unit --format csv
+    """
+    store = open_store(load_settings(), "ledger", METADATA)
+    try:
+        known_on = None if as_known_on is None else as_known_on.date()
+        found = LedgerQueries(store).report(month, by=by, basis=basis, as_known_on=known_on)
+    finally:
+        store.close()
+    _print_report(found, output)
+
+
+def _print_report(found: Report, output: ReportFormat) -> None:
+    if output is ReportFormat.JSON:
+        typer.echo(json.dumps(found.document(), ensure_ascii=False))
+    elif output is ReportFormat.CSV:
+        typer.echo(_csv(found), nl=False)
+    else:
+        Console().print(_table(found))
+
+
+def _lines(found: Report) -> list[list[str]]:
+    """Name, euro, priced amounts, readings, unpriced; the total last."""
+    rows = [(row.name, row.figures()) for row in (*found.rows, found.total)]
+    return [
+        [
+            name,
+            figures["eur"],
+            " ".join(f"{amount} {currency}" for currency, amount in figures["pricing"].items()),
+            str(figures["readings"]),
+            str(figures["unpriced"]),
+        ]
+        for name, figures in rows
+    ]
+
+
+def _csv(found: Report) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([found.by, "eur", "pricing", "readings", "unpriced"])
+    writer.writerows(_lines(found))
+    return text.getvalue()
+
+
+def _table(found: Report) -> Table:
+    known = "" if found.as_known_on is None else f", as known on {found.as_known_on}"
+    table = Table(title=f"{found.month} by {found.by}, {found.basis}{known}")
+    table.add_column(found.by)
+    for name in ("EUR", "priced in", "readings", "unpriced"):
+        table.add_column(name, justify="right")
+    *rows, total = _lines(found)
+    for row in rows:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*total)
+    return table
+
+
+@ledger_app.command("check")
+def check(as_json: Annotated[bool, typer.Option("--json", help="a list of sentences as JSON")] = False) -> None:
+    """Prove that sums are the sums of their charges and that no reading is lost. Exit 1 when something does not hold.
+
+    Example: valvomo ledger check
+    """
+    store = open_store(load_settings(), "ledger", METADATA)
+    try:
+        problems = check_ledger(store)
+        counts = LedgerQueries(store).counts()
+    finally:
+        store.close()
+    if as_json:
+        typer.echo(json.dumps(list(problems), ensure_ascii=False))
+    else:
+        for problem in problems:
+            typer.echo(problem)
+        if not problems:
+            typer.echo(f"the ledger holds: {counts['readings']} readings, {counts['charges']} charges")
+    raise typer.Exit(1 if problems else 0)
+
+
+@ledger_app.command("rebuild")
+def rebuild() -> None:
+    """Throw the ledger away and fold it from the events again; nothing is told to anybody a second time.
+
+    Stop the program first, so that one process does the work. Interrupted, the program goes on when it is started.
+
+    Example: valvomo ledger rebuild
+    """
+    settings, clock = load_settings(), SystemClock()
+    bus = open_bus(settings, clock)
+    try:
+        store = open_store(settings, "ledger", METADATA)
+        try:
+            forget_ledger(store, tuple(GROUPS))
+        finally:
+            store.close()
+        service = build(settings, bus, clock, CollectorRegistry())
+        try:
+            with _progress() as progress:
+                service.catch_up(lambda done, total: _show(progress, done, total))
+            problems = check_ledger(service.store)
+        finally:
+            service.stop()
+    finally:
+        bus.close()
+    if problems:
+        raise ConfigurationError(f"the rebuilt ledger does not hold: {problems[0]}")
+    typer.echo("the ledger is rebuilt and holds")
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("reading the bus"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _show(progress: Progress, done: int, total: int) -> None:
+    if not progress.task_ids:
+        progress.add_task("read", total=total)
+    progress.update(progress.task_ids[0], completed=done, total=total)

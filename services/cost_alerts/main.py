@@ -1,0 +1,179 @@
+"""The wiring of the ledger: what a process of it does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+
+from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings, SqlRestatements
+from services.cost_alerts.adapters.keys import hash_key
+from services.cost_alerts.adapters.ledger import Memory
+from services.cost_alerts.adapters.queries import LedgerQueries
+from services.cost_alerts.adapters.register import SqlRegister
+from services.cost_alerts.adapters.seats import SqlSeats
+from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.handlers.budgets import BudgetWatch
+from services.cost_alerts.handlers.outcomes import OutcomesHandler
+from services.cost_alerts.handlers.register import RegisterHandler
+from services.cost_alerts.handlers.restating import Restater
+from services.cost_alerts.handlers.seats import SeatWorker
+from services.cost_alerts.handlers.usage import UsageHandler
+from services.shared.bus import EventBus, TopicPartition
+from services.shared.clock import Clock
+from services.shared.consumer import ConsumerRunner, Handler
+from services.shared.events import TOPICS
+from services.shared.http import ConsumerStatus
+from services.shared.loops import Loop
+from services.shared.money import as_text, from_nano
+from services.shared.relay import BusRelay
+from services.shared.settings import Settings
+from services.shared.store import Store
+from services.shared.store.horizon import RebuildHorizon
+from services.shared.store.open import open_store
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    handler.group: handler.topics for handler in (RegisterHandler, UsageHandler, OutcomesHandler)
+}
+"""Consumer group → topics. Readings wait at a start until the register has been read: priced once, not twice."""
+
+WAIT_SECONDS = 0.05
+
+
+class CostService:
+    """See `Service`. Prices what arrives, prices again what changes, and watches the budgets."""
+
+    name = "cost_alerts"
+
+    def __init__(
+        self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner], horizon: RebuildHorizon
+    ) -> None:
+        self.store = store
+        self.router = APIRouter()
+        self.queries = LedgerQueries(store)
+        self.consumers = tuple(consumers)
+        seats, restatements, budgets = SqlSeats(), SqlRestatements(), SqlBudgets()
+        self.seats = SeatWorker(store, Memory().begin, seats)
+        self.restater = Restater(store, Memory().begin, restatements, clock, horizon.passed)
+        self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed)
+        self.relay = BusRelay(store, bus, clock)
+        self._bus = bus
+        self._register_ends = bus.end_positions(RegisterHandler.topics)
+        self._register_read = False
+        self._loops = [
+            *(Loop(one.group, partial(self._consume, one), on_stop=one.close) for one in self.consumers),
+            Loop("seats", self.seats.step),
+            Loop("restater", self.restater.step),
+            Loop("budget watch", self.watch.step),
+            Loop("cost-alerts relay", self.relay.step),
+        ]
+
+    def start(self) -> None:
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """End the loops; what was under way is finished or rolled back."""
+        for loop in self._loops:
+            loop.stop()
+        self.store.close()
+
+    def problems(self) -> Sequence[str]:
+        return [loop.problem for loop in self._loops if loop.problem]
+
+    def statuses(self) -> Sequence[ConsumerStatus]:
+        """Caught up: all was read, priced by the newest register, and what was decided is on the bus."""
+        waiting = sum(
+            count
+            for (destination, state), count in self.store.pending_counts().items()
+            if destination == "bus" and state == "waiting"
+        )
+        pending = {UsageHandler.group: self.queries.work_pending() + waiting}
+        return [
+            ConsumerStatus(group, topics, self.store.positions(self._bus.cluster_id, group), pending.get(group, 0))
+            for group, topics in GROUPS.items()
+        ]
+
+    def summary(self) -> Mapping[str, Any]:
+        """What the demo prints of the ledger (design 9)."""
+        counts, by_unit = self.queries.counts(), self.queries.total_by_unit()
+        return {
+            "readings": counts["readings"],
+            "charges": counts["charges"],
+            "total_eur": as_text(from_nano(sum(by_unit.values()))),
+            "by_unit": {unit: as_text(from_nano(nano)) for unit, nano in by_unit.items()},
+            "unpriced": sum(one.unpriced for one in self.queries.unpriced()),
+        }
+
+    def catch_up(self, tell: Callable[[int, int], None]) -> None:
+        """Read the bus to its present end and price everything, in this thread, without the loops.
+
+        `tell` gets how many records were read and how many there are. Used by a rebuild.
+        """
+        ends = {group: self._bus.end_positions(topics) for group, topics in GROUPS.items()}
+        total = sum(end for found in ends.values() for end in found.values())
+        for consumer in self.consumers:  # the register first, see `GROUPS`
+            while self._behind(consumer.group, ends[consumer.group]):
+                consumer.step()
+                tell(total - sum(self._behind(group, found) for group, found in ends.items()), total)
+        while self.queries.work_pending():
+            self.restater.step()
+            self.seats.step()
+
+    def _behind(self, group: str, ends: Mapping[TopicPartition, int]) -> int:
+        at = self.store.positions(self._bus.cluster_id, group)
+        return sum(max(0, end - at.get(key, 0)) for key, end in ends.items())
+
+    def _consume(self, consumer: ConsumerRunner) -> float:
+        if consumer.group == UsageHandler.group and not self._has_read_register():
+            return WAIT_SECONDS
+        return consumer.step()
+
+    def _has_read_register(self) -> bool:
+        """Whether the register stands as it did when this process began; whichever process reads it."""
+        if not self._register_read:
+            at = self.store.positions(self._bus.cluster_id, RegisterHandler.group)
+            self._register_read = all(at.get(key, 0) >= end for key, end in self._register_ends.items())
+        return self._register_read
+
+
+def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry) -> CostService:
+    """The ledger, built and not started.
+
+    Raises:
+        IncompatibleStoreError: the database was made by another version, or follows another bus.
+    """
+    bus.ensure_topics(TOPICS)
+    store = open_store(settings, "ledger", METADATA)
+    try:
+        return _built(settings, bus, clock, registry, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store) -> CostService:
+    horizon = RebuildHorizon(store, METADATA, bus, GROUPS)
+    seats, budgets = SqlSeats(), SqlBudgets()
+    handlers: Sequence[Handler] = (
+        RegisterHandler(SqlRegister(), seats, budgets),
+        UsageHandler(Memory().begin, seats, horizon),
+        OutcomesHandler(budgets, SqlRestatements(), SqlFindings()),
+    )
+    key = hash_key(store)
+    consumers = [
+        ConsumerRunner(
+            handler,
+            bus,
+            store,
+            clock,
+            registry=registry,
+            hash_key=key,
+            batch_records=settings.batch_records,
+            dead_letter_run=settings.dead_letter_run,
+            horizon=horizon,
+        )
+        for handler in handlers
+    ]
+    return CostService(store, bus, clock, consumers, horizon)
