@@ -68,9 +68,12 @@ def currencies_without_rates(
     needed: Mapping[str, date], overrides: Collection[FxRates], published: DailyRates
 ) -> Sequence[str]:
     """Currencies without any rate from a year before they are first needed on: the Central Bank's or an override."""
-    known = {(currency, day) for day, rates in published.items() for currency in rates if currency in needed}
-    known |= {(currency, fact.day) for fact in overrides for currency in fact.rates}
-    last = {currency: max((day for name, day in known if name == currency), default=date.min) for currency in needed}
+    last = {
+        currency: max((day for day, rates in published.items() if currency in rates), default=date.min)
+        for currency in needed
+    }
+    for fact in overrides:
+        last |= {currency: max(last[currency], fact.day) for currency in fact.rates if currency in last}
     return sorted(currency for currency, first in needed.items() if last[currency] < first - timedelta(days=366))
 
 
