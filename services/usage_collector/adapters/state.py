@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, func, select, update
 
 from services.shared.bus import EventBus
 from services.shared.errors import InvalidEventError, TransientError
@@ -184,7 +184,7 @@ _RENAMED = ("a_source", "a_kind", "a_id", "starts_at", "revision", "digest", "op
 _REPLACE = (
     update(TOLD)
     .where(TOLD.c.source == bindparam("a_source"), TOLD.c.kind == bindparam("a_kind"), TOLD.c.id == bindparam("a_id"))
-    .values({name: bindparam(name) for name in _RENAMED[3:]})
+    .values({"starts_at": bindparam("starts_at", type_=BigInteger)} | {name: bindparam(name) for name in _RENAMED[4:]})
 )
 
 

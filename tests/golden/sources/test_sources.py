@@ -68,7 +68,7 @@ def test_a_recorded_answer_becomes_the_expected_events(path: Path, rewrite_golde
     fetch.close()
     events = [encode(event_of(fact, source.event_source, TOLD_AT)) for fact in page.facts]
     assert page.window is not None
-    found = {
+    found: dict[str, Any] = {
         "window": [page.window.start.isoformat(), page.window.end.isoformat()],
         "cursor": dict(page.cursor),
         "more": page.more,

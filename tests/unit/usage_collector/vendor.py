@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.unit.usage_collector.sources.fake import Json
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Said:
     hang: threading.Event | None = None
 
 
-def said(document: Any, **more: Any) -> Said:
+def said(document: Json, **more: Json) -> Said:
     return Said(json.dumps(document).encode(), headers={"Content-Type": "application/json"}, **more)
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from services.usage_collector.source import Answer, Identity, Query
 
+Json = Any
+"""What a JSON document, or a part of one, holds."""
+
 
 @dataclass
 class FakeFetch:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from services.shared.errors import SourceChangedError
 from services.shared.events.usage import Reading
 from services.usage_collector.source import Cursor, Page
 from services.usage_collector.sources.anthropic import BETA, WINDOWS, AnthropicSource
-from tests.unit.usage_collector.sources.fake import FakeFetch, nobody, numbered
+from tests.unit.usage_collector.sources.fake import FakeFetch, Json, nobody, numbered
 
 PAYLOADS = Path(__file__).parents[3] / "golden/sources/payloads"
 UNTIL = datetime(2026, 11, 19, 6, tzinfo=UTC)
@@ -29,17 +28,17 @@ LIST_PRICES = {  # USD per 1,000,000 tokens: input, output, cache write 5m and 1
 METERS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
 
 
-def recorded(name: str) -> Any:
+def recorded(name: str) -> Json:
     return json.loads((PAYLOADS / f"{name}.json").read_text())
 
 
-def legacy(document: Any, until: datetime = UNTIL, cursor: Cursor = CURSOR, **options: Any) -> Page:
+def legacy(document: Json, until: datetime = UNTIL, cursor: Cursor = CURSOR, **options: Json) -> Page:
     return AnthropicSource(nobody, api="legacy", **options).poll(
         FakeFetch(lambda _path, _query: document), cursor, until
     )
 
 
-def analytics(usage: Any, cost: Any, until: datetime = UNTIL, cursor: Cursor = CURSOR, **options: Any) -> Page:
+def analytics(usage: Json, cost: Json, until: datetime = UNTIL, cursor: Cursor = CURSOR, **options: Json) -> Page:
     fetch = FakeFetch(lambda path, _query: usage if path.endswith("usage") else cost)
     return AnthropicSource(numbered, api="analytics", **options).poll(fetch, cursor, until)
 
@@ -178,9 +177,9 @@ def test_a_cost_without_tokens_is_seen() -> None:
 
 
 def test_a_deleted_user_keeps_a_name_of_their_own_and_a_mail_address_comes_first() -> None:
-    asked: list[Any] = []
+    asked: list[Json] = []
 
-    def who(identities: Any) -> dict[Any, str]:
+    def who(identities: Json) -> dict[Json, str]:
         asked.extend(sorted(identities))
         return numbered(identities)
 
@@ -235,7 +234,7 @@ def test_the_other_interface_goes_on_where_this_one_stopped() -> None:
         pytest.param(lambda row: row.pop("workspace_id"), id="a dimension is gone"),
     ],
 )
-def test_a_row_of_another_shape_is_refused(change: Callable[[Any], None]) -> None:
+def test_a_row_of_another_shape_is_refused(change: Callable[[Json], None]) -> None:
     document = recorded("usage_report_messages")
     change(document["data"][0]["results"][0])
     with pytest.raises(ValidationError):
@@ -257,7 +256,7 @@ def test_a_row_of_another_shape_is_refused(change: Callable[[Any], None]) -> Non
         ),
     ],
 )
-def test_an_answer_that_cannot_be_whole_is_refused(change: Callable[[Any], None], says: str) -> None:
+def test_an_answer_that_cannot_be_whole_is_refused(change: Callable[[Json], None], says: str) -> None:
     document = recorded("usage_report_messages")
     change(document)
     with pytest.raises(SourceChangedError, match=says):

@@ -173,9 +173,9 @@ def test_a_redirect_on_the_same_host_keeps_them(slept: list[float], clock: Stepp
     ],
 )
 def test_redirects_into_nowhere(location: str, says: str, slept: list[float], clock: SteppedClock) -> None:
-    with Vendor([Said(status=302, headers={"Location": location})]) as vendor:
-        with pytest.raises(SourceChangedError, match=says):
-            make_fetch(vendor, slept, clock).get("/again")
+    answer = Said(status=302, headers={"Location": location})
+    with Vendor([answer]) as vendor, pytest.raises(SourceChangedError, match=says):
+        make_fetch(vendor, slept, clock).get("/again")
 
 
 def test_a_next_page_on_another_host_is_refused(slept: list[float], clock: SteppedClock) -> None:

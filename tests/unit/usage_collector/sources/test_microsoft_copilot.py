@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -13,21 +12,21 @@ from services.shared.errors import SourceChangedError
 from services.shared.events.usage import SeatCount, SeatHolding
 from services.usage_collector.source import Page
 from services.usage_collector.sources.microsoft_copilot import MicrosoftCopilotSource, activity_of
-from tests.unit.usage_collector.sources.fake import FakeFetch, numbered
+from tests.unit.usage_collector.sources.fake import FakeFetch, Json, numbered
 
 PAYLOADS = Path(__file__).parents[3] / "golden/sources/payloads"
 UNTIL = datetime(2026, 10, 29, 6, tzinfo=UTC)
 REPORT = (PAYLOADS / "01_copilot_usage_user_detail_v2.csv").read_bytes()
 
 
-def recorded(name: str) -> Any:
+def recorded(name: str) -> Json:
     return json.loads((PAYLOADS / f"{name}.json").read_text())
 
 
-def snapshot(skus: Any = None, users: Any = None, report: bytes = REPORT) -> Page:
+def snapshot(skus: Json = None, users: Json = None, report: bytes = REPORT) -> Page:
     found = {"skus": skus or recorded("04_subscribed_skus"), "users": users or recorded("04_users_licences_org")}
 
-    def answer(path: str, _query: dict[str, str]) -> Any:
+    def answer(path: str, _query: dict[str, str]) -> Json:
         if "reports" in path:
             return report
         return found["skus"] if path.endswith("subscribedSkus") else found["users"]
@@ -81,7 +80,7 @@ def test_users_come_in_pages_by_the_links_the_vendor_gives() -> None:
         following: {"value": whole["value"][5:]},
     }
 
-    def answer(path: str, _query: dict[str, str]) -> Any:
+    def answer(path: str, _query: dict[str, str]) -> Json:
         return book.get(path) or (REPORT if "reports" in path else recorded("04_subscribed_skus"))
 
     fetch = FakeFetch(answer)
@@ -101,7 +100,7 @@ def test_a_link_that_loops_is_a_changed_source() -> None:
 def test_only_what_is_needed_of_a_person_is_asked_for() -> None:
     asked: list[tuple[str, dict[str, str]]] = []
 
-    def answer(path: str, query: dict[str, str]) -> Any:
+    def answer(path: str, query: dict[str, str]) -> Json:
         asked.append((path, query))
         return (
             REPORT
@@ -174,7 +173,7 @@ def test_no_copilot_among_the_subscriptions_is_not_no_seats() -> None:
         pytest.param(lambda sku: sku.update(skuId="copilot"), id="no GUID"),
     ],
 )
-def test_a_subscription_of_another_shape(change: Callable[[Any], None]) -> None:
+def test_a_subscription_of_another_shape(change: Callable[[Json], None]) -> None:
     skus = recorded("04_subscribed_skus")
     change(skus["value"][0])
     with pytest.raises(ValidationError):

@@ -1,9 +1,8 @@
-"""The traps of ServiceNow: numbers as text, filters passed over in silence, growing tables, no access without a word."""
+"""The traps of ServiceNow: numbers as text, filters passed over, growing tables, no access without a word."""
 
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -13,14 +12,14 @@ from services.shared.events.governance import Output, Review
 from services.shared.events.usage import Reading
 from services.usage_collector.source import Cursor, Page
 from services.usage_collector.sources.servicenow import LIMIT, LogRow, ServiceNowReviews, ServiceNowUsage, verdict_of
-from tests.unit.usage_collector.sources.fake import FakeFetch, nobody, numbered
+from tests.unit.usage_collector.sources.fake import FakeFetch, Json, nobody, numbered
 
 PAYLOADS = Path(__file__).parents[3] / "golden/sources/payloads"
 UNTIL = datetime(2026, 10, 1, 12, 0, 30, tzinfo=UTC)
 CURSOR: Cursor = {"at": "2026-10-01T00:00:00Z", "next": "2026-10-01T00:00:00Z", "seen": True}
 
 
-def recorded(name: str) -> Any:
+def recorded(name: str) -> Json:
     return json.loads((PAYLOADS / f"{name}.json").read_text())
 
 
@@ -28,17 +27,17 @@ USAGE = recorded("sys_gen_ai_usage_log.page1")["result"]
 LOG = recorded("sys_generative_ai_log.review")["result"]
 
 
-def usage(rows: list[Any], cursor: Cursor = CURSOR) -> Page:
+def usage(rows: list[Json], cursor: Cursor = CURSOR) -> Page:
     fetch = FakeFetch(lambda _path, _query: {"result": rows})
     return ServiceNowUsage(numbered, environment="test").poll(fetch, cursor, UNTIL)
 
 
-def reviews(rows: list[Any], cursor: Cursor = CURSOR) -> Page:
+def reviews(rows: list[Json], cursor: Cursor = CURSOR) -> Page:
     fetch = FakeFetch(lambda _path, _query: {"result": rows})
     return ServiceNowReviews(environment="production").poll(fetch, cursor, UNTIL)
 
 
-def reading(**change: Any) -> Reading:
+def reading(**change: Json) -> Reading:
     (found,) = usage([USAGE[0] | change]).facts
     assert isinstance(found, Reading)
     return found
@@ -47,7 +46,7 @@ def reading(**change: Any) -> Reading:
 @pytest.mark.parametrize(
     ("assists", "trial", "billed"), [("25", "0", 25), ("25", "5", 20), (25, 5, 20), ("0", "0", 0), ("1", "2", 0)]
 )
-def test_trial_assists_are_not_billed(assists: Any, trial: Any, billed: int) -> None:
+def test_trial_assists_are_not_billed(assists: Json, trial: Json, billed: int) -> None:
     assert reading(assists=assists, trial_assists=trial).consumed == {"assists": billed}
 
 
@@ -82,7 +81,7 @@ def test_use_by_the_system_itself_has_no_person() -> None:
         {"sys_created_on": "2026-10-01T06:14:03Z"}, {"sys_created_on": None}, {"user": None},
     ],
 )  # fmt: skip
-def test_a_row_of_another_shape(change: Any) -> None:
+def test_a_row_of_another_shape(change: Json) -> None:
     with pytest.raises(ValidationError):
         reading(**change)
 
@@ -99,7 +98,7 @@ def test_a_filter_that_is_passed_over_gives_more_rows_and_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("document", [{"error": {}}, [], {"result": {}}, "no", None])
-def test_an_answer_without_rows(document: Any) -> None:
+def test_an_answer_without_rows(document: Json) -> None:
     fetch = FakeFetch(lambda _path, _query: document)
     with pytest.raises(SourceChangedError, match="no list under `result`"):
         ServiceNowUsage(nobody, environment="test").poll(fetch, CURSOR, UNTIL)
@@ -111,7 +110,7 @@ def test_no_access_is_not_no_use() -> None:
 
 
 def test_no_use_yet_is_told_when_older_rows_can_be_seen() -> None:
-    def answer(_path: str, query: dict[str, str]) -> Any:
+    def answer(_path: str, query: dict[str, str]) -> Json:
         return {"result": [] if "sysparm_query" in query else USAGE[:1]}
 
     page = ServiceNowUsage(nobody, environment="test").poll(FakeFetch(answer), {"next": "2026-10-01T00:00:00Z"}, UNTIL)
@@ -129,10 +128,10 @@ def test_no_text_is_asked_for() -> None:
 class Table:
     """A table as the Table API serves it: filtered by time, ordered, cut at the limit."""
 
-    def __init__(self, rows: list[Any]) -> None:
+    def __init__(self, rows: list[Json]) -> None:
         self.rows = sorted(rows, key=lambda row: (row["sys_created_on"], row["sys_id"]))
 
-    def __call__(self, _path: str, query: dict[str, str]) -> Any:
+    def __call__(self, _path: str, query: dict[str, str]) -> Json:
         bounds = dict(part.replace(">=", "<").split("<")[::-1] for part in query["sysparm_query"].split("^")[:2])
         (start, end) = sorted(bounds)
         fits = [row for row in self.rows if start <= row["sys_created_on"] < end]
@@ -169,7 +168,7 @@ def test_a_table_that_serves_the_same_page_again_is_noticed() -> None:
         usage(page)
 
 
-def log_row(**change: Any) -> LogRow:
+def log_row(**change: Json) -> LogRow:
     return LogRow.model_validate(LOG[1] | change)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_the_first_poll_of_a_day_reads_all_that_may_have_changed() -> None:
 def test_after_a_long_stop_nothing_is_left_out() -> None:
     read, _ = passes({"next": "2026-03-05T00:00:00Z", "deep": "2026-03-05T00:00:00Z"}, at("2026-06-01T00:00"))
     assert read[0].start == at("2026-02-02")
-    assert all(earlier.end == later.start for earlier, later in zip(read, read[1:], strict=False))
+    assert all(earlier.end == later.start for earlier, later in pairwise(read))
     assert read[-1].end == at("2026-06-01")
 
 

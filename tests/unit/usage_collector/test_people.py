@@ -1,0 +1,170 @@
+"""Pseudonyms: the same for one person for good, told to nobody without the key."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared.errors import ConfigurationError
+from services.shared.settings import Settings
+from services.shared.store import Store
+from services.shared.store.open import open_store
+from services.usage_collector.adapters.keys import load_key
+from services.usage_collector.adapters.people import StoredPeople, check_key, open_people
+from services.usage_collector.adapters.tables import METADATA
+from services.usage_collector.people import People, normalised
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(Settings(data_dir=tmp_path), "collector", METADATA)
+
+
+@pytest.fixture
+def people(store: Store) -> People:
+    return People(KEY, StoredPeople(store))
+
+
+def test_one_person_keeps_one_pseudonym(people: People, store: Store) -> None:
+    first = people.pseudonym("aino@example.org")
+    assert first == people.pseudonym("aino@example.org")
+    assert first == People(KEY, StoredPeople(store)).pseudonym("aino@example.org"), "also after a restart"
+    assert first != people.pseudonym("eero@example.org")
+    assert first.startswith("p-")
+    assert "aino" not in first
+
+
+@pytest.mark.parametrize(
+    "spelling", ["AINO@Example.org", "  aino@example.org\n", "\uff41\uff49\uff4e\uff4f@example.org"]
+)
+def test_spelling_makes_no_second_person(people: People, spelling: str) -> None:
+    assert people.pseudonym(spelling) == people.pseudonym("aino@example.org")
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(name: str) -> None:
+    assert normalised(normalised(name)) == normalised(name)
+
+
+def test_two_ids_of_one_person_lead_to_one_pseudonym(people: People) -> None:
+    both = people.pseudonym("aino@example.org", "user_1")
+    assert people.pseudonym("user_1") == both
+    assert people.pseudonym("aino.uusi@example.org", "user_1") == both, "a new mail address, the same id"
+    assert people.pseudonym("aino.uusi@example.org") == both
+
+
+def test_of_two_known_pseudonyms_the_first_id_decides(people: People) -> None:
+    by_mail, by_id = people.pseudonym("aino@example.org"), people.pseudonym("user_1")
+    assert people.pseudonym("aino@example.org", "user_1") == by_mail
+    assert people.pseudonym("user_1") == by_id
+
+
+def test_many_at_once(people: People) -> None:
+    many = [(f"person-{number}@example.org", f"{number:032x}") for number in range(2_000)]
+    found = people.pseudonyms(many)
+    assert len(set(found.values())) == 2_000
+    assert people.pseudonyms(many) == found
+    assert people.pseudonyms([]) == {}
+
+
+def test_the_same_person_twice_in_one_batch(people: People) -> None:
+    found = people.pseudonyms([("aino@example.org", "user_1"), ("user_1",), ("AINO@example.org",)])
+    assert len(set(found.values())) == 1
+
+
+def test_who_it_is_can_be_asked_with_the_key_only(people: People, store: Store) -> None:
+    pseudonym = people.pseudonym("Aino@example.org", "user_1")
+    assert people.who(pseudonym) == "Aino@example.org"
+    assert people.who("p-unknown") is None
+    with pytest.raises(ConfigurationError, match="another key"):
+        People(bytes(32), StoredPeople(store)).who(pseudonym)
+
+
+def test_the_database_alone_names_nobody(people: People, tmp_path: Path) -> None:
+    people.pseudonym("aino@example.org", "user_1")
+    assert sum(b"aino" in path.read_bytes() for path in tmp_path.glob("collector.db*")) == 0
+
+
+def test_two_collectors_that_meet_somebody_at_once_agree(store: Store) -> None:
+    barrier, found = threading.Barrier(8), list[str]()
+
+    def meet() -> None:
+        people = People(KEY, StoredPeople(store))
+        barrier.wait()
+        found.append(people.pseudonym("aino@example.org", "user_1"))
+
+    threads = [threading.Thread(target=meet) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert People(KEY, StoredPeople(store)).who(found[0]) == "aino@example.org"
+
+
+@pytest.mark.postgres
+def test_people_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    store = open_store(Settings(data_dir=tmp_path, store=postgres_url), "collector", METADATA)  # type: ignore[arg-type]
+    try:
+        people = open_people(tmp_path, store)
+        pseudonym = people.pseudonym("aino@example.org", "user_1")
+        assert open_people(tmp_path, store).pseudonym("user_1") == pseudonym
+        assert people.who(pseudonym) == "aino@example.org"
+    finally:
+        store.close()
+
+
+class TestKeys:
+    def test_a_key_is_made_once_and_for_its_owner_only(self, tmp_path: Path) -> None:
+        key = load_key(tmp_path, "people")
+        assert len(key) == 32
+        assert load_key(tmp_path, "people") == key
+        assert load_key(tmp_path, "content") != key
+        assert (tmp_path / "keys/people.key").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+        assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["content.key", "people.key"]
+
+    @pytest.mark.parametrize("rights", [0o640, 0o604, 0o660, 0o777])
+    def test_a_key_that_others_may_read_is_refused(self, tmp_path: Path, rights: int) -> None:
+        load_key(tmp_path, "people")
+        (tmp_path / "keys/people.key").chmod(rights)
+        with pytest.raises(ConfigurationError, match="chmod 600"):
+            load_key(tmp_path, "people")
+
+    @pytest.mark.parametrize("text", ["", "ab", "zz" * 32, "ab" * 33, "é" * 64])
+    def test_a_file_that_holds_no_key(self, tmp_path: Path, text: str) -> None:
+        load_key(tmp_path, "people")
+        (tmp_path / "keys/people.key").write_text(text)
+        with pytest.raises(ConfigurationError, match="64 hex digits"):
+            load_key(tmp_path, "people")
+
+    def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
+        (tmp_path / "keys").write_text("")
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            load_key(tmp_path, "people")
+
+    def test_all_who_start_at_once_read_one_key(self, tmp_path: Path) -> None:
+        barrier, found = threading.Barrier(8), list[bytes]()
+
+        def start() -> None:
+            barrier.wait()
+            found.append(load_key(tmp_path, "people"))
+
+        threads = [threading.Thread(target=start) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8
+        assert len(set(found)) == 1
+
+    def test_another_key_than_the_databases_is_refused(self, store: Store) -> None:
+        check_key(store, "content", KEY)
+        check_key(store, "content", KEY)
+        with pytest.raises(ConfigurationError, match="put that file back"):
+            check_key(store, "content", bytes(32))
