@@ -4,12 +4,17 @@ Money is a gauge in euro read from the ledger when Prometheus asks, so that a re
 are floats and for eyes only, budgets read the store. Labels are bounded by the register: never a person or an output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
+
+from services.shared.errors import PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ RESTATEMENT_PENDING = Metric(
 OUTBOX_PENDING = Metric(
     "valvomo_outbox_pending", "Messages that wait to be sent, by destination", ("service", "destination")
 )
+OUTBOX_GIVEN_UP = Metric(
+    "valvomo_outbox_given_up", "Messages that were never delivered and are tried no more", ("service", "destination")
+)
 OUTPUTS = Metric("valvomo_outputs", "AI outputs by review state", ("system", "state"))
 FINDINGS_OPEN = Metric("valvomo_findings_open", "Open findings by kind", ("unit", "kind"))
 REVIEW_RATIO = Metric(
@@ -78,6 +86,9 @@ DEAD_LETTERS = Metric(
 EVENTS = Metric("valvomo_events_total", "Records handled and committed", ("topic", "group"), "counter")
 CONSUMER_LAG = Metric("valvomo_consumer_lag", "Records between a consumer's position and the end", ("topic", "group"))
 CONSUMER_STOPPED = Metric("valvomo_consumer_stopped", "1 when a consumer stopped and needs a person", ("group",))
+SCRAPE_ERRORS = Metric(
+    "valvomo_scrape_errors_total", "Scrapes in which a service's store could not be read", ("service",), "counter"
+)
 LOG_SIZE = Metric("valvomo_log_size", "Entries in the audit log")
 LOG_CHECKPOINT_TIME = Metric("valvomo_log_checkpoint_timestamp_seconds", "When the newest checkpoint was signed")
 
@@ -105,3 +116,75 @@ def counter(metric: Metric, registry: CollectorRegistry) -> Counter:
 def gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
     """A gauge on the registry that was passed in."""
     return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+
+
+class Guarded(Collector):
+    """A collector that reads a store, and cannot fail the whole scrape when that store is busy or away.
+
+    Its values are then absent, which an alert can see, and the failure is counted.
+    """
+
+    _errors: ClassVar[WeakKeyDictionary[CollectorRegistry, Counter]] = WeakKeyDictionary()
+
+    def __init__(self, service: str, collector: Collector, registry: CollectorRegistry) -> None:
+        if registry not in self._errors:
+            self._errors[registry] = counter(SCRAPE_ERRORS, registry)
+        self._failed = self._errors[registry].labels(service)
+        self._collector = collector
+
+    def describe(self) -> Iterable[Family]:
+        """Names without reading: registering must not touch the store."""
+        described: Iterable[Family] = self._collector.describe()  # type: ignore[attr-defined]  # ours have it
+        return described
+
+    def collect(self) -> Iterable[Family]:
+        try:
+            return list(self._collector.collect())
+        except PlatformError:
+            self._failed.inc()
+            return []
+
+
+OutboxCounts = Mapping[tuple[str, str], int]
+"""(destination, `waiting` or `given_up`) → messages, as `Store.pending_counts` tells."""
+
+
+class OutboxMetrics(Collector):
+    """What waits in the outboxes of a process: one pair of gauges per registry, whichever services it runs."""
+
+    _made: ClassVar[WeakKeyDictionary[CollectorRegistry, "OutboxMetrics"]] = WeakKeyDictionary()
+
+    def __init__(self) -> None:
+        self._services: dict[str, tuple[Callable[[], OutboxCounts], frozenset[str]]] = {}
+
+    @classmethod
+    def watch(
+        cls,
+        registry: CollectorRegistry,
+        service: str,
+        counts: Callable[[], OutboxCounts],
+        destinations: Iterable[str] = ("bus",),
+    ) -> None:
+        """Show a service's outbox on `registry`; `destinations` are shown also while nothing waits for them."""
+        if registry not in cls._made:
+            cls._made[registry] = cls()
+            registry.register(Guarded("outbox", cls._made[registry], registry))
+        cls._made[registry].add(service, counts, destinations)
+
+    def add(self, service: str, counts: Callable[[], OutboxCounts], destinations: Iterable[str]) -> None:
+        self._services[service] = (counts, frozenset(destinations))
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return map(family, (OUTBOX_PENDING, OUTBOX_GIVEN_UP))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        found = {name: (counts(), usual) for name, (counts, usual) in self._services.items()}
+        for metric, state in ((OUTBOX_PENDING, "waiting"), (OUTBOX_GIVEN_UP, "given_up")):
+            yield filled(
+                metric,
+                [
+                    ((service, destination), float(counts.get((destination, state), 0)))
+                    for service, (counts, usual) in found.items()
+                    for destination in sorted(usual | {to for to, _ in counts})
+                ],
+            )

@@ -49,7 +49,13 @@ class Settings(BaseSettings):
     dead_letter_run: int = Field(100, ge=1, description="So many dead letters in a row stop a consumer")
 
     smtp_url: SecretStr | None = Field(
-        None, description="`smtp://[user:password@]host:port`, `smtps://…`; without it mails are written to files"
+        None,
+        description="`smtp://[user:password@]host:port` (STARTTLS where offered), `smtps://…`; without it mails become files",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Address of this program as people reach it, for links in alerts",
+        pattern=r"^https?://[^\s/]+",
     )
     mail_from: str = Field("valvomo@localhost", description="Sender of mails")
     recipients_file: Path | None = Field(
