@@ -50,7 +50,7 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr | None = Field(
         None,
-        description="`smtp://[user:password@]host:port` (STARTTLS where offered), `smtps://…`; without it mails become files",
+        description="`smtp://[user:password@]host:port` (STARTTLS if offered), `smtps://…`; without it, files",
     )
     public_url: str | None = Field(
         None,
