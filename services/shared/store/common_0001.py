@@ -38,8 +38,9 @@ def create_common_tables(op: Operations) -> None:
         sa.UniqueConstraint("message_id"),
         **_STRICT,
     )
-    waiting = sa.text("sent_at IS NULL")
-    op.create_index("outbox_unsent", "outbox", ["sequence"], sqlite_where=waiting, postgresql_where=waiting)
+    waiting = sa.text("sent_at IS NULL AND given_up_reason IS NULL")
+    columns = ["destination", "sequence"]
+    op.create_index("outbox_waiting", "outbox", columns, sqlite_where=waiting, postgresql_where=waiting)
 
 
 def _partition_key() -> tuple[sa.schema.SchemaItem, ...]:

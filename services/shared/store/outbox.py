@@ -3,9 +3,25 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, delete, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    any_,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 
 from services.shared.store import OutgoingMessage, PendingMessage, chunks
 
@@ -23,28 +39,41 @@ def row_of(message: OutgoingMessage) -> tuple[Any, ...]:
 def pending(
     connection: Connection, outbox: Table, destinations: Collection[str], now: datetime, limit: int
 ) -> list[PendingMessage]:
-    query = (
+    # One question per destination: each is a walk along the index, also where the planner has no statistics yet.
+    found = [
+        PendingMessage(sequence, OutgoingMessage(*message), attempts)
+        for destination in destinations
+        for sequence, attempts, *message in connection.execute(_waiting(outbox, destination, now, limit))
+    ]
+    return sorted(found, key=attrgetter("sequence"))[:limit]
+
+
+def _waiting(outbox: Table, destination: str, now: datetime, limit: int) -> Select[Any]:
+    return (
         select(outbox.c.sequence, outbox.c.attempts, *(outbox.c[name] for name in COLUMNS))
         .where(
             outbox.c.sent_at.is_(None),
             outbox.c.given_up_reason.is_(None),
-            outbox.c.destination.in_(list(destinations)),
+            outbox.c.destination == destination,
             outbox.c.next_try_at <= now,
         )
         .order_by(outbox.c.sequence)
         .limit(limit)
     )
-    return [
-        PendingMessage(sequence, OutgoingMessage(*message), attempts)
-        for sequence, attempts, *message in connection.execute(query)
-    ]
 
 
 def mark_sent(connection: Connection, outbox: Table, sequences: Sequence[int], now: datetime) -> None:
     for some in chunks(sequences, _AT_ONCE):
-        left = outbox.c.sequence.in_(some)
-        connection.execute(delete(outbox).where(left, outbox.c.destination == "bus"))
-        connection.execute(update(outbox).where(left).values(sent_at=now, attempts=outbox.c.attempts + 1))
+        left = _among(connection, outbox.c.sequence, some)
+        forgotten = connection.execute(delete(outbox).where(left, outbox.c.destination == "bus"))
+        if forgotten.rowcount < len(some):
+            connection.execute(update(outbox).where(left).values(sent_at=now, attempts=outbox.c.attempts + 1))
+
+
+def _among(connection: Connection, column: Column[int], values: Sequence[int]) -> ColumnElement[bool]:
+    if connection.dialect.name == "sqlite":
+        return column.in_(values)
+    return column == any_(literal(list(values), ARRAY(BigInteger)))
 
 
 def mark_failed(connection: Connection, outbox: Table, sequence: int, reason: str, next_try: datetime | None) -> None:

@@ -66,11 +66,11 @@ class PostgresTransaction:
     def bulk_add(self, table: Table, key: Sequence[str], sums: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if not rows:
             return
-        names, target = _names(key), sql.Identifier(table.name)
         change = sql.SQL(", ").join(
-            sql.SQL("{0} = {1}.{0} + excluded.{0}").format(sql.Identifier(name), target) for name in sums
+            sql.SQL("{0} = {1}.{0} + excluded.{0}").format(sql.Identifier(name), sql.Identifier(table.name))
+            for name in sums
         )
-        conflict = sql.SQL("ORDER BY {0} ON CONFLICT ({0}) DO UPDATE SET {1}").format(names, change)
+        conflict = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(_names(key), change)
         self._merge(table, [*key, *sums], summed(rows, len(key)), conflict)
 
     def positions(
@@ -89,23 +89,27 @@ class PostgresTransaction:
     def _merge(
         self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], conflict: sql.Composable
     ) -> int:
-        """Insert by way of a staging table, in the rows' order of staging unless `conflict` orders them."""
-        target, names = sql.Identifier(table.name), _names(columns)
-        stage = sql.Identifier(f"stage_{table.name}")
-        parts = {"stage": stage, "target": target, "names": names, "conflict": conflict}
+        """Insert rows in their order, doing what `conflict` says with those whose key stands already."""
+        parts = {"target": sql.Identifier(table.name), "names": _names(columns), "conflict": conflict}
         with self._driver.cursor() as cursor:
-            cursor.execute(
-                sql.SQL(
-                    "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS TABLE {target} WITH NO DATA"
-                ).format(**parts)
-            )
-            self._copy(stage, table, columns, rows)
-            cursor.execute(
-                sql.SQL("INSERT INTO {target} ({names}) SELECT {names} FROM {stage} {conflict}").format(**parts)
-            )
-            inserted = cursor.rowcount
-            cursor.execute(sql.SQL("TRUNCATE {stage}").format(**parts))
-        return inserted
+            if len(rows) <= _FEW:
+                places = sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+                insert = sql.SQL("INSERT INTO {target} ({names}) VALUES ({places}) {conflict}")
+                cursor.executemany(insert.format(**parts, places=places), rows)
+            else:
+                self._stage(table, columns, rows, cursor)
+                select = sql.SQL("INSERT INTO {target} ({names}) SELECT {names} FROM {stage} ORDER BY ctid {conflict}")
+                cursor.execute(select.format(**parts, stage=_stage_of(table)))
+            return cursor.rowcount
+
+    def _stage(
+        self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], cursor: psycopg.Cursor[Any]
+    ) -> None:
+        parts = {"target": sql.Identifier(table.name), "stage": _stage_of(table)}
+        made = "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS TABLE {target} WITH NO DATA"
+        cursor.execute(sql.SQL(made).format(**parts))
+        cursor.execute(sql.SQL("TRUNCATE {stage}").format(**parts))  # of an earlier call in this transaction
+        self._copy(_stage_of(table), table, columns, rows)
 
     def _copy(self, into: sql.Identifier, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(into, _names(columns))
@@ -247,6 +251,10 @@ def _explain(error: BaseException) -> PlatformError | None:
         return TransientError("PostgreSQL does not answer at the address in VALVOMO_STORE; trying again")
     where = (error.diag.table_name, error.diag.column_name, error.diag.constraint_name)
     return faults.refused(f"{type(error).__name__} {code}".strip(), " ".join(filter(None, where)) or "no name", error)
+
+
+def _stage_of(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"stage_{table.name}")
 
 
 def _names(columns: Sequence[str]) -> sql.Composed:

@@ -112,8 +112,8 @@ def add_common_tables(metadata: MetaData) -> CommonTables:
         Column("given_up_reason", Text),
         **STRICT,
     )
-    waiting = text("sent_at IS NULL")
-    Index("outbox_unsent", outbox.c.sequence, sqlite_where=waiting, postgresql_where=waiting)
+    waiting = text("sent_at IS NULL AND given_up_reason IS NULL")
+    Index("outbox_waiting", outbox.c.destination, outbox.c.sequence, sqlite_where=waiting, postgresql_where=waiting)
     info = Table(
         "store_info",
         metadata,
