@@ -79,16 +79,17 @@ class Poller:
         self,
         since: datetime | None = None,
         *,
+        until: datetime | None = None,
         dry_run: bool = False,
         believe_empty: bool = False,
         tell: Callable[[Collected], None] = lambda _so_far: None,
     ) -> Collected:
-        """Read everything up to now, from `since` on again. A dry run keeps and publishes nothing.
+        """Read everything up to `until` (now), from `since` on again. A dry run keeps and publishes nothing.
 
         Raises:
             SourceError, TransientError: the vendor's answer; windows read before it stand.
         """
-        until, done = self._clock.now(), Collected()
+        until, done = until or self._clock.now(), Collected()
         standing = self._state.standing(self.source.name)
         if since is not None:
             standing = _rewound(standing, self.source.rewind(standing.cursor or {}, since))

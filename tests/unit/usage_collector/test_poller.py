@@ -482,3 +482,9 @@ def test_postgresql_tells_the_same_bytes(store: Store, postgres_url: str, tmp_pa
 def test_runs_of_days(days: list[int], expected: list[tuple[int, int]]) -> None:
     found = runs([date(2026, 1, day) for day in days])
     assert [(first.day, last.day) for first, last in found] == expected
+
+
+def test_reading_by_hand_may_stop_at_an_earlier_moment(source: ScriptedSource, poller: Poller) -> None:
+    source.script = [page(D, 1, [reading(D, "a")])]
+    done = poller.collect(until=TODAY - DAY)
+    assert {event.time for event in done.events} == {TODAY - DAY}
