@@ -1,6 +1,7 @@
 """What the audit log keeps on every store: one list, appended once, signed as it is, and states that follow from it."""
 
 import json
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,22 +27,24 @@ from services.audit_log.adapters.tables import (
     finding,
     head,
 )
-from services.audit_log.domain.entry import parse_entry
+from services.audit_log.domain.entry import Position, parse_entry
 from services.audit_log.domain.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from services.audit_log.domain.note import decode_base64
 from services.audit_log.domain.tiles import Frontier
 from services.audit_log.domain.verify import DAMAGED, VERIFIED, Report, verify
 from services.audit_log.handlers import rebuild
 from services.audit_log.main import AuditService, build, signer
+from services.audit_log.ports import Arrival
 from services.shared.bus import Message, TopicPartition
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
-from services.shared.errors import ConfigurationError, IncompatibleStoreError
+from services.shared.errors import ConfigurationError, IncompatibleStoreError, StalePositionError
 from services.shared.events import OUTCOMES, TOPICS, Event, decode, encode, key_of, topic_of
+from services.shared.events.register import UseCaseRegistered
 from services.shared.settings import Settings
 from services.shared.store.faults import RefusedStatementError
-from services.shared.store.migrate import draft
-from tests.unit.audit_log.events import MONDAY, at, generated, register_events, reviewed, used, window
+from tests.contract.migrations_match import assert_migrations_match
+from tests.unit.audit_log.events import MONDAY, at, generated, register_events, reviewed, used, window, without_fact
 
 
 class Program:
@@ -211,8 +214,46 @@ class LogContract(ABC):
         assert frontier.size == 700
         assert frontier.root() == root_of(map(leaf_hash, program.entries()))
 
+    def test_two_that_append_at_once_interleave_without_gaps(self, program: Program) -> None:
+        """Two processes of the log, each with its partitions, on one database."""
+        store, failures = program.service.store, []
+
+        def append(topic: str) -> None:
+            log = SqlEntryLog()
+            for start in range(0, 200, 20):
+                arrivals = [arrival(topic, offset) for offset in range(start, start + 20)]
+                try:
+                    with store.transaction() as tx:
+                        log.append(tx, arrivals)
+                except Exception as error:  # noqa: BLE001  # told below, in the thread that asserts
+                    failures.append(error)
+
+        threads = [threading.Thread(target=append, args=(f"topic-{number}",)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        entries = program.entries()
+        assert len(entries) == program.size() == 800
+        with store.reading() as connection:
+            assert read_frontier(connection).root() == root_of(map(leaf_hash, entries))
+        offsets = [parse_entry(raw).position for raw in entries]
+        assert sorted({(found.topic, found.offset) for found in offsets}) == sorted(
+            (f"topic-{number}", offset) for number in range(4) for offset in range(200)
+        )
+
+    def test_a_head_that_moved_meanwhile_is_noticed(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Should the lock ever fail, nothing is written over what another has appended."""
+        program.publish(window(1))
+        program.settle()
+        monkeypatch.setattr("services.audit_log.adapters.entries._lock_head", lambda _tx: Frontier())
+        with pytest.raises((StalePositionError, RefusedStatementError)), program.service.store.transaction() as tx:
+            SqlEntryLog().append(tx, [arrival("topic", 0)])
+        assert program.size() == 1
+
     def test_the_migration_makes_the_tables_that_the_program_describes(self, program: Program) -> None:
-        assert "op." not in draft(program.service.store, METADATA)
+        assert_migrations_match(METADATA, "services.audit_log.migrations", program.service.store)
 
     @pytest.mark.parametrize("table", APPEND_ONLY, ids=lambda table: table.name)
     @pytest.mark.parametrize("change", ["update", "delete"])
@@ -436,9 +477,8 @@ class LogContract(ABC):
     def test_a_fact_that_is_gone_holds_no_more(self, program: Program) -> None:
         program.publish(*register_events())
         program.settle()
-        gone = [event for event in register_events(2) if "UseCase" in event.id and event.data.fact.id == "chat"]
-        emptied = [event.model_copy(update={"data": event.data.model_copy(update={"fact": None})}) for event in gone]
-        program.publish(*emptied, register_events(2)[-1], generated(use_case="chat"))
+        chat = without_fact(2, UseCaseRegistered, "UseCaseRegistered-1")
+        program.publish(chat, register_events(2)[-1], generated(use_case="chat"))
         program.settle()
         program.clock.advance(timedelta(days=2))
         program.settle()
@@ -515,6 +555,10 @@ class LogContract(ABC):
         program.settle()
         text_of_outcomes = json.dumps([encode(event).decode() for event in program.outcomes()])
         assert "p-requester" not in text_of_outcomes
+
+
+def arrival(topic: str, offset: int) -> Arrival:
+    return Arrival(Position("c", topic, 0, offset, MONDAY), (topic, str(offset)), b"{}")
 
 
 def client(program: Program) -> TestClient:

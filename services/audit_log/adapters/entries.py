@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -14,7 +15,17 @@ from services.audit_log.ports import Appended, Arrival
 from services.shared.errors import StalePositionError
 from services.shared.store import Transaction
 
-_Place = tuple[str, str, int]
+_Partition = tuple[str, str, int]
+_Place = tuple[int, int]
+"""A partition's short number, and an offset in it."""
+
+
+class _New(NamedTuple):
+    """An arrival that the log did not have."""
+
+    found: Appended
+    place: _Place
+    arrival: Arrival
 
 
 class SqlEntryLog:
@@ -22,18 +33,18 @@ class SqlEntryLog:
 
     def append(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Appended | None]:
         frontier = _lock_head(tx)
-        refs = _source_refs(tx, {_place(arrival) for arrival in arrivals})
-        seen = _seen(tx, arrivals, refs)
-        fresh = [
-            at for at, arrival in enumerate(arrivals) if (refs[_place(arrival)], arrival.position.offset) not in seen
-        ]
+        refs = _source_refs(tx, {arrival.position[:3] for arrival in arrivals})
+        places = [(refs[arrival.position[:3]], arrival.position.offset) for arrival in arrivals]
+        seen = _seen(tx, places)
+        fresh = [at for at, place in enumerate(places) if place not in seen]
         numbered = number_by_name(tx, [arrivals[at] for at in fresh], frontier.size)
         appended: list[Appended | None] = [None] * len(arrivals)
         for at, found in zip(fresh, numbered, strict=True):
             appended[at] = found
-        new = [(found, arrival) for found, arrival in zip(appended, arrivals, strict=True) if found]
+        came = zip(appended, places, arrivals, strict=True)
+        new = [_New(found, place, arrival) for found, place, arrival in came if found]
         if new:
-            _write(tx, frontier, refs, new)
+            _write(tx, frontier, new)
         return appended
 
     def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[tuple[int, bytes]]:
@@ -87,17 +98,12 @@ def _lock_head(tx: Transaction) -> Frontier:
     return Frontier.decode(row.size, row.edge)
 
 
-def _write(
-    tx: Transaction, frontier: Frontier, refs: dict[_Place, int], new: Sequence[tuple[Appended, Arrival]]
-) -> None:
+def _write(tx: Transaction, frontier: Frontier, new: Sequence[_New]) -> None:
     before = frontier.size
-    bodies = [make_entry(arrival.position, arrival.value) for _, arrival in new]
+    bodies = [make_entry(arrival.position, arrival.value) for _, _, arrival in new]
     full = frontier.append(map(leaf_hash, bodies))
-    rows = [
-        (found.seq, refs[_place(arrival)], arrival.position.offset, body)
-        for (found, arrival), body in zip(new, bodies, strict=True)
-    ]
-    marks = [found for found, _ in new if found.conflicts_with is not None]
+    rows = [(found.seq, *place, body) for (found, place, _), body in zip(new, bodies, strict=True)]
+    marks = [found for found, _, _ in new if found.conflicts_with is not None]
     tx.bulk_insert(entry, ("seq", "source_ref", "source_offset", "body"), rows)
     tx.bulk_insert(conflict, ("seq", "first_seq"), marks)
     tx.bulk_insert(tile, ("level", "number", "hashes"), [(found.level, found.number, data) for found, data in full])
@@ -108,26 +114,21 @@ def _write(
         raise StalePositionError("another process has appended to the log meanwhile; this batch is dropped")
 
 
-def _place(arrival: Arrival) -> _Place:
-    return arrival.position.cluster, arrival.position.topic, arrival.position.partition
-
-
-def _source_refs(tx: Transaction, places: set[_Place]) -> dict[_Place, int]:
+def _source_refs(tx: Transaction, partitions: set[_Partition]) -> dict[_Partition, int]:
     """The short number of each partition, given out on first sight; under the lock of the head."""
     table = source_partition
     refs = {(row.cluster, row.topic, row.partition): row.ref for row in tx.connection.execute(select(table))}
-    for place in sorted(places - refs.keys()):
-        refs[place] = len(refs)
-        row = {"ref": refs[place], "cluster": place[0], "topic": place[1], "partition": place[2]}
+    for found in sorted(partitions - refs.keys()):
+        refs[found] = len(refs)
+        row = {"ref": refs[found], "cluster": found[0], "topic": found[1], "partition": found[2]}
         tx.connection.execute(insert(table).values(row))
     return refs
 
 
-def _seen(tx: Transaction, arrivals: Sequence[Arrival], refs: dict[_Place, int]) -> set[tuple[int, int]]:
-    """The (partition, offset) pairs, in the range of these arrivals, that the log holds already."""
-    places = sorted((refs[_place(arrival)], arrival.position.offset) for arrival in arrivals)
-    seen: set[tuple[int, int]] = set()
-    for ref, group in groupby(places, key=lambda place: place[0]):
+def _seen(tx: Transaction, places: Sequence[_Place]) -> set[_Place]:
+    """Those places, and others in the range of them, that the log holds already."""
+    seen: set[_Place] = set()
+    for ref, group in groupby(sorted(places), key=lambda place: place[0]):
         offsets = [offset for _, offset in group]
         query = select(entry.c.source_offset).where(
             entry.c.source_ref == ref, entry.c.source_offset.between(offsets[0], offsets[-1])

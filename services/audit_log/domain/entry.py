@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from services.audit_log.domain.tiles import MAX_ENTRY_BYTES
 from services.shared.periods import timestamp
@@ -17,8 +18,7 @@ class EntryError(ValueError):
     """Bytes that are no entry of this log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where an event stood on its bus; `ingest_time` (UTC) is the bus's own."""
 
     cluster: str
@@ -49,15 +49,19 @@ def make_entry(position: Position, value: bytes) -> bytes:
 
 
 def _header(position: Position) -> bytes:
-    members = {
-        "v": VERSION,
-        "cluster": position.cluster,
-        "topic": position.topic,
-        "partition": position.partition,
-        "offset": position.offset,
-        "ingest_time": timestamp(position.ingest_time),
-    }
-    return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+    start = _header_start(position.cluster, position.topic, position.partition)
+    return f'{start}{position.offset},"ingest_time":"{_time_text(position.ingest_time)}"}}'.encode()
+
+
+@lru_cache(maxsize=4_096)
+def _header_start(cluster: str, topic: str, partition: int) -> str:
+    """The same for all entries of a partition."""
+    members = {"v": VERSION, "cluster": cluster, "topic": topic, "partition": partition}
+    return json.dumps(members, separators=(",", ":"), ensure_ascii=False)[:-1] + ',"offset":'
+
+
+_time_text = lru_cache(maxsize=4_096)(timestamp)
+"""Records of one moment come together."""
 
 
 def parse_entry(entry: bytes) -> Entry:

@@ -1,10 +1,10 @@
 """Made-up events, as short as a test wants to write them."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
+from services.shared.events import Event, register
 from services.shared.events import governance as told
-from services.shared.events import register
+from services.shared.events.envelope import Fact
 from services.shared.events.usage import CollectionCompleted, CollectionWindow
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
@@ -19,20 +19,22 @@ def at(hours: float) -> datetime:
     return MONDAY + timedelta(hours=hours)
 
 
-def generated(output: str = "o-1", when: datetime = MONDAY, **members: Any) -> told.OutputGenerated:
+def generated(output: str = "o-1", when: datetime = MONDAY, **members: object) -> told.OutputGenerated:
     fields = {"system": "now-assist", "use_case": "benefits", "unit": "kymp", "requester": "p-requester", **members}
-    data = told.Output(output_id=output, generated_at=when, **fields)
+    data = told.Output.model_validate({"output_id": output, "generated_at": when, **fields})
     return told.OutputGenerated(id=f"{output}.generated", source=SOURCE, subject=output, time=when, data=data)
 
 
-def reviewed(output: str = "o-1", when: datetime = MONDAY, review: str = "r-1", **members: Any) -> told.ReviewDecided:
+def reviewed(
+    output: str = "o-1", when: datetime = MONDAY, review: str = "r-1", **members: object
+) -> told.ReviewDecided:
     fields = {"reviewer": "p-reviewer", "decision": "approved", "evidence": "explicit_accept", **members}
-    data = told.Review(output_id=output, review_id=review, decided_at=when, **fields)
+    data = told.Review.model_validate({"output_id": output, "review_id": review, "decided_at": when, **fields})
     return told.ReviewDecided(id=f"{output}.{review}", source=SOURCE, subject=output, time=when, data=data)
 
 
-def used(output: str = "o-1", when: datetime = MONDAY, use: str = "u-1", **members: Any) -> told.OutputUsed:
-    data = told.Use(output_id=output, use_id=use, used_at=when, **{"kind": "sent", **members})
+def used(output: str = "o-1", when: datetime = MONDAY, use: str = "u-1", **members: object) -> told.OutputUsed:
+    data = told.Use.model_validate({"output_id": output, "use_id": use, "used_at": when, "kind": "sent", **members})
     return told.OutputUsed(id=f"{output}.{use}", source=SOURCE, subject=output, time=when, data=data)
 
 
@@ -41,8 +43,8 @@ def superseded(output: str = "o-1", when: datetime = MONDAY, by: str = "o-2") ->
     return told.OutputSuperseded(id=f"{output}.superseded", source=SOURCE, subject=output, time=when, data=data)
 
 
-def deleted(output: str = "o-1", when: datetime = MONDAY, reason: Any = "erasure") -> told.OutputDeleted:
-    data = told.Deletion(output_id=output, deleted_at=when, reason=reason)
+def deleted(output: str = "o-1", when: datetime = MONDAY, reason: str = "erasure") -> told.OutputDeleted:
+    data = told.Deletion.model_validate({"output_id": output, "deleted_at": when, "reason": reason})
     return told.OutputDeleted(id=f"{output}.deleted", source=SOURCE, subject=output, time=when, data=data)
 
 
@@ -74,7 +76,7 @@ POLICY = register.Policy(
 )  # fmt: skip
 
 
-def use_case(name: str = "benefits", risk_class: Any = "high_decision", **members: Any) -> register.UseCase:
+def use_case(name: str = "benefits", risk_class: str = "high_decision") -> register.UseCase:
     fields = {
         "valid_from": date(2026, 1, 1),
         "unit": "kymp",
@@ -82,7 +84,7 @@ def use_case(name: str = "benefits", risk_class: Any = "high_decision", **member
         "purpose": "p",
         "systems": ("now-assist",),
     }
-    return register.UseCase(id=name, name=NAMES, risk_class=risk_class, **{**fields, **members})
+    return register.UseCase.model_validate({"id": name, "name": NAMES, "risk_class": risk_class, **fields})
 
 
 USE_CASES = (use_case(), use_case("chat", "limited"), use_case("drafts", "minimal"), use_case("scoring", "prohibited"))
@@ -93,20 +95,29 @@ def register_events(
     policies: tuple[register.Policy, ...] = (POLICY,),
     use_cases: tuple[register.UseCase, ...] = USE_CASES,
     mandates: tuple[register.ReviewerMandate, ...] = (),
-) -> list[Any]:
+) -> list[Event]:
     """A register version as the register topic holds it, its marker last."""
-    common = {"source": "test/register", "subject": "register", "time": MONDAY}
-
-    def named(kind: type, change: type, facts: Any) -> list[Any]:
-        made = [
-            change(version=version, fact_id=f"{kind.__name__}-{number}", fact=fact) for number, fact in enumerate(facts)
-        ]
-        return [kind(id=f"{version}.{data.fact_id}", data=data, **common) for data in made]
-
-    marker = register.RegisterVersion(version=version, changes=len(policies) + len(use_cases), digest="0" * 64)
-    return [
-        *named(register.PolicyPublished, register.PolicyChange, policies),
-        *named(register.UseCaseRegistered, register.UseCaseChange, use_cases),
-        *named(register.ReviewerMandated, register.ReviewerChange, mandates),
-        register.RegisterPublished(id=f"{version}.published", data=marker, **common),
+    kinds: list[tuple[type[Event], tuple[Fact, ...]]] = [
+        (register.PolicyPublished, policies),
+        (register.UseCaseRegistered, use_cases),
+        (register.ReviewerMandated, mandates),
     ]
+    facts = [(kind, f"{kind.__name__}-{number}", fact) for kind, some in kinds for number, fact in enumerate(some)]
+    marker = {"version": version, "changes": len(facts), "digest": "0" * 64}
+    return [
+        *(
+            _register_event(kind, version, name, {"version": version, "fact_id": name, "fact": fact})
+            for kind, name, fact in facts
+        ),
+        _register_event(register.RegisterPublished, version, "published", marker),
+    ]
+
+
+def without_fact(version: int, kind: type[Event], name: str) -> Event:
+    """The event that takes a fact back."""
+    return _register_event(kind, version, name, {"version": version, "fact_id": name, "fact": None})
+
+
+def _register_event(kind: type[Event], version: int, name: str, data: dict[str, object]) -> Event:
+    envelope = {"id": f"{version}.{name}", "source": "test/register", "subject": "register", "time": MONDAY}
+    return kind.model_validate({**envelope, "data": data})

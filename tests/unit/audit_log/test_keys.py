@@ -1,0 +1,60 @@
+"""The files beside the database: the key, and what the signer remembers."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from services.audit_log.adapters.keys import SignerMemory, secret, write_durably
+from services.audit_log.domain.merkle import CompactRange, leaf_hash
+from services.shared.errors import ConfigurationError
+
+
+def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "keys/log"
+    made = secret(path, make=True)
+    assert len(made) == 32
+    assert secret(path, make=True) == secret(path, make=False) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_a_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    secret(tmp_path / "log", make=True)
+    (tmp_path / "log").chmod(mode)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        secret(tmp_path / "log", make=True)
+
+
+def test_a_missing_key_is_only_made_when_asked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="found no key in log"):
+        secret(tmp_path / "log", make=False)
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"x" * 31, b"x" * 64])
+def test_something_else_than_a_key_is_refused(tmp_path: Path, data: bytes) -> None:
+    write_durably(tmp_path / "log", data)
+    with pytest.raises(ConfigurationError, match=f"found {len(data)} bytes"):
+        secret(tmp_path / "log", make=True)
+
+
+def test_the_signer_remembers(tmp_path: Path) -> None:
+    memory, tree = SignerMemory(tmp_path / "signed"), CompactRange()
+    assert memory.load() is None
+    tree.extend(map(leaf_hash, [b"a", b"b", b"c"]))
+    memory.save(tree.size, tree.nodes)
+    found = memory.load()
+    assert found is not None
+    assert (found.size, found.root()) == (3, tree.root())
+    assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"size": 3, "nodes": []}', '{"size": 1, "nodes": ["zz"]}', '{"size": "1", "nodes": []}']
+)
+def test_a_damaged_memory_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "signed").write_text(text)
+    with pytest.raises(ConfigurationError, match="signed is damaged"):
+        SignerMemory(tmp_path / "signed").load()
