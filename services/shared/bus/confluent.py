@@ -6,15 +6,16 @@ Members of a group may use either client: both place a key in the same partition
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from services.shared.bus import BusConsumer, LoadPositions, Message, Positions, Record, TopicPartition, partition_of
-from services.shared.bus.groups import Bounds, checked_position
+from services.shared.bus.broker import SLICE_SECONDS, BrokerBus, BrokerConsumer
+from services.shared.bus.groups import checked_position
 from services.shared.bus.kafka_errors import name_of, translated
-from services.shared.bus.kafka_topics import MAX_BATCH_BYTES, FoundTopic, check_found, settings_of
-from services.shared.bus.messages import check_sizes, moment_of, unknown_topic
+from services.shared.bus.kafka_topics import MAX_BATCH_BYTES, FoundTopic, settings_of
+from services.shared.bus.messages import check_sizes, moment_of
 from services.shared.errors import ConfigurationError, TransientError
 from services.shared.events.topics import Topic
 
@@ -39,8 +40,7 @@ except ImportError as error:
 
 _ANSWER_SECONDS = 10.0
 _DELIVERY_SECONDS = 30.0
-_SLICE_SECONDS = 0.2
-_DESCRIPTION_SECONDS = 300.0
+_SHORTEST_POLL_SECONDS = 0.01
 
 _COMMON: dict[str, Any] = {
     "reconnect.backoff.max.ms": 1_000,
@@ -51,7 +51,7 @@ _PRODUCER: dict[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
     "compression.type": "lz4",
-    "linger.ms": 5,
+    "linger.ms": 0,  # records that come together go together anyway; who waits for an answer shall not wait longer
     "batch.size": 256 * 1024,
     "message.max.bytes": MAX_BATCH_BYTES,
     "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
@@ -82,42 +82,28 @@ def _errors() -> Iterator[None]:
         raise _as_ours(error.args[0]) from error
 
 
-class ConfluentBus:
+class ConfluentBus(BrokerBus):
     """One connection for administration, one producer; each consumer has its own."""
 
     def __init__(self, servers: Sequence[str], partitions: int = 6, replicas: int = 1) -> None:
+        super().__init__(partitions, replicas)
         self._common = _COMMON | {"bootstrap.servers": ",".join(servers)}
-        self._default_partitions = partitions
-        self._replicas = replicas
-        self._closed = threading.Event()
         self._lock = threading.Lock()
-        self._found: dict[str, tuple[float, FoundTopic]] = {}
-        self._producer: Producer | None = None
+        self._sender: _Sender | None = None
         with _errors():
             self._admin = AdminClient(self._common)
             self.cluster_id: str = self._admin.describe_cluster(request_timeout=_ANSWER_SECONDS).result().cluster_id
-
-    def ensure_topics(self, topics: Sequence[Topic]) -> None:
-        names = [topic.name for topic in topics]
-        with self._work():
-            found = self._describe(names)
-            missing = {topic.name: topic for topic in topics if topic.name not in found}
-            if missing:
-                self._create(list(missing.values()))
-                found = self._describe_when_there(names)
-        for topic in topics:
-            check_found(topic, found[topic.name])
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Record]:
         check_sizes(messages)
         with self._work():
             counts = {topic: self._topic(topic).partitions for topic in {message.topic for message in messages}}
             delivery = _Delivery(len(messages))
-            producer = self._open_producer()
+            sender = self._open_sender()
             for number, message in enumerate(messages):
-                self._send(producer, message, counts[message.topic], partial(delivery.note, number))
-            delivery.wait(producer)
-            self._drop_when_dead(delivery, producer)
+                sender.send(message, counts[message.topic], partial(delivery.note, number))
+            delivery.wait()
+            self._drop_when_dead(delivery, sender)
             return delivery.records(messages)
 
     def consumer(self, group: str, topics: Sequence[str], load_positions: LoadPositions) -> BusConsumer:
@@ -127,108 +113,34 @@ class ConfluentBus:
             client = Consumer(self._common | _CONSUMER | {"group.id": group})
             return ConfluentGroupConsumer(self, client, topics, load_positions)
 
-    def end_positions(self, topics: Sequence[str]) -> Positions:
-        with self._work():
-            partitions = [TopicPartition(t, n) for t in topics for n in range(self._topic(t).partitions)]
-            return self._offsets(partitions, OffsetSpec.latest())
-
-    def read(self, partition: TopicPartition, offset: int, limit: int) -> Sequence[Record]:
-        with self._work():
-            self._topic(partition.topic)
-            bounds = self.bounds([partition])[partition]
-            start = max(offset, bounds.start)
-            return self._read(partition, start, bounds.end, limit) if start < bounds.end else ()
-
     def close(self) -> None:
         self._closed.set()
         with self._lock:
-            if self._producer is not None:
-                self._producer.flush(_ANSWER_SECONDS)
-                self._producer = None
+            sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close()
 
-    @property
-    def is_closed(self) -> bool:
-        return self._closed.is_set()
+    def _errors(self) -> AbstractContextManager[None]:
+        return _errors()
 
-    def bounds(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
-        """What these partitions hold now."""
-        with self._work():
-            starts = self._offsets(partitions, OffsetSpec.earliest())
-            ends = self._offsets(partitions, OffsetSpec.latest())
-            expires = {topic: self._topic(topic).expires for topic in {partition.topic for partition in partitions}}
-        return {each: Bounds(starts[each], ends[each], expires[each.topic]) for each in partitions}
-
-    @contextmanager
-    def _work(self) -> Iterator[None]:
-        if self.is_closed:
-            raise TransientError("the bus was closed; open it again")
-        with _errors():
-            yield
-
-    def _open_producer(self) -> Producer:
+    def _open_sender(self) -> "_Sender":
         with self._lock:
-            if self._producer is None:
-                self._producer = Producer(self._common | _PRODUCER)
-            return self._producer
+            if self._sender is None:
+                self._sender = _Sender(self._common | _PRODUCER)
+            return self._sender
 
-    def _drop_when_dead(self, delivery: "_Delivery", producer: Producer) -> None:
+    def _drop_when_dead(self, delivery: "_Delivery", sender: "_Sender") -> None:
         """An idempotent producer that met a fatal error never sends again; the next publish makes another."""
         with self._lock:
-            if delivery.is_fatal and self._producer is producer:
-                self._producer = None
-
-    @staticmethod
-    def _send(producer: Producer, message: Message, partitions: int, done: Callable[[Any, Any], None]) -> None:
-        deadline = time.monotonic() + _DELIVERY_SECONDS
-        while True:
-            try:
-                producer.produce(
-                    message.topic,
-                    value=message.value,
-                    key=message.key,
-                    headers=list(message.headers),
-                    partition=partition_of(message.key, partitions),
-                    on_delivery=done,
-                )
-            except BufferError:
-                if time.monotonic() > deadline:
-                    raise TransientError("Kafka takes no records; it is tried again") from None
-                producer.poll(_SLICE_SECONDS)
-            else:
+            if not delivery.is_fatal or self._sender is not sender:
                 return
-
-    def _topic(self, name: str) -> FoundTopic:
-        known = self._found.get(name)
-        if known is None or known[0] < time.monotonic() - _DESCRIPTION_SECONDS:
-            self._describe([name])
-        if name not in self._found:
-            raise unknown_topic(name)
-        return self._found[name][1]
+            self._sender = None
+        sender.close()
 
     def _describe(self, names: Sequence[str]) -> dict[str, FoundTopic]:
-        """Those of the topics that exist."""
-        if not names:
-            return {}
-        asked = self._admin.describe_topics(TopicCollection(sorted(set(names))), request_timeout=_ANSWER_SECONDS)
+        asked = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_ANSWER_SECONDS)
         described = {name: topic for name, answer in asked.items() if (topic := _existing(answer))}
-        found = {name: FoundTopic(*_shape(topic), self._settings(name)) for name, topic in described.items()}
-        self._found |= {name: (time.monotonic(), topic) for name, topic in found.items()}
-        return found
-
-    def _describe_when_there(self, names: Sequence[str]) -> dict[str, FoundTopic]:
-        """What was just made is not seen everywhere at once, nor has it a leader at once."""
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while True:
-            found = self._describe(names)
-            with suppress(KafkaException):
-                if found.keys() == set(names):
-                    self._offsets(
-                        [TopicPartition(n, p) for n in names for p in range(found[n].partitions)], OffsetSpec.latest()
-                    )
-                    return found
-            if time.monotonic() > deadline:
-                raise TransientError("topics were made and are not to be seen yet; it is tried again")
-            self._closed.wait(_SLICE_SECONDS / 2)
+        return {name: FoundTopic(*_shape(topic), self._settings(name)) for name, topic in described.items()}
 
     def _settings(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
@@ -252,9 +164,10 @@ class ConfluentBus:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
                     raise
 
-    def _offsets(self, partitions: Collection[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+    def _offsets(self, partitions: Collection[TopicPartition], *, at_end: bool) -> dict[TopicPartition, int]:
         if not partitions:
             return {}
+        spec = OffsetSpec.latest() if at_end else OffsetSpec.earliest()
         answers = self._admin.list_offsets(
             {Place(*partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
@@ -277,6 +190,47 @@ class ConfluentBus:
         return [record for record in found if record.offset < end]
 
 
+class _Sender:
+    """A producer, and the thread on which it tells what became of its messages."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._producer = Producer(settings)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="kafka deliveries", daemon=True)
+        self._thread.start()
+
+    def send(self, message: Message, partitions: int, done: Callable[[Any, Any], None]) -> None:
+        """Raises TransientError: too much waits already."""
+        deadline = time.monotonic() + _DELIVERY_SECONDS
+        while not self._is_taken(message, partitions, done):
+            if time.monotonic() > deadline:
+                raise TransientError("Kafka takes no records; it is tried again")
+            self._stopping.wait(SLICE_SECONDS)
+
+    def _is_taken(self, message: Message, partitions: int, done: Callable[[Any, Any], None]) -> bool:
+        try:
+            self._producer.produce(
+                message.topic,
+                value=message.value,
+                key=message.key,
+                headers=list(message.headers),
+                partition=partition_of(message.key, partitions),
+                on_delivery=done,
+            )
+        except BufferError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._producer.flush(_ANSWER_SECONDS)
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(SLICE_SECONDS)
+
+
 class _Delivery:
     """What became of the messages of one publish."""
 
@@ -284,23 +238,23 @@ class _Delivery:
         self._done: list[Any] = [None] * count
         self._open = count
         self._failure: KafkaError | None = None
-        self._lock = threading.Lock()
+        self._is_over = threading.Event()
 
     def note(self, number: int, failure: KafkaError | None, message: Any) -> None:  # noqa: ANN401
-        """Called by whichever thread serves the producer."""
-        with self._lock:
-            self._done[number] = message
-            self._open -= 1
-            self._failure = self._failure or failure
+        """Called on the sender's thread."""
+        self._done[number] = message
+        self._failure = self._failure or failure
+        self._open -= 1
+        if not self._open:
+            self._is_over.set()
 
     @property
     def is_fatal(self) -> bool:
         return self._failure is not None and self._failure.fatal()
 
-    def wait(self, producer: Producer) -> None:
-        deadline = time.monotonic() + _DELIVERY_SECONDS + 1
-        while self._open and time.monotonic() < deadline:
-            producer.flush(_SLICE_SECONDS)
+    def wait(self) -> None:
+        if self._done:
+            self._is_over.wait(_DELIVERY_SECONDS + 1)
 
     def records(self, messages: Sequence[Message]) -> list[Record]:
         """Raises TransientError or InvalidEventError: a message was not delivered."""
@@ -314,8 +268,8 @@ class _Delivery:
         ]
 
 
-class ConfluentGroupConsumer:
-    """A member of a group that the broker keeps. All callbacks run within `poll`, on the caller's thread.
+class ConfluentGroupConsumer(BrokerConsumer):
+    """All callbacks of the client run within `poll`, on the caller's thread.
 
     The client is told nothing of partitions that come, until their stored positions are loaded: then it is given all
     partitions anew, each with the position where we are.
@@ -324,24 +278,12 @@ class ConfluentGroupConsumer:
     def __init__(
         self, bus: ConfluentBus, client: Consumer, topics: Sequence[str], load_positions: LoadPositions
     ) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._client = client
         self._load_positions = load_positions
         self._came: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
-        self._is_closed = False
         client.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
-
-    def poll(self, timeout_seconds: float, max_records: int) -> Sequence[Record]:
-        if self._bus.is_closed or self._is_closed:
-            raise TransientError("the bus was closed; open it again")
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            with _errors():
-                self._settle()
-                found = self._fetch(max(0.01, min(_SLICE_SECONDS, deadline - time.monotonic())), max_records)
-            if found or time.monotonic() >= deadline or self._bus.is_closed:
-                return found
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self._positions)
@@ -350,8 +292,7 @@ class ConfluentGroupConsumer:
         ours = {partition: position for partition, position in positions.items() if partition in self._positions}
         if ours:
             self._positions |= ours
-            with _errors():
-                self._assign_anew()
+            self._assign_anew()
 
     def report(self, positions: Positions) -> None:
         offsets = [Place(*each, position) for each, position in positions.items() if each in self._positions]
@@ -359,12 +300,10 @@ class ConfluentGroupConsumer:
             if offsets:
                 self._client.commit(offsets=offsets, asynchronous=True)
 
-    def close(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            self._positions.clear()
-            with suppress(KafkaException, RuntimeError):
-                self._client.close()
+    def _leave(self) -> None:
+        self._positions.clear()
+        with suppress(KafkaException, RuntimeError):
+            self._client.close()
 
     def _on_assign(self, client: Consumer, came: Sequence[Place]) -> None:
         self._came = {TopicPartition(place.topic, place.partition) for place in came}
@@ -385,16 +324,19 @@ class ConfluentGroupConsumer:
             self._assign_anew()
 
     def _assign_anew(self) -> None:
-        self._client.assign([Place(*partition, position) for partition, position in self._positions.items()])
+        with _errors():
+            self._client.assign([Place(*partition, position) for partition, position in self._positions.items()])
 
     def _fetch(self, seconds: float, max_records: int) -> list[Record]:
-        try:
-            messages = _fetched(self._client, seconds, max_records)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # its public name
-                raise
-            self._check_positions()
-            return []
+        with _errors():
+            try:
+                messages = _fetched(self._client, max(_SHORTEST_POLL_SECONDS, seconds), max_records)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # its public name
+                    self._assign_anew()  # what came before the error was not handed out
+                    raise
+                self._check_positions()
+                return []
         found = [record for record in map(_record, messages) if record[:2] in self._positions]
         self._positions |= {TopicPartition(record.topic, record.partition): record.offset + 1 for record in found}
         return found

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import kafka
@@ -26,17 +26,17 @@ from kafka.errors import (
 )
 
 from services.shared.bus import BusConsumer, LoadPositions, Message, Positions, Record, TopicPartition, partition_of
-from services.shared.bus.groups import Bounds, checked_position
+from services.shared.bus.broker import BrokerBus, BrokerConsumer
+from services.shared.bus.groups import checked_position
 from services.shared.bus.kafka_errors import translated
-from services.shared.bus.kafka_topics import MAX_BATCH_BYTES, FoundTopic, check_found, settings_of
-from services.shared.bus.messages import check_sizes, moment_of, unknown_topic
+from services.shared.bus.kafka_topics import MAX_BATCH_BYTES, FoundTopic, settings_of
+from services.shared.bus.messages import check_sizes, moment_of
 from services.shared.errors import TransientError
 from services.shared.events.topics import Topic
 
 _CONNECT_MILLISECONDS = 10_000
 _CLOSE_SECONDS = 5.0
 _DELIVERY_MILLISECONDS = 30_000
-_SLICE_SECONDS = 0.2
 _SHORTEST_POLL_MILLISECONDS = 100  # kafka-python starves joining members of a group when polled without waiting
 
 _COMMON: dict[str, Any] = {
@@ -49,7 +49,7 @@ _PRODUCER: dict[str, Any] = {
     "acks": "all",
     "enable_idempotence": True,
     "compression_type": "lz4",
-    "linger_ms": 5,  # for threads that publish together; one alone flushes and does not wait
+    "linger_ms": 0,  # records that come together go together anyway; who waits for an answer shall not wait longer
     "batch_size": 256 * 1024,
     "max_request_size": MAX_BATCH_BYTES,
     "delivery_timeout_ms": _DELIVERY_MILLISECONDS,
@@ -78,41 +78,24 @@ def _errors() -> Iterator[None]:
         raise TransientError(f"the connection to Kafka failed ({type(error).__name__}); it is tried again") from error
 
 
-class KafkaBus:
+class KafkaBus(BrokerBus):
     """One connection for administration, one producer; each consumer has its own."""
 
     def __init__(self, servers: Sequence[str], partitions: int = 6, replicas: int = 1) -> None:
+        super().__init__(partitions, replicas)
         self._servers = list(servers)
-        self._default_partitions = partitions
-        self._replicas = replicas
-        self._closed = threading.Event()
         self._reading = threading.Lock()
         self._reader: Any = None
-        self._expires: dict[str, bool] = {}
         with _errors():
             self._admin = kafka.KafkaAdminClient(bootstrap_servers=self._servers, **_COMMON)
             self.cluster_id: str = self._admin.describe_cluster()["cluster_id"]
             self._producer = kafka.KafkaProducer(bootstrap_servers=self._servers, **_COMMON, **_PRODUCER)
 
-    def ensure_topics(self, topics: Sequence[Topic]) -> None:
-        with self._work():
-            found = self._describe([topic.name for topic in topics])
-            missing = {topic.name: topic for topic in topics if topic.name not in found}
-            if missing:
-                self._create(list(missing.values()))
-                found = self._describe([topic.name for topic in topics])
-        for topic in topics:
-            if topic.name not in found:
-                raise TransientError(f"the topic {topic.name} was made and is not to be seen yet; it is tried again")
-            check_found(topic, found[topic.name])
-
     def publish(self, messages: Sequence[Message]) -> Sequence[Record]:
         check_sizes(messages)
         with self._work():
-            counts = {topic: self._count(topic) for topic in {message.topic for message in messages}}
+            counts = {topic: self._topic(topic).partitions for topic in {message.topic for message in messages}}
             sent = [self._send(message, counts[message.topic]) for message in messages]
-            if sent:
-                self._producer.flush(_DELIVERY_MILLISECONDS / 1000)
             done = [future.get(_DELIVERY_MILLISECONDS / 1000) for future in sent]
         return [
             Record(m.topic, at.partition, at.offset, m.key, m.value, m.headers, moment_of(at.timestamp))
@@ -122,24 +105,9 @@ class KafkaBus:
     def consumer(self, group: str, topics: Sequence[str], load_positions: LoadPositions) -> BusConsumer:
         with self._work():
             for topic in topics:
-                self._count(topic)
+                self._topic(topic)
             client = kafka.KafkaConsumer(bootstrap_servers=self._servers, group_id=group, **_COMMON, **_CONSUMER)
             return KafkaGroupConsumer(self, client, topics, load_positions)
-
-    def end_positions(self, topics: Sequence[str]) -> Positions:
-        with self._work():
-            partitions = [TopicPartition(topic, n) for topic in topics for n in range(self._count(topic))]
-            return self._offsets(partitions, kafka.OffsetSpec.LATEST)
-
-    def read(self, partition: TopicPartition, offset: int, limit: int) -> Sequence[Record]:
-        with self._work():
-            self._count(partition.topic)
-            bounds = self.bounds([partition])[partition]
-            start = max(offset, bounds.start)
-            if start >= bounds.end:
-                return ()
-            with self._reading:
-                return self._read(partition, start, bounds.end, limit)
 
     def close(self) -> None:
         self._closed.set()
@@ -152,24 +120,8 @@ class KafkaBus:
                 self._reader.close(autocommit=False)
                 self._reader = None
 
-    @property
-    def is_closed(self) -> bool:
-        return self._closed.is_set()
-
-    def bounds(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
-        """What these partitions hold now."""
-        with self._work():
-            starts = self._offsets(partitions, kafka.OffsetSpec.EARLIEST)
-            ends = self._offsets(partitions, kafka.OffsetSpec.LATEST)
-            expires = {topic: self._expires[topic] for topic in {partition.topic for partition in partitions}}
-        return {each: Bounds(starts[each], ends[each], expires[each.topic]) for each in partitions}
-
-    @contextmanager
-    def _work(self) -> Iterator[None]:
-        if self.is_closed:
-            raise TransientError("the bus was closed; open it again")
-        with _errors():
-            yield
+    def _errors(self) -> AbstractContextManager[None]:
+        return _errors()
 
     def _send(self, message: Message, partitions: int) -> Any:  # noqa: ANN401  # the client has no types
         return self._producer.send(
@@ -181,64 +133,43 @@ class KafkaBus:
             partition=partition_of(message.key, partitions),
         )
 
-    def _count(self, topic: str) -> int:
-        """How many partitions a topic has; the producer keeps this fresh."""
-        if topic not in self._expires:
-            self._describe([topic])
-        if topic not in self._expires:
-            raise unknown_topic(topic)
-        return len(self._producer.partitions_for(topic))
-
     def _describe(self, names: Sequence[str]) -> dict[str, FoundTopic]:
-        """Those of the topics that exist."""
         described = {topic["name"]: topic for topic in self._admin.describe_topics(list(names))}
-        there = [name for name in dict.fromkeys(names) if self._exists(described[name]["error_code"])]
-        if not there:
-            return {}
+        there = [name for name in names if _exists(described[name]["error_code"])]
         resources = [ConfigResource("topic", name) for name in there]
-        settings = self._admin.describe_configs(resources, config_filter="all")["topic"]
-        found = {name: _found_topic(described[name], settings[name]) for name in there}
-        self._expires |= {name: topic.expires for name, topic in found.items()}
-        return found
-
-    @staticmethod
-    def _exists(error_code: int) -> bool:
-        error = for_code(error_code)
-        if error not in (NoError, UnknownTopicOrPartitionError):
-            raise error
-        return error is NoError
+        settings = self._admin.describe_configs(resources, config_filter="all")["topic"] if there else {}
+        return {name: _found_topic(described[name], settings[name]) for name in there}
 
     def _create(self, topics: Sequence[Topic]) -> None:
-        wanted = {
-            topic.name: {
+        for topic in topics:
+            wanted = {
                 "num_partitions": topic.partitions or self._default_partitions,
                 "replication_factor": self._replicas,
                 "configs": settings_of(topic, self._replicas),
             }
-            for topic in topics
-        }
-        with suppress(TopicAlreadyExistsError):  # another process was faster; what it made is checked
-            self._admin.create_topics(wanted)
-        self._admin.wait_for_topics(list(wanted))
+            with suppress(TopicAlreadyExistsError):  # another process was faster; what it made is checked
+                self._admin.create_topics({topic.name: wanted})
 
-    def _offsets(self, partitions: Collection[TopicPartition], spec: object) -> dict[TopicPartition, int]:
+    def _offsets(self, partitions: Collection[TopicPartition], *, at_end: bool) -> dict[TopicPartition, int]:
+        spec = kafka.OffsetSpec.LATEST if at_end else kafka.OffsetSpec.EARLIEST
         asked = {kafka.TopicPartition(*partition): spec for partition in partitions}
         found = self._admin.list_partition_offsets(asked) if asked else {}
         return {TopicPartition(*partition): at.offset for partition, at in found.items()}
 
     def _read(self, partition: TopicPartition, start: int, end: int, limit: int) -> list[Record]:
-        if self._reader is None:
-            self._reader = kafka.KafkaConsumer(bootstrap_servers=self._servers, **_COMMON, **_CONSUMER)
         name = kafka.TopicPartition(*partition)
-        self._reader.assign([name])
-        self._reader.seek(name, start)
         found: list[Record] = []
         deadline = time.monotonic() + _DELIVERY_MILLISECONDS / 1000
-        while len(found) < limit and self._reader.position(name) < end:
-            if time.monotonic() > deadline:
-                raise TransientError(f"Kafka gives no records of {partition.topic}; it is tried again")
-            batch = self._reader.poll(timeout_ms=1000, max_records=limit - len(found))
-            found += [_record(record) for record in batch.get(name, ()) if record.offset < end]
+        with self._reading:
+            if self._reader is None:
+                self._reader = kafka.KafkaConsumer(bootstrap_servers=self._servers, **_COMMON, **_CONSUMER)
+            self._reader.assign([name])
+            self._reader.seek(name, start)
+            while len(found) < limit and self._reader.position(name) < end:
+                if time.monotonic() > deadline:
+                    raise TransientError(f"Kafka gives no records of {partition.topic}; it is tried again")
+                batch = self._reader.poll(timeout_ms=1000, max_records=limit - len(found))
+                found += [_record(record) for record in batch.get(name, ()) if record.offset < end]
         return found
 
 
@@ -293,30 +224,18 @@ class _Arrivals(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # publi
                 self._client.seek(kafka.TopicPartition(*partition), positions[partition])
 
 
-class KafkaGroupConsumer:
-    """A member of a group that the broker keeps."""
+class KafkaGroupConsumer(BrokerConsumer):
+    """Reads what `_Arrivals` has begun."""
 
     def __init__(self, bus: KafkaBus, client: Any, topics: Sequence[str], load_positions: LoadPositions) -> None:  # noqa: ANN401
-        self._bus = bus
+        super().__init__(bus)
         self._client = client
         self._load_positions = load_positions
         self._arrivals = _Arrivals(client)
-        self._is_closed = False
         client.subscribe(topics=list(topics), listener=self._arrivals)
         for topic in topics:
             # Waits for the metadata: a member that shares out partitions without it gives none to anybody at first.
             client.partitions_for_topic(topic)
-
-    def poll(self, timeout_seconds: float, max_records: int) -> Sequence[Record]:
-        if self._bus.is_closed or self._is_closed:
-            raise TransientError("the bus was closed; open it again")
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            with _errors():
-                self._settle()
-                found = self._fetch(min(_SLICE_SECONDS, deadline - time.monotonic()), max_records)
-            if found or time.monotonic() >= deadline or self._bus.is_closed:
-                return found
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._arrivals.ready()
@@ -335,10 +254,7 @@ class KafkaGroupConsumer:
             if offsets and not self._is_closed:
                 self._client.commit_async(offsets)
 
-    def close(self) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
+    def _leave(self) -> None:
         with suppress(KafkaError, OSError):
             self._client.close(autocommit=False, timeout_ms=int(_CLOSE_SECONDS * 1000))
         self._arrivals.on_partitions_revoked(self._arrivals.ready())
@@ -353,11 +269,12 @@ class KafkaGroupConsumer:
 
     def _fetch(self, seconds: float, max_records: int) -> list[Record]:
         wait = max(_SHORTEST_POLL_MILLISECONDS, int(seconds * 1000))
-        try:
-            batches = self._client.poll(timeout_ms=wait, max_records=max_records)
-        except OffsetOutOfRangeError as error:
-            self._check_positions(error.args[0])
-            return []
+        with _errors():
+            try:
+                batches = self._client.poll(timeout_ms=wait, max_records=max_records)
+            except OffsetOutOfRangeError as error:
+                self._check_positions(error.args[0])
+                return []
         ready = self._arrivals.ready()
         return [_record(record) for name, batch in batches.items() if tuple(name) in ready for record in batch]
 
@@ -386,3 +303,10 @@ def _found_topic(described: Mapping[str, Any], settings: Mapping[str, Mapping[st
         replicas[partition["partition_index"]] = len(partition["replica_nodes"])
     values = {name: str(setting["value"]) for name, setting in settings.items()}
     return FoundTopic(len(replicas), min(replicas.values(), default=0), values)
+
+
+def _exists(error_code: int) -> bool:
+    error = for_code(error_code)
+    if error not in (NoError, UnknownTopicOrPartitionError):
+        raise error
+    return error is NoError
