@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, La
 
 from services.shared.store import Store
 from services.shared.store.migrate import migrate
+from services.shared.store.names import NameIndex
 from services.shared.store.postgres import PostgresStore
 from services.shared.store.sqlite import SqliteStore
 from services.shared.store.tables import STRICT, UtcMicros, add_common_tables
@@ -36,6 +37,7 @@ TALLY = Table(
     **STRICT,
 )
 
+NAMES = NameIndex("seen_name", METADATA)
 AnyStore = TypeVar("AnyStore", bound=Store)
 
 

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from services.shared.store.common_0001 import create_common_tables
+from services.shared.store.names import create_name_index_0001
 
 revision = "0001"
 down_revision = None
@@ -23,6 +24,7 @@ def upgrade() -> None:
         sa.CheckConstraint("number >= 0", name="sample_number"),
         sqlite_strict=True,
     )
+    create_name_index_0001(op, "seen_name")  # type: ignore[arg-type]  # likewise
     op.create_table(
         "tally",
         sa.Column("day", sa.Integer(), nullable=False),
