@@ -83,7 +83,8 @@ class AssistUse:
         user = self._knows.technical_user.sys_id if technical else chance.choice(self._users)
         moment = moment.replace(microsecond=0)
         sys_id = _sys_id(self._stories.seed, name, "use")
-        if skill is not self._knows.skills[WRITTEN_SKILL]:
+        kept = skill is self._knows.skills[WRITTEN_SKILL] and moment.date() >= self._stories.texts_kept_from
+        if not kept:
             test = "Test" if technical and chance.random() < 0.1 else ""  # noqa: PLR2004  # one in ten
             return Assist(sys_id, moment, skill, user, execution_type=test)
         feedback, additional, _ = chance.choices(FEEDBACK, [weight for *_, weight in FEEDBACK])[0]

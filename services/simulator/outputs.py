@@ -22,14 +22,14 @@ without any review, used before its review, or replaced by a newer one."""
 Pending = Literal["pending"]
 
 FATES: Mapping[Fate, int] = {
-    "reviewed": 60,
-    "edited": 18,
+    "reviewed": 64,
+    "edited": 20,
     "rejected": 5,
-    "late": 4,
-    "forgotten": 3,
-    "unreviewed_use": 4,
-    "used_first": 3,
-    "superseded": 3,
+    "late": 3,
+    "forgotten": 2,
+    "unreviewed_use": 2,
+    "used_first": 2,
+    "superseded": 2,
 }
 """Fate → how often, of a hundred."""
 

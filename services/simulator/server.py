@@ -80,22 +80,29 @@ class Simulator:
             Busy(microsoft.Microsoft(city, self.stories, CopilotSeats(city, self.stories))),
             Busy(servicenow.ServiceNow(city, self._assists, today)),
         )
-        self._server = Server(_app(self._answer))
+        self._server: Server | None = None
         self._live: Live | None = None
         self._intake: Intake | None = None
 
     def __enter__(self) -> Self:
-        self._server.start()
+        self._server = Server(_app(self._answer)).start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         if self._intake is not None:
             self._intake.close()
-        self._server.stop()
+        if self._server is not None:
+            self._server.stop()
 
     @property
     def address(self) -> str:
-        """Where all vendors of the city answer, for example `http://127.0.0.1:41234`."""
+        """Where all vendors of the city answer, for example `http://127.0.0.1:41234`.
+
+        Raises:
+            ConfigurationError: outside the `with` statement.
+        """
+        if self._server is None:
+            raise ConfigurationError("the simulated vendors do not run yet; use the simulator in a with statement")
         return self._server.base
 
     def collector_settings(self) -> dict[str, object]:

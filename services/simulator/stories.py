@@ -63,6 +63,11 @@ class Stories:
         return self.back(0.12)
 
     @property
+    def texts_kept_from(self) -> date:
+        """The day on which ServiceNow's log of texts is switched on."""
+        return self.back(0.25)
+
+    @property
     def library_seats_from(self) -> date:
         """The day on which the library's people get their Copilot seats."""
         return self.back(0.375)

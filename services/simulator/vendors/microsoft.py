@@ -21,7 +21,7 @@ CLIENT_ID = "simulated-collector"
 CLIENT_SECRET = "simulated-secret"  # noqa: S105  # opens nothing but this simulation
 TOKEN = "simulated-graph-token"  # noqa: S105
 SCOPE = "https://graph.microsoft.com/.default"
-PAGE = 100
+PAGE = 250
 OTHER_SKU = "05e9a617-0261-4cee-bb44-138d3ef5d965"
 PLANS = {
     "M365_COPILOT_BUSINESS_CHAT": "3f30311c-6b1e-48a4-ab79-725b469da960",
