@@ -44,6 +44,7 @@ _FEW = 100
 _TRANSIENT_CLASSES = {"08", "40", "53", "57", "58"}
 _TRANSIENT_CODES = {"55P03", "25006"}
 _REJECTED_CLASSES = {"28", "3D"}
+_REJECTED_CODES = {"42501"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ class PostgresStore:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translated(_explain):
+        with translated(explain):
             yield
 
 
@@ -239,12 +240,13 @@ def _engine(address: str, schema: str, lock_seconds: int) -> Engine:
     )
 
 
-def _explain(error: BaseException) -> PlatformError | None:
+def explain(error: BaseException) -> PlatformError | None:
+    """What an error of PostgreSQL's means; None when it is not PostgreSQL's. Its own words may quote a row."""
     if not isinstance(error, psycopg.Error):
         return None
     code = error.sqlstate or ""
-    if code[:2] in _REJECTED_CLASSES:
-        return ConfigurationError(f"PostgreSQL refused the connection ({type(error).__name__}): check VALVOMO_STORE")
+    if code[:2] in _REJECTED_CLASSES or code in _REJECTED_CODES:
+        return ConfigurationError(f"PostgreSQL refused us ({type(error).__name__}): check VALVOMO_STORE and its role")
     if code[:2] in _TRANSIENT_CLASSES or code in _TRANSIENT_CODES:
         return TransientError(f"PostgreSQL broke off ({type(error).__name__}); nothing was written, trying again")
     if not code and isinstance(error, psycopg.OperationalError):

@@ -7,9 +7,10 @@ import fcntl
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -228,33 +229,38 @@ class SqliteStore:
         return engine
 
     def _claim(self) -> None:
-        with self.engine.begin() as connection:
-            found = connection.exec_driver_sql("PRAGMA application_id").scalar()
-            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
-            if found == 0 and tables == 0:
-                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-            elif found != APPLICATION_ID:
+        """Mark a new file as ours; refuse another program's before anything in it changes."""
+        with closing(sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            (found,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if found != APPLICATION_ID and (found or tables):
                 raise IncompatibleStoreError(
                     f"{self.path.name} is a database of another program; "
                     f"expected Valvomo's {self.service} or no file: set VALVOMO_DATA_DIR to another folder"
                 )
+            if not found:
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("COMMIT")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translated(self._explain):
+        with translated(partial(explain, self.path.name)):
             yield
 
-    def _explain(self, error: BaseException) -> PlatformError | None:
-        if not isinstance(error, sqlite3.Error):
-            return None
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _BUSY:
-            return TransientError(f"{self.path.name} {_BUSY[code]}; trying again")
-        if code in _DAMAGED:
-            return IncompatibleStoreError(
-                f"{self.path.name} is damaged or no SQLite database; restore it from a copy, or rebuild the ledger"
-            )
-        return faults.refused(type(error).__name__, str(error), error)
+
+def explain(name: str, error: BaseException) -> PlatformError | None:
+    """What an error of SQLite's means for the file of this name; None when it is not SQLite's."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _BUSY:
+        return TransientError(f"{name} {_BUSY[code]}; trying again")
+    if code in _DAMAGED:
+        return IncompatibleStoreError(
+            f"{name} is damaged or no SQLite database; restore it from a copy, or rebuild the ledger"
+        )
+    return faults.refused(type(error).__name__, str(error), error)
 
 
 def _locked(descriptor: int) -> bool:
