@@ -1,0 +1,160 @@
+"""The ledger's routes: the page that people open first, and costs, budgets and alerts for scripts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi.responses import HTMLResponse
+
+from services.cost_alerts.adapters.overview import sendings, unpriced_use
+from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
+from services.cost_alerts.domain.report import Basis, By
+from services.cost_alerts.web.message import used_ratio
+from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
+from services.cost_alerts.web.rendering import render
+from services.cost_alerts.web.words import LANGUAGES, Language, Words, preferred
+from services.shared.clock import Clock
+from services.shared.events.register import System
+from services.shared.money import as_text, from_nano
+from services.shared.periods import Month, helsinki_day, timestamp
+from services.shared.store import Store
+
+_SHOWN_ALERTS = 20
+MonthText = Annotated[str | None, Query(description="YYYY-MM, counted in Helsinki; default: the present one")]
+LanguageText = Annotated[Language | None, Query(description="fi, sv or en; default: what the browser asks for")]
+
+
+def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter:
+    """The routes over the ledger's database."""
+    router = APIRouter()
+    _add_page(router, store, queries, clock)
+    _add_costs(router, queries, clock)
+    _add_budgets(router, store, queries)
+    return router
+
+
+def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:
+    @router.get("/", tags=["pages"], response_class=HTMLResponse)
+    def page(
+        month: MonthText = None,
+        lang: LanguageText = None,
+        accept_language: Annotated[str | None, Header()] = None,
+    ) -> HTMLResponse:
+        """Units with cost, budget, run-rate outlook and open findings; in Finnish, Swedish or English."""
+        now = clock.now()
+        today = helsinki_day(now)
+        wanted = _month(month, today)
+        words = Words(lang or preferred(accept_language))
+        shown = overview(wanted, today, _found(store, queries, wanted))
+        text = render(
+            "overview.html.jinja",
+            words=words,
+            languages=LANGUAGES,
+            now=now,
+            is_past=wanted < Month.of(today),
+            earlier=_before(wanted),
+            later=wanted.next if wanted < Month.of(today) else None,
+            shown=shown,
+            alerts=shown.alerts[:_SHOWN_ALERTS],
+            unit_name=_unit_namer(words, shown),
+            system_name=_system_namer(words, queries.view().systems),
+        )
+        return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
+
+
+def _found(store: Store, queries: LedgerQueries, month: Month) -> Found:
+    return Found(
+        queries.view().units,
+        queries.daily_costs(month),
+        queries.month_costs(month),
+        queries.budgets(),
+        queries.findings_open(),
+        unpriced_use(store, month),
+        queries.crossings(),
+        sendings(store),
+    )
+
+
+def _unit_namer(words: Words, shown: Overview) -> Callable[[str], str]:
+    names = {line.id: line.unit.name for line in shown.units if line.unit is not None}
+    return lambda unit: words.name(names.get(unit, unit), unit)
+
+
+def _system_namer(words: Words, systems: Mapping[str, System]) -> Callable[[str], str]:
+    names = {system: known.name for system, known in systems.items()}
+    return lambda system: words.name(names.get(system, system), system)
+
+
+def _add_costs(router: APIRouter, queries: LedgerQueries, clock: Clock) -> None:
+    @router.get("/api/v1/costs", tags=["costs"])
+    def costs(
+        month: MonthText = None,
+        by: By = "unit",
+        basis: Basis = "booked",
+        as_known_on: Annotated[date | None, Query(description="as it was known at the end of that day")] = None,
+    ) -> dict[str, Any]:
+        """A month's cost, exact; the same document as `valvomo report --format json`."""
+        wanted = _month(month, helsinki_day(clock.now()))
+        return queries.report(wanted, by=by, basis=basis, as_known_on=as_known_on).document()
+
+
+def _add_budgets(router: APIRouter, store: Store, queries: LedgerQueries) -> None:
+    @router.get("/api/v1/budgets", tags=["costs"])
+    def budgets() -> dict[str, Any]:
+        """Every budget of the newest register, with what is used of it."""
+        return {"budgets": [_budget(one) for one in queries.budgets()]}
+
+    @router.get("/api/v1/alerts", tags=["costs"])
+    def alerts() -> dict[str, Any]:
+        """Every threshold that was passed, newest first, and what became of its messages."""
+        return {"alerts": [_alert(one) for one in alert_lines(queries.crossings(), sendings(store))]}
+
+
+def _budget(state: BudgetState) -> dict[str, Any]:
+    budget, used = state.budget, from_nano(state.used_nano)
+    return {
+        "id": budget.id,
+        "unit": budget.unit,
+        "period": budget.period,
+        "amount_eur": as_text(budget.amount),
+        "used_eur": as_text(used),
+        "used_ratio": as_text(used_ratio(used, budget.amount)),
+        "thresholds": _texts(budget.thresholds),
+        "recipients": list(budget.recipients),
+    }
+
+
+def _alert(line: AlertLine) -> dict[str, Any]:
+    crossing = line.decided.crossing
+    return {
+        "alert_id": line.decided.alert_id,
+        "budget": crossing.budget,
+        "unit": crossing.unit,
+        "period": crossing.period,
+        "threshold": as_text(crossing.threshold),
+        "used_eur": as_text(crossing.used_eur),
+        "amount_eur": as_text(crossing.amount_eur),
+        "decided_at": timestamp(line.decided.decided_at),
+        "spoken": crossing.spoken,
+        "recipients": list(crossing.recipients),
+        "messages": {"sent": line.sent, "waiting": line.waiting, "given_up": line.given_up},
+    }
+
+
+def _texts(numbers: Sequence[Decimal]) -> list[str]:
+    return [as_text(one) for one in numbers]
+
+
+def _month(text: str | None, today: date) -> Month:
+    if text is None:
+        return Month.of(today)
+    try:
+        return Month.parse(text)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def _before(month: Month) -> Month:
+    return Month(month.year - 1, 12) if month.number == 1 else Month(month.year, month.number - 1)

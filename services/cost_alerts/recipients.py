@@ -1,0 +1,88 @@
+"""Who stands behind a role: the recipients file (`VALVOMO_RECIPIENTS_FILE`), the only place with addresses.
+
+finance-kymp:                             # the role that a budget names
+  language: sv                            # fi (default), sv or en
+  addresses: [finance.kymp@city.example]
+  webhook: https://flows.example/alert    # optional; the address may hold a secret, so it is never logged
+  secret: whsec_…                         # optional; signs the webhook
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
+
+from services.cost_alerts.web.words import DEFAULT, Language
+from services.shared.errors import ConfigurationError
+from services.shared.events.envelope import Id
+
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$", max_length=254)]
+_WEB = re.compile(r"https?://[^\s/]+")
+
+
+class Recipient(BaseModel):
+    """One role's entry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    language: Language = DEFAULT
+    addresses: tuple[Address, ...] = ()
+    webhook: SecretStr | None = None
+    secret: SecretStr | None = Field(default=None, description="`whsec_` and base64, or any text")
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and _WEB.match(value.get_secret_value()) is None:
+            raise ValueError("a webhook begins with https:// or http://")
+        return value
+
+
+def load_recipients(path: Path | None) -> Mapping[str, Recipient]:
+    """Role → recipient; empty without a file.
+
+    Raises:
+        ConfigurationError: the file cannot be read or holds something else; the sentence names roles, no addresses.
+    """
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"cannot read {path} ({type(error).__name__}); correct VALVOMO_RECIPIENTS_FILE"
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{where} is not YAML; correct the file") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path} holds no roles; write for example `finance-kymp: {{addresses: […]}}`")
+    return {_role(path, role): _recipient(path, str(role), entry) for role, entry in found.items()}
+
+
+class _Role(BaseModel):
+    role: Id
+
+
+def _role(path: Path, role: object) -> str:
+    try:
+        return _Role.model_validate({"role": role}).role
+    except ValidationError:
+        raise ConfigurationError(f"{path}: found a role that is not an id; use the names in budgets.yaml") from None
+
+
+def _recipient(path: Path, role: str, entry: Any) -> Recipient:  # noqa: ANN401  # whatever YAML held
+    try:
+        return Recipient.model_validate(entry if entry is not None else {})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors(include_input=False, include_context=False)
+        )
+        raise ConfigurationError(
+            f"{path}: {role} cannot be used: {wrong}. See VALVOMO_RECIPIENTS_FILE in the README"
+        ) from None

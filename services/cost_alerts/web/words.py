@@ -1,0 +1,104 @@
+"""Every text that people read, in three languages, and how money, shares and days are written in each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_currency, format_decimal, format_percent
+
+from services.shared.periods import HELSINKI, Month
+
+Language = Literal["fi", "sv", "en"]
+LANGUAGES: tuple[Language, ...] = ("fi", "sv", "en")
+DEFAULT: Language = "fi"
+_LOCALES: Mapping[Language, str] = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
+_TEXTS = Path(__file__).parent / "texts.yaml"
+_WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.ASCII)
+
+
+def preferred(accept_language: str | None) -> Language:
+    """The first of our languages that a browser's Accept-Language asks for (RFC 9110, 12.5.4); else Finnish."""
+    asked = [_asked(part) for part in (accept_language or "").split(",")]
+    for _, tag in sorted((one for one in asked if one[0] < 0), key=lambda one: one[0]):
+        if tag in LANGUAGES:
+            return tag
+    return DEFAULT
+
+
+def _asked(part: str) -> tuple[float, str]:
+    """(minus the weight, primary tag): sorts by preference, and a stable sort keeps the order of equals."""
+    tag, *parameters = (one.strip().lower() for one in part.split(";"))
+    found = next((_WEIGHT.fullmatch(one) for one in parameters), None)
+    weight = float(found[1]) if found else float(not parameters)
+    return -weight, tag.partition("-")[0]
+
+
+def name_in(language: Language, names: Mapping[Any, str] | str, otherwise: str) -> str:
+    """A name in one language, or in the first that there is, or `otherwise`."""
+    if isinstance(names, str):
+        return names
+    return next((names[one] for one in (language, *LANGUAGES) if one in names), otherwise)
+
+
+@cache
+def _texts() -> Mapping[str, Mapping[str, str]]:
+    texts: Mapping[str, Mapping[str, str]] = yaml.safe_load(_TEXTS.read_text(encoding="utf-8"))
+    return texts
+
+
+def text_names() -> Sequence[str]:
+    """The names of all texts."""
+    return tuple(_texts())
+
+
+class Words:
+    """One language: `words("budget")` is a text, the other methods write values."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._locale = _LOCALES[language]
+
+    def __call__(self, text: str, /, **values: object) -> str:
+        """A text with its `{gaps}` filled.
+
+        Raises:
+            KeyError: there is no such text, or a gap has no value.
+        """
+        return _texts()[text][self.language].format(**values)
+
+    def name(self, names: Mapping[Any, str] | str, otherwise: str) -> str:
+        return name_in(self.language, names, otherwise)
+
+    def money(self, amount: Decimal) -> str:
+        """Euro and cents, rounded half-even for the eye."""
+        return format_currency(amount, "EUR", locale=self._locale)
+
+    def euros(self, amount: Decimal) -> str:
+        """Whole euro, for figures that are round by nature."""
+        return format_currency(amount, "EUR", "#,##0\u00a0¤", locale=self._locale, currency_digits=False)
+
+    def share(self, ratio: Decimal) -> str:
+        """A share in per cent: one decimal below 10 %, none above."""
+        return format_percent(ratio, "#,##0.0 %" if abs(ratio) < Decimal("0.1") else "#,##0 %", locale=self._locale)
+
+    def number(self, count: int) -> str:
+        return format_decimal(count, locale=self._locale)
+
+    def day(self, day: date) -> str:
+        return format_date(day, "long", locale=self._locale)
+
+    def moment(self, moment: datetime) -> str:
+        """A moment in Helsinki time, to the minute."""
+        return format_datetime(moment, "d.M.yyyy H:mm" if self.language != "en" else "d MMM yyyy HH:mm",
+                               tzinfo=HELSINKI, locale=self._locale)  # fmt: skip
+
+    def month(self, month: Month) -> str:
+        """A month with its year, as a heading begins."""
+        text = format_date(month.first_day, "LLLL y", locale=self._locale)
+        return text[:1].upper() + text[1:]
