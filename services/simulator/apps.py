@@ -13,7 +13,7 @@ from typing import Any
 from services.shared.periods import day_start, timestamp
 from services.simulator.city import City
 from services.simulator.claude import SONNET
-from services.simulator.outputs import Made, Sent, Writer, fate_of, life
+from services.simulator.outputs import OUTPUT_GENERATED, Made, Sent, Writer, fate_of, life
 from services.simulator.rhythm import (
     DAY,
     OFFICE,
@@ -75,10 +75,16 @@ class Apps:
         self.writers = tuple(self._writer(profile) for profile in _PROFILES)
 
     def events(self) -> list[Sent]:
-        """Everything that begins before today, in the order of time; a review may come later than that."""
+        """Everything that begins before today, by the time it begins; a review may come later than that.
+
+        What is told about one output stands together, so that who reads it knows its review, too.
+        """
         found = [event for day in days(self._stories.first_day, self._stories.today) for event in self.of_day(day)]
         found += self._corrected_file()
-        return sorted(found, key=lambda event: (event["time"], event["id"]))
+        begun = {event["subject"]: event["time"] for event in found if event["type"] == OUTPUT_GENERATED}
+        return sorted(
+            found, key=lambda event: (begun.get(event["subject"], event["time"]), event["subject"], event["time"])
+        )
 
     def of_day(self, day: date) -> Iterator[Sent]:
         """What begins on a Helsinki day, with all that comes of it later."""

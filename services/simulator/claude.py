@@ -39,8 +39,8 @@ class Workload:
 # The library's bot is the one that is liked more than was planned: see `_strength`.
 LIBRARY = "kirjasto-chatbot"
 WORKLOADS = (
-    Workload(LIBRARY, SONNET, PUBLIC, read=12_500, written=3_200, cached=30_000, kept=2_000, searches=40),
-    Workload(LIBRARY, HAIKU, PUBLIC, read=9_000, written=1_900, cached=21_000, kept=1_000),
+    Workload(LIBRARY, SONNET, PUBLIC, read=10_300, written=2_650, cached=24_600, kept=1_650, searches=33),
+    Workload(LIBRARY, HAIKU, PUBLIC, read=7_400, written=1_560, cached=17_200, kept=820),
     Workload("tietohallinto-kehitys", OPUS, OFFICE, read=1_900, written=420, cached=11_000, kept=900, searches=12),
     Workload("tietohallinto-kehitys", SONNET, OFFICE, read=1_200, written=300, cached=5_000, kept=300),
     Workload("tyollisyyspalvelut", SONNET, OFFICE, read=2_400, written=700, cached=1_500, kept=250),
@@ -145,7 +145,7 @@ class ClaudeUse:
 
     def _strength(self, workload: Workload, day: date) -> float:
         if workload.workspace == LIBRARY:
-            return self._stories.ramp(day) * self._stories.condensed()
+            return self._stories.ramp(day) * self._stories.library_strength()
         return growth(day, MONTHLY_GROWTH)
 
     def _restated(self, use: Use) -> Use:

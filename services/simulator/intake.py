@@ -31,10 +31,11 @@ class Intake:
         Raises:
             ConfigurationError: the intake is not there, is busy for too long, or refuses an event.
         """
-        for start in range(0, len(events), BATCH_EVENTS):
-            batch = events[start : start + BATCH_EVENTS]
-            self._persistently(json.dumps(batch).encode())
-            yield start + len(batch)
+        end = 0
+        while end < len(events):
+            start, end = end, _end(events, end)
+            self._persistently(json.dumps(events[start:end]).encode())
+            yield end
 
     def _persistently(self, body: bytes) -> None:
         answer = self._once(body)
@@ -58,3 +59,12 @@ class Intake:
             raise ConfigurationError(
                 f"the intake cannot be reached ({type(error).__name__}); see whether the program still runs"
             ) from None
+
+
+def _end(events: Sequence[Sent], start: int) -> int:
+    """Where a batch that begins at `start` ends: not between two events about the same thing, if that can be."""
+    full = start + BATCH_EVENTS
+    if full >= len(events):
+        return len(events)
+    cuts = (end for end in range(full, start, -1) if events[end]["subject"] != events[end - 1]["subject"])
+    return next(cuts, full)

@@ -21,6 +21,9 @@ without any review, used before its review, or replaced by a newer one."""
 
 Pending = Literal["pending"]
 
+OUTPUT_GENERATED = "valvomo.ai.output.generated.v1"
+"""The first event of every output."""
+
 FATES: Mapping[Fate, int] = {
     "reviewed": 64,
     "edited": 20,

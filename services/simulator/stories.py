@@ -8,6 +8,11 @@ from services.simulator.rhythm import DAY
 REVIEWED_PROMPTLY = timedelta(days=13)
 """No output this young is left to be overdue, so that what is overdue does not depend on the hour of a demo."""
 
+SEATS_A_DAY = 0.002
+"""What the library's seats cost, as a share of all that it spends, for each day of history."""
+
+MOST_STRENGTH = 6.0
+
 _SATURDAY = 5
 
 
@@ -84,6 +89,10 @@ class Stories:
         """Rises from 0.6 on the first day to 1.4 today; 1 on average."""
         return 0.6 + 0.8 * min(1.0, max(0.0, (day - self.first_day) / DAY / self.days))
 
-    def condensed(self) -> float:
-        """By how much a year's-budget story must be stronger to fit into fewer than 120 days; 4 at most."""
-        return min(4.0, 120 / self.days)
+    def library_strength(self) -> float:
+        """By how much the library's bot is used more than in 120 days.
+
+        Together with its seats the library passes its budget by about a seventh, however many days there are (25 at
+        least). So the bot does what the seats leave: they cost in proportion to the days.
+        """
+        return min(MOST_STRENGTH, max(0.1, 1 - SEATS_A_DAY * self.days) / (1 - SEATS_A_DAY * 120) * 120 / self.days)
