@@ -274,6 +274,20 @@ class EventBusContract(ABC):
         assert second.assignment() == everything
         assert handled == bus.end_positions([topic])
 
+    def test_a_partition_is_handed_over_only_when_its_owner_polls_again(
+        self, bus: EventBus, topic: str, join: Callable[..., BusConsumer]
+    ) -> None:
+        first = join()
+        poll_until(lambda: len(first.assignment()) == PARTITIONS, first)
+        bus.publish(numbered(topic, 100))
+        given = collect(first, 1)
+        second = join()
+        for _ in range(3):
+            assert list(second.poll(SHORT_SECONDS, 100)) == []
+            assert second.assignment() == frozenset()
+        assert given
+        poll_until(lambda: bool(second.assignment()), first, second)
+
     def test_a_partition_taken_away_gives_no_more_records(
         self, bus: EventBus, topic: str, join: Callable[..., BusConsumer]
     ) -> None:

@@ -46,7 +46,7 @@ Positions = Mapping[TopicPartition, int]
 """Partition → offset of the next record to read."""
 
 LoadPositions = Callable[[Collection[TopicPartition]], Positions]
-"""Asked whenever partitions are assigned; a partition it does not name is read from its earliest record."""
+"""Asked whenever partitions are assigned; a partition it does not name is read from its first record."""
 
 
 class BusConsumer(Protocol):
@@ -62,8 +62,14 @@ class BusConsumer(Protocol):
         assignment, until `seek` or a reassignment. A partition that was taken away gives no more records, also not
         those fetched before.
 
+        A partition changes hands only when its owner polls again or leaves: by then it has handled what it was given,
+        so the next owner loads positions that count it.
+
         Raises:
-            TransientError: the bus is away; poll again later.
+            TransientError: the bus is away or was closed, or (SQLite) another process reads for this group; poll
+                again later.
+            IncompatibleStoreError: a position lies beyond the end of its partition, or before the first record of a
+                topic that keeps all of them: going on would leave records out.
         """
         ...
 
@@ -112,12 +118,17 @@ class EventBus(Protocol):
 
         Raises:
             TransientError: the bus is away or slow; publish the same messages again.
-            InvalidEventError: a message is too large for the bus.
+            InvalidEventError: a message is too large for the bus (over 1,000,000 bytes); none was written.
+            ConfigurationError: a topic does not exist; none was written.
         """
         ...
 
     def consumer(self, group: str, topics: Sequence[str], load_positions: LoadPositions) -> BusConsumer:
-        """Join `group` for all partitions of `topics`."""
+        """Join `group` for all partitions of `topics`.
+
+        Raises:
+            ConfigurationError: a topic does not exist; call `ensure_topics` first.
+        """
         ...
 
     def end_positions(self, topics: Sequence[str]) -> Positions:

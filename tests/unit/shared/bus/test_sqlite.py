@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.shared.bus import BusConsumer, Message, Record, TopicPartition
+from services.shared.bus.groups import Bounds
 from services.shared.bus.sqlite import SqliteBus
 from services.shared.bus.sqlite_file import translated
 from services.shared.clock import SteppedClock
@@ -126,6 +127,7 @@ class TestRetention:
         clock.advance(timedelta(days=60))
         publish(bus, b"elsewhere")
         assert offsets(bus, "short") == []
+        assert bus.bounds(TopicPartition("short", 0)) == Bounds(2, 2, expires=True)
         assert publish(bus, b"3", topic="short")[0].offset == 2
 
     def test_keeps_what_is_kept_for_good(self, bus: SqliteBus, clock: SteppedClock) -> None:
