@@ -216,7 +216,6 @@ class SqliteStore:
 
         @event.listens_for(engine, "connect")
         def prepare(connection: sqlite3.Connection, _record: object) -> None:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -229,9 +228,15 @@ class SqliteStore:
         return engine
 
     def _claim(self) -> None:
-        """Mark a new file as ours; refuse another program's before anything in it changes."""
-        with closing(sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        """Mark a new file as ours; refuse another program's before anything in it changes.
+
+        Openers go one by one: SQLite does not wait for a lock when it is asked to begin with WAL.
+        """
+        with (
+            self.path.with_name(f"{self.path.name}-open.lock").open("w") as file,
+            closing(sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)) as connection,
+        ):
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
             (found,) = connection.execute("PRAGMA application_id").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if found != APPLICATION_ID and (found or tables):
@@ -241,7 +246,7 @@ class SqliteStore:
                 )
             if not found:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Dead letters: written by the loop, listed once, shown as they came, replayed once."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,8 @@ def put(
 
 def set_aside(bus: MemoryBus | SqliteBus, record: Record, reason: str = "sku: missing", group: str = "ledger") -> None:
     """As consumer and relay do it together."""
-    made = letter_messages(record, reason, cluster=bus.cluster_id, group=group, now=NOW, hash_key=b"key")
+    later = NOW + timedelta(minutes=1)
+    made = letter_messages(record, reason, cluster=bus.cluster_id, group=group, now=later, hash_key=b"key")
     for message in made:
         assert message.topic is not None
         bus.publish([Message(message.topic, message.key or b"", message.value)])
