@@ -16,7 +16,7 @@ from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Language, Words, preferred
 from services.shared.clock import Clock
-from services.shared.events.register import System
+from services.shared.events.register import UNALLOCATED, System
 from services.shared.money import as_text, from_nano
 from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
@@ -78,7 +78,8 @@ def _found(store: Store, queries: LedgerQueries, month: Month) -> Found:
 
 
 def _unit_namer(words: Words, shown: Overview) -> Callable[[str], str]:
-    names = {line.id: line.unit.name for line in shown.units if line.unit is not None}
+    names: dict[str, Mapping[Any, str]] = {line.id: line.unit.name for line in shown.units if line.unit is not None}
+    names[UNALLOCATED] = {words.language: words("unallocated")}
     return lambda unit: words.name(names.get(unit, unit), unit)
 
 

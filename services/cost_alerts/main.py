@@ -4,28 +4,34 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
+from services.cost_alerts.adapters.conflicts import SqlConflicts
 from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings, SqlRestatements
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
+from services.cost_alerts.adapters.metrics import LedgerMetrics
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.register import SqlRegister
 from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.api import make_router
 from services.cost_alerts.handlers.budgets import BudgetWatch
+from services.cost_alerts.handlers.conflicts import ConflictTeller
 from services.cost_alerts.handlers.outcomes import OutcomesHandler
 from services.cost_alerts.handlers.register import RegisterHandler
 from services.cost_alerts.handlers.restating import Restater
 from services.cost_alerts.handlers.seats import SeatWorker
 from services.cost_alerts.handlers.usage import UsageHandler
+from services.cost_alerts.notify import Notifier
+from services.cost_alerts.notifying import build_notifier
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.clock import Clock
 from services.shared.consumer import ConsumerRunner, Handler
 from services.shared.events import TOPICS
 from services.shared.http import ConsumerStatus
 from services.shared.loops import Loop
+from services.shared.metrics import Guarded, OutboxMetrics
 from services.shared.money import as_text, from_nano
 from services.shared.relay import BusRelay
 from services.shared.settings import Settings
@@ -47,16 +53,18 @@ class CostService:
     name = "cost_alerts"
 
     def __init__(
-        self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner], horizon: RebuildHorizon
-    ) -> None:
+        self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner],
+        *, horizon: RebuildHorizon, notifier: Notifier,
+    ) -> None:  # fmt: skip
         self.store = store
-        self.router = APIRouter()
         self.queries = LedgerQueries(store)
+        self.router = make_router(store, self.queries, clock)
         self.consumers = tuple(consumers)
         seats, restatements, budgets = SqlSeats(), SqlRestatements(), SqlBudgets()
         self.seats = SeatWorker(store, Memory().begin, seats)
         self.restater = Restater(store, Memory().begin, restatements, clock, horizon.passed)
         self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed)
+        self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
         self.relay = BusRelay(store, bus, clock)
         self._bus = bus
         self._register_ends = bus.end_positions(RegisterHandler.topics)
@@ -66,7 +74,9 @@ class CostService:
             Loop("seats", self.seats.step),
             Loop("restater", self.restater.step),
             Loop("budget watch", self.watch.step),
+            Loop("conflicts", self.conflicts.step),
             Loop("cost-alerts relay", self.relay.step),
+            Loop("notifier", notifier.step, on_stop=notifier.close),
         ]
 
     def start(self) -> None:
@@ -158,8 +168,8 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     seats, budgets = SqlSeats(), SqlBudgets()
     handlers: Sequence[Handler] = (
         RegisterHandler(SqlRegister(), seats, budgets),
-        UsageHandler(Memory().begin, seats, horizon),
-        OutcomesHandler(budgets, SqlRestatements(), SqlFindings()),
+        UsageHandler(Memory().begin, seats),
+        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings()),
     )
     key = hash_key(store)
     consumers = [
@@ -176,4 +186,7 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         )
         for handler in handlers
     ]
-    return CostService(store, bus, clock, consumers, horizon)
+    notifier = build_notifier(settings, store, clock)
+    registry.register(Guarded(CostService.name, LedgerMetrics(LedgerQueries(store), clock), registry))
+    OutboxMetrics.watch(registry, CostService.name, store.pending_counts, ("bus", "mail", "webhook"))
+    return CostService(store, bus, clock, consumers, horizon=horizon, notifier=notifier)

@@ -90,6 +90,10 @@ class Channel(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give connections back."""
+        ...
+
 
 class Notifier:
     """For a `Loop`. One notifier at a time works on a database, whichever process runs it."""
@@ -113,6 +117,11 @@ class Notifier:
                 for channel in self._channels:
                     self._send(self._store.pending([channel], self._clock.now(), BATCH), channel)
         return IDLE_SECONDS
+
+    def close(self) -> None:
+        """Give the channels' connections back."""
+        for channel in self._channels.values():
+            channel.close()
 
     def _send(self, waiting: Sequence[PendingMessage], channel: ChannelName) -> None:
         for pending in waiting:

@@ -84,6 +84,15 @@ class Sums(NamedTuple):
     unpriced: int
 
 
+class ConflictRow(NamedTuple):
+    """A revision that came with two contents, and when the second was recorded."""
+
+    source: str
+    reading_id: str
+    revision: int
+    recorded_at: int
+
+
 RollupChange = tuple[int, int, Sums]
 """(shard, basis number, sums)."""
 
@@ -144,8 +153,8 @@ class Work(Protocol):
         """Keep revisions that came after a higher one, in the history only."""
         ...
 
-    def add_conflict(self, number: int, revision: int, recorded_at: int) -> bool:
-        """Note a conflict; whether it is the first of that revision."""
+    def add_conflict(self, conflict: "ConflictRow") -> None:
+        """Keep a conflict; of one revision only the first."""
         ...
 
     def add_charges(self, rows: Sequence[ChargeRow]) -> None: ...
@@ -314,6 +323,18 @@ class Crossings(Protocol):
 
     def used(self, tx: Transaction) -> Mapping[str, int]:
         """Budget id → 10⁻⁹ euro that count towards it."""
+        ...
+
+
+class Conflicts(Protocol):
+    """Which conflicts the world was told of."""
+
+    def anything_to_tell(self, connection: Connection) -> bool: ...
+
+    def to_tell(self, tx: Transaction) -> Sequence[ConflictRow]: ...
+
+    def told(self, tx: Transaction, conflicts: Sequence[ConflictRow]) -> None:
+        """Keep that these were told, now or by an earlier life of the ledger."""
         ...
 
 

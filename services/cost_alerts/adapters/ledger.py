@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, func, or_, select, text, update
 
 from services.cost_alerts.adapters import tables
+from services.cost_alerts.adapters.conflicts import keep_conflict
 from services.cost_alerts.adapters.dictionary import Dictionary
 from services.cost_alerts.adapters.register import BookShelf
 from services.cost_alerts.adapters.tables import (
@@ -16,7 +17,6 @@ from services.cost_alerts.adapters.tables import (
     CHARGE,
     PROFILE,
     READING,
-    READING_CONFLICT,
     READING_HISTORY,
     ROLLUP,
     WORD,
@@ -24,7 +24,7 @@ from services.cost_alerts.adapters.tables import (
 from services.cost_alerts.domain.budget import budgets_of
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
-from services.cost_alerts.ports import Basis, ChargeRow, ReadingRow, RollupChange
+from services.cost_alerts.ports import Basis, ChargeRow, ConflictRow, ReadingRow, RollupChange
 from services.shared.store import Transaction, chunks
 
 _AT_ONCE = 400
@@ -161,9 +161,8 @@ class SqlWork:
         history = [tuple(getattr(row, name) for name in _HISTORY_COLUMNS) for row in rows]
         self.tx.bulk_insert(READING_HISTORY, _HISTORY_COLUMNS, history)
 
-    def add_conflict(self, number: int, revision: int, recorded_at: int) -> bool:
-        row, columns = (number, revision, recorded_at), ("number", "revision", "recorded_at")
-        return self.tx.bulk_insert(READING_CONFLICT, columns, [row], ignore_conflicts=True) == 1
+    def add_conflict(self, conflict: ConflictRow) -> None:
+        keep_conflict(self.tx, conflict, told=False)
 
     def add_charges(self, rows: Sequence[ChargeRow]) -> None:
         self.tx.bulk_insert(CHARGE, ChargeRow._fields, rows)

@@ -77,6 +77,9 @@ class SmtpMail:
         del self._accepted[parcel.message_id]
         return True
 
+    def close(self) -> None:
+        """Nothing is kept open between mails."""
+
     def _judge(self, parcel: Parcel, refused: dict[str, int]) -> None:
         """Some addresses were refused: try those again that may yet be accepted; who has it does not get it again."""
         if any(code < _PERMANENT for code in refused.values()):
@@ -144,6 +147,9 @@ class MailFiles:
         except OSError as error:
             raise TransientError(f"cannot write mails to {self._folder} ({error.strerror})") from None
         return True
+
+    def close(self) -> None:
+        """Nothing is kept open between mails."""
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -151,6 +151,7 @@ class LedgerQueries:
             .join(system, system.c.id == ROLLUP.c.system)
             .where(_in_month(ROLLUP.c.day, month))
             .group_by(unit.c.text, system.c.text)
+            .having(func.sum(ROLLUP.c.charges) != 0)
             .order_by(unit.c.text, system.c.text)
         )
         with self._store.reading() as connection:
@@ -264,7 +265,7 @@ class LedgerQueries:
             return {
                 "readings": connection.execute(select(func.count()).select_from(READING)).scalar_one(),
                 "charges": int(charges or 0),
-                "conflicts": connection.execute(select(func.count()).select_from(READING_CONFLICT)).scalar_one(),
+                "conflicts": connection.execute(select(func.count(READING_CONFLICT.c.recorded_at))).scalar_one(),
             }
 
     def total_by_unit(self) -> Mapping[str, int]:
@@ -306,6 +307,7 @@ def _current(month: Month, by: str) -> Select[Any]:
         .join(WORD, WORD.c.id == ROLLUP.c[by])
         .where(_in_month(ROLLUP.c.day, month))
         .group_by(WORD.c.text, ROLLUP.c.currency)
+        .having(func.sum(ROLLUP.c.charges) != 0)  # what a correction emptied is no row
     )
 
 

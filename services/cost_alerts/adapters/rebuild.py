@@ -5,24 +5,36 @@ from sqlalchemy import Table, delete, update
 from services.cost_alerts.adapters import tables
 from services.cost_alerts.adapters.decisions import NOT_BEGUN
 from services.cost_alerts.adapters.tables import METADATA, RESTATEMENT
+from services.cost_alerts.adapters.tables import READING_CONFLICT as CONFLICT
 from services.shared.store import Store, Transaction
 from services.shared.store.tables import common_tables
 
 KEPT = ("word", "profile", "basis")
 """Only names: other processes may remember their numbers."""
 
-_TOLD = ("crossing", "restatement", "outbox", "register_state", "store_info", "consumer_position", "rebuild_horizon")
+_TOLD = (
+    "crossing",
+    "reading_conflict",
+    "restatement",
+    "outbox",
+    "register_state",
+    "store_info",
+    "consumer_position",
+    "rebuild_horizon",
+)
 
 
 def forget_ledger(store: Store, groups: tuple[str, ...]) -> None:
     """Empty the ledger and put its consumers back to the start of the bus, in one transaction.
 
-    Crossings, announced restatements and messages that wait stay, so that nothing is decided or sent again.
+    Crossings, conflicts and restatements that were told stay, and messages that wait: nothing is told again.
     """
     with store.transaction() as tx:
         for table in METADATA.sorted_tables:
             if table.name not in {*KEPT, *_TOLD}:
                 _empty(tx, table)
+        tx.connection.execute(delete(CONFLICT).where(CONFLICT.c.told == 0))
+        tx.connection.execute(update(CONFLICT).values(recorded_at=None))
         tx.connection.execute(delete(RESTATEMENT).where(RESTATEMENT.c.announced == 0))
         tx.connection.execute(update(RESTATEMENT).values(since=NOT_BEGUN, done_to=0, last=0, readings=0, finished=0))
         tx.connection.execute(update(tables.REGISTER_STATE).values(version=0))

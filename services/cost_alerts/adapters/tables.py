@@ -107,12 +107,15 @@ READING_HISTORY = Table(
 READING_CONFLICT = Table(
     "reading_conflict",
     METADATA,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("recorded_at", BigInteger, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("reading_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("recorded_at", BigInteger),
+    Column("told", SmallInteger, nullable=False),
     **SMALL,
 )
-"""Revisions that came twice with different content; the first stands."""
+"""Revisions that came with two contents; the first stands. Without `recorded_at`: known from the outcomes only."""
 
 CHARGE = Table(
     "charge",

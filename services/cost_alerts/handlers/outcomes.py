@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
-from services.cost_alerts.ports import Crossings, Findings, Restatements
+from services.cost_alerts.ports import ConflictRow, Conflicts, Crossings, Findings, Restatements
 from services.shared.consumer import Delivered
 from services.shared.events import OUTCOMES
-from services.shared.events.outcomes import FindingClosed, FindingOpened, LedgerRestated, ThresholdCrossed
+from services.shared.events.outcomes import (
+    FindingClosed,
+    FindingOpened,
+    LedgerRestated,
+    ReadingConflictFound,
+    ThresholdCrossed,
+)
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
 
@@ -18,8 +24,11 @@ class OutcomesHandler:
     group = GROUP
     topics = (OUTCOMES.name,)
 
-    def __init__(self, crossings: Crossings, restatements: Restatements, findings: Findings) -> None:
+    def __init__(
+        self, crossings: Crossings, restatements: Restatements, conflicts: Conflicts, findings: Findings
+    ) -> None:
         self._crossings = crossings
+        self._conflicts = conflicts
         self._restatements = restatements
         self._findings = findings
 
@@ -30,5 +39,11 @@ class OutcomesHandler:
         for event in events:
             if isinstance(event, LedgerRestated):
                 self._restatements.note_announced(tx, event.data.register_version)
+        self._conflicts.told(tx, [_conflict(event) for event in events if isinstance(event, ReadingConflictFound)])
         self._findings.opened(tx, [event.data for event in events if isinstance(event, FindingOpened)])
         self._findings.closed(tx, [event.data for event in events if isinstance(event, FindingClosed)])
+
+
+def _conflict(event: ReadingConflictFound) -> ConflictRow:
+    told = event.data
+    return ConflictRow(told.reading_source, told.reading_id, told.revision, micros(event.time))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from services.cost_alerts.domain.budget import crossing_id
+from services.cost_alerts.ports import ConflictRow
 from services.shared.events import encode, event_id, key_of, topic_of
 from services.shared.events.envelope import Event
 from services.shared.events.outcomes import (
@@ -18,6 +19,7 @@ from services.shared.events.outcomes import (
 )
 from services.shared.events.register import Unit
 from services.shared.store import OutgoingMessage
+from services.shared.store.tables import instant
 
 SOURCE = "valvomo/cost-alerts"
 
@@ -27,11 +29,17 @@ def for_bus(event: Event) -> OutgoingMessage:
     return OutgoingMessage(event.id, "bus", encode(event), topic_of(event), key_of(event))
 
 
-def conflict(source: str, reading_id: str, revision: int, recorded_at: datetime) -> OutgoingMessage:
-    """Tell of a revision that came with two contents. Timed by the bus, so that a rebuild says it in the same bytes."""
-    name = event_id("conflict", source, reading_id, revision)
-    data = Conflict(reading_source=source, reading_id=reading_id, revision=revision)
-    return for_bus(ReadingConflictFound(id=name, source=SOURCE, subject=name, time=recorded_at, data=data))
+def conflict(found: ConflictRow) -> OutgoingMessage:
+    """Tell of a revision that came with two contents; timed by the bus, so that it is always told in the same bytes."""
+    name = conflict_id(found.source, found.reading_id, found.revision)
+    data = Conflict(reading_source=found.source, reading_id=found.reading_id, revision=found.revision)
+    return for_bus(
+        ReadingConflictFound(id=name, source=SOURCE, subject=name, time=instant(found.recorded_at), data=data)
+    )
+
+
+def conflict_id(source: str, reading_id: str, revision: int) -> str:
+    return event_id("conflict", source, reading_id, revision)
 
 
 def restated(restatement: Restatement, now: datetime) -> OutgoingMessage:

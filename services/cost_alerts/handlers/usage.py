@@ -3,10 +3,9 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from services.cost_alerts.domain.use import Profile
-from services.cost_alerts.handlers import outgoing
 from services.cost_alerts.handlers.charging import (
     FINALITIES,
     MOST_CACHED,
@@ -16,8 +15,8 @@ from services.cost_alerts.handlers.charging import (
     quantities_of,
     sums_of,
 )
-from services.cost_alerts.ports import ChargeRow, OpenWork, ReadingRow, RollupChange, SeatBook, Sums, Work
-from services.shared.bus import Record, TopicPartition
+from services.cost_alerts.ports import ChargeRow, ConflictRow, OpenWork, ReadingRow, RollupChange, SeatBook, Sums, Work
+from services.shared.bus import Record
 from services.shared.consumer import Delivered
 from services.shared.events import USAGE
 from services.shared.events.usage import Reading, SeatAssigned, SeatsObserved, UsageRecorded
@@ -31,12 +30,6 @@ GROUP = "cost-alerts"
 _FINALITY = {name: number for number, name in enumerate(FINALITIES)}
 _PURPOSE = {name: number for number, name in enumerate(PURPOSES)}
 _DIGEST_BYTES = 16
-
-
-class Told(Protocol):
-    """Which records an earlier life of this ledger has already told the world about."""
-
-    def covers(self, group: str, partition: TopicPartition, offset: int) -> bool: ...
 
 
 class Item(NamedTuple):
@@ -90,18 +83,14 @@ def _profile_key(reading: Reading) -> tuple[object, ...]:
 
 
 class UsageHandler:
-    """Keeps readings, charges and rollups; see `Handler`.
-
-    `told`: records of which conflicts were told before; None on a ledger that tells everything.
-    """
+    """Keeps readings, charges and rollups; see `Handler`."""
 
     group = GROUP
     topics = (USAGE.name,)
 
-    def __init__(self, begin: OpenWork, seats: SeatBook, told: Told | None = None) -> None:
+    def __init__(self, begin: OpenWork, seats: SeatBook) -> None:
         self._begin = begin
         self._seats = seats
-        self._told = told
         self._charger = Charger()
         self._profiles = _Profiles()
 
@@ -171,15 +160,8 @@ class UsageHandler:
         before = stored if row.revision == stored.revision else work.earlier(stored.number, row.revision)
         if before is None:
             work.add_late([row])
-        elif not same_content(before, row) and work.add_conflict(row.number, row.revision, row.recorded_at):
-            self._tell_conflict(work, item)
-
-    def _tell_conflict(self, work: Work, item: Item) -> None:
-        where = TopicPartition(item.record.topic, item.record.partition)
-        if self._told is None or not self._told.covers(self.group, where, item.record.offset):
-            data = item.event.data
-            message = outgoing.conflict(item.event.source, data.reading_id, data.revision, item.record.ingest_time)
-            work.tx.send([message])
+        elif not same_content(before, row):
+            work.add_conflict(ConflictRow(item.event.source, row.reading_id, row.revision, row.recorded_at))
 
     def _replace(
         self, work: Work, items: Sequence[tuple[ReadingRow, Item, tuple[int, Profile]]], sums: "_Totals"

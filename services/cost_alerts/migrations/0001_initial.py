@@ -111,10 +111,13 @@ def _create_readings() -> None:
     )
     op.create_table(
         "reading_conflict",
-        _big("number"),
+        _text("id"),
+        _text("source"),
+        _text("reading_id"),
         _int("revision"),
-        _big("recorded_at"),
-        sa.PrimaryKeyConstraint("number", "revision"),
+        _big("recorded_at", null=True),
+        _small("told"),
+        sa.PrimaryKeyConstraint("id"),
         **_KEYED,
     )
 

@@ -101,6 +101,10 @@ class Overview:
         return sum(one.readings for one in self.unpriced)
 
     @property
+    def unallocated_findings(self) -> int:
+        return sum(one.count for one in self.findings if one.unit == UNALLOCATED)
+
+    @property
     def open_findings(self) -> int:
         return sum(one.count for one in self.findings)
 

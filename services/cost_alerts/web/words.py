@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent
 
@@ -19,6 +20,7 @@ LANGUAGES: tuple[Language, ...] = ("fi", "sv", "en")
 DEFAULT: Language = "fi"
 _LOCALES: Mapping[Language, str] = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
 _TEXTS = Path(__file__).parent / "texts.yaml"
+_TENTH, _HUNDREDTH, _THOUSANDTH = Decimal("0.1"), Decimal("0.01"), Decimal("0.001")
 _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.ASCII)
 
 
@@ -81,11 +83,15 @@ class Words:
 
     def euros(self, amount: Decimal) -> str:
         """Whole euro, for figures that are round by nature."""
-        return format_currency(amount, "EUR", "#,##0\u00a0¤", locale=self._locale, currency_digits=False)
+        pattern = Locale.parse(self._locale).currency_formats["standard"].pattern.replace(".00", "")
+        return format_currency(amount, "EUR", pattern, locale=self._locale, currency_digits=False)
 
     def share(self, ratio: Decimal) -> str:
-        """A share in per cent: one decimal below 10 %, none above."""
-        return format_percent(ratio, "#,##0.0 %" if abs(ratio) < Decimal("0.1") else "#,##0 %", locale=self._locale)
+        """A share in per cent: one decimal below 10 %, none above; cut, so that 99.9 % is not told as 100 %."""
+        pattern = Locale.parse(self._locale).percent_formats[None].pattern
+        small = abs(ratio) < _TENTH
+        cut = ratio.quantize(_THOUSANDTH if small else _HUNDREDTH, ROUND_DOWN)
+        return format_percent(cut, pattern.replace("#,##0", "#,##0.0") if small else pattern, locale=self._locale)
 
     def number(self, count: int) -> str:
         return format_decimal(count, locale=self._locale)
@@ -99,6 +105,5 @@ class Words:
                                tzinfo=HELSINKI, locale=self._locale)  # fmt: skip
 
     def month(self, month: Month) -> str:
-        """A month with its year, as a heading begins."""
-        text = format_date(month.first_day, "LLLL y", locale=self._locale)
-        return text[:1].upper() + text[1:]
+        """A month with its year, as it stands inside a sentence."""
+        return format_date(month.first_day, "LLLL y", locale=self._locale)
