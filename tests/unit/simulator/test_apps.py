@@ -59,8 +59,8 @@ def test_every_event_has_a_name_of_its_own(past: list[Sent]) -> None:
 
 
 def test_events_come_by_time_and_only_a_few_after_today_begins(past: list[Sent]) -> None:
-    begun = {event["subject"]: event["time"] for event in past if event["type"] == OUTPUT_GENERATED}
-    begins_at = [begun.get(event["subject"], event["time"]) for event in past]
+    begun = {event["subject"]: str(event["time"]) for event in past if event["type"] == OUTPUT_GENERATED}
+    begins_at = [begun.get(event["subject"], str(event["time"])) for event in past]
     assert begins_at == sorted(begins_at)
     begins = day_start(stories().first_day)
     assert all(datetime.fromisoformat(event["time"]) >= begins for event in past)
