@@ -1,5 +1,6 @@
 """The consumer loop: what one batch does to store, bus and metrics, and what a bad record costs."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,13 @@ from sqlalchemy import select
 from services.shared.bus import Message, TopicPartition
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
-from services.shared.consumer import ConsumerRunner, DeadLetterRunError, Delivered, RefusedRecordError
+from services.shared.consumer import (
+    ConsumerRunner,
+    DeadLetterRunError,
+    Delivered,
+    RefusedRecordError,
+    relax_garbage_collector,
+)
 from services.shared.errors import IncompatibleStoreError, InvalidEventError, StalePositionError, TransientError
 from services.shared.events import DEAD_LETTER, OUTCOMES, TOPICS, USAGE, decode, encode
 from services.shared.events.outcomes import RecordDeadLettered
@@ -386,3 +393,14 @@ def test_letters_go_to_the_dead_letter_topic_under_their_own_key(bench: Bench) -
         (DEAD_LETTER.name, b"one"),
         (OUTCOMES.name, b"valvomo.usage/0/0"),
     ]
+
+
+def test_relaxing_the_garbage_collector_lets_a_batch_live_undisturbed() -> None:
+    before = gc.get_threshold()
+    try:
+        relax_garbage_collector()
+        assert gc.get_threshold()[0] > 10 * 5_000, "ten objects per event of a batch of the default size"
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
