@@ -1,7 +1,7 @@
 """What a service is to the process that runs it: routes, background work, metrics, and whether it is ready."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from fastapi import APIRouter
 
@@ -22,4 +22,8 @@ class Service(Protocol):
 
     def problems(self) -> Sequence[str]:
         """Why `/readyz` is red, a sentence each; empty when ready."""
+        ...
+
+    def summary(self) -> Mapping[str, Any]:
+        """A few figures that say what the service holds, for the demo's closing words."""
         ...
