@@ -6,7 +6,7 @@ the first start, a service takes them over and decides and sends nothing of its 
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, MetaData, and_, func, select
+from sqlalchemy import ColumnElement, Connection, MetaData, Table, and_, func, select
 
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.store import Store, Transaction
@@ -58,18 +58,21 @@ class RebuildHorizon:
 
     def _claim(self, tx: Transaction) -> bool:
         """Whether this is the first start: nobody has written the horizon, and nothing was read."""
-        row = ("rebuild horizon", ",".join(sorted(self._groups)))
+        row = (f"rebuild horizon of {', '.join(sorted(self._groups))}", "seen")
         first = tx.bulk_insert(self._tables.store_info, ("name", "value"), [row], ignore_conflicts=True) == 1
         return first and not any(tx.positions(self._cluster, group) for group in self._groups)
 
     def _load(self, connection: Connection) -> dict[tuple[str, TopicPartition], int]:
         table = self._tables.rebuild_horizon
-        found = connection.execute(select(table).where(table.c.cluster == self._cluster))
+        found = connection.execute(select(table).where(*self._ours(table)))
         return {(row.consumer_group, TopicPartition(row.topic, row.partition)): row.end_offset for row in found}
 
     def _nothing_left(self, connection: Connection) -> bool:
         ends, at = self._tables.rebuild_horizon, self._tables.consumer_position
         same = [ends.c[name] == at.c[name] for name in ("cluster", "consumer_group", "topic", "partition")]
         behind = func.coalesce(at.c.next_offset, 0) < ends.c.end_offset
-        query = select(ends.c.topic).outerjoin(at, and_(*same)).where(behind, ends.c.cluster == self._cluster).limit(1)
+        query = select(ends.c.topic).outerjoin(at, and_(*same)).where(behind, *self._ours(ends)).limit(1)
         return connection.execute(query).first() is None
+
+    def _ours(self, table: Table) -> tuple[ColumnElement[bool], ...]:
+        return table.c.cluster == self._cluster, table.c.consumer_group.in_(list(self._groups))

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -384,6 +385,38 @@ class TestHorizon:
         horizon = RebuildHorizon(bench.store, METADATA, bench.bus, {GROUP: (USAGE.name,)})
         with bench.store.reading() as connection:
             assert horizon.passed(connection)
+
+
+class TestSeveralMembers:
+    def test_members_that_come_and_go_count_every_event_once(self, bench: Bench) -> None:
+        """Three members in threads of their own; one leaves and another comes while the events flow."""
+        bench.bus = MemoryBus(bench.clock, partitions=4)
+        bench.bus.ensure_topics(TOPICS)
+        events = [Message(USAGE.name, b"%d" % number, usage(number)) for number in range(600)]
+        bench.bus.publish(events[:300])
+        runners = [bench.another(batch=10) for _ in range(3)]
+        for runner in runners:
+            runner.handler = TallyHandler()
+        lives = [40, 3, 40]
+
+        def live(runner: ConsumerRunner, steps: int) -> None:
+            for _ in range(steps):
+                try:
+                    runner.step()
+                except TransientError:
+                    continue
+            runner.close()
+
+        with ThreadPoolExecutor(3) as pool:
+            done = [pool.submit(live, runner, steps) for runner, steps in zip(runners, lives, strict=True)]
+            bench.bus.publish(events[300:])
+            for one in done:
+                one.result()
+        bench.runner = bench.another()
+        while not bench.runner.status().caught_up:
+            bench.runner.step()
+        assert bench.tally() == 600
+        assert sum(bench.store.positions(bench.bus.cluster_id, GROUP).values()) == 600
 
 
 def test_letters_go_to_the_dead_letter_topic_under_their_own_key(bench: Bench) -> None:
