@@ -179,6 +179,11 @@ class LogContract(ABC):
         program.settle()
         assert program.size() == len(register_events()) + 2
         assert program.states() == {"o-1": "pending"}
+        program.publish(reviewed(evidence="thumb"))
+        program.publish(reviewed(review="r-2").model_copy(update={"id": reviewed().id}))
+        program.settle()
+        assert program.size() == len(register_events()) + 4
+        assert program.states() == {"o-1": "pending"}, "what contradicts an event is no review"
 
     def test_records_read_again_make_no_second_entry(self, program: Program) -> None:
         contradiction = window(1).model_copy(update={"time": at(5)})
@@ -515,7 +520,11 @@ class LogContract(ABC):
         for path in (program.settings.data_dir / "keys").glob("log-signed*"):
             path.unlink()
         program.clock.advance(timedelta(days=1))
+        program.settings = program.settings.model_copy(update={"batch_records": 1})
         program.restart()
+        while not program.service.consumer.status().caught_up:
+            program.service.consumer.step()
+            program.service.tick()
         program.settle()
         assert program.outcomes() == told
 

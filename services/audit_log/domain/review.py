@@ -235,7 +235,7 @@ def _use_state(case: Case) -> State | None:
 def _time_state(case: Case, duty: Duty, now: datetime) -> State:
     reviews = _counting(case)
     if reviews:
-        late = duty.due_at is not None and min(review.decided_at for review in reviews) > duty.due_at
+        late = duty.due_at is not None and now > duty.due_at and _due_unless_reviewed(case, duty.due_at)
         return "late_reviewed" if late else result_of(reviews)
     if _replaced(case):
         return "superseded"

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit_log.domain.calendar import due_time, is_business_day
@@ -61,6 +61,7 @@ def test_business_days(day: date, works: bool) -> None:
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
+@settings(deadline=None)
 @given(moments, st.integers(1, 200))
 def test_due_times_lie_in_business_hours_and_never_before_their_time(start: datetime, hours: int) -> None:
     due = due_time(start, hours)
@@ -71,11 +72,13 @@ def test_due_times_lie_in_business_hours_and_never_before_their_time(start: date
     assert wall.hour < 16 or (wall.hour, wall.minute, wall.second, wall.microsecond) == (16, 0, 0, 0)
 
 
+@settings(deadline=None)
 @given(moments, st.integers(1, 50), st.integers(1, 50))
 def test_hours_add_up(start: datetime, first: int, second: int) -> None:
     assert due_time(due_time(start, first), second) == due_time(start, first + second)
 
 
+@settings(deadline=None)
 @given(moments, moments, st.integers(1, 50))
 def test_who_starts_later_is_not_due_earlier(one: datetime, other: datetime, hours: int) -> None:
     early, late = sorted((one, other))

@@ -8,7 +8,7 @@ import nacl.bindings
 import nacl.exceptions
 import nacl.signing
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit_log.domain.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
@@ -136,6 +136,7 @@ def test_line_breaks_of_other_kinds_do_not_split_lines() -> None:
     assert parse_checkpoint(text).origin == "origin\N{LINE SEPARATOR}x"
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=32, max_size=32), st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32))
 def test_what_is_signed_opens_and_libsodium_agrees(seed: bytes, size: int, root: bytes) -> None:
     own = Signer("log.example/a", seed)
@@ -145,6 +146,7 @@ def test_what_is_signed_opens_and_libsodium_agrees(seed: bytes, size: int, root:
     nacl.signing.VerifyKey(own.key.public_key).verify(parsed.text.encode(), parsed.signatures[0].payload)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_no_note_with_a_flipped_bit_opens_as_another_checkpoint(position: int) -> None:
     note = VECTORS["checkpoints_8leaf_tree"][-1]["signed_note"].encode()
@@ -154,6 +156,7 @@ def test_no_note_with_a_flipped_bit_opens_as_another_checkpoint(position: int) -
         open_checkpoint(altered, signer().key)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_in_words(data: bytes) -> None:
     with pytest.raises(NoteError):

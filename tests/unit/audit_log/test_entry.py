@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit_log.domain.entry import Entry, EntryError, Position, make_entry, parse_entry
@@ -29,6 +29,7 @@ positions = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(positions, st.binary(max_size=200))
 def test_what_is_written_is_read(position: Position, value: bytes) -> None:
     assert parse_entry(make_entry(position, value)) == Entry(position, value)

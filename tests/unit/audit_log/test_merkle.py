@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit_log.domain import merkle
@@ -144,12 +144,14 @@ def test_no_consistency_proof_backwards(old: int, new: int) -> None:
 entry_lists = st.lists(st.binary(max_size=40), min_size=1, max_size=70)
 
 
+@settings(deadline=None)
 @given(entry_lists)
 def test_growing_gives_the_recursive_root(entries: list[bytes]) -> None:
     leaves = [leaf_hash(entry) for entry in entries]
     assert merkle.root_of(leaves) == recursive_root(leaves) == merkle.fold(merkle.peaks(leaves))
 
 
+@settings(deadline=None)
 @given(entry_lists, st.data())
 def test_every_inclusion_proof_verifies_and_no_altered_one_does(entries: list[bytes], data: st.DataObject) -> None:
     leaves = [leaf_hash(entry) for entry in entries]
@@ -170,6 +172,7 @@ def test_every_inclusion_proof_verifies_and_no_altered_one_does(entries: list[by
         )
 
 
+@settings(deadline=None)
 @given(entry_lists, st.data())
 def test_every_consistency_proof_verifies_and_no_altered_one_does(entries: list[bytes], data: st.DataObject) -> None:
     leaves = [leaf_hash(entry) for entry in entries]
@@ -190,6 +193,7 @@ def flip(hashed: bytes, bit: int) -> bytes:
     return (int.from_bytes(hashed) ^ (1 << bit)).to_bytes(len(hashed))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_roots_of_the_past_are_found_again(first: int, second: int) -> None:
     leaves = [leaf_hash(b"%d" % index) for index in range(max(first, second))]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit_log.domain import merkle, tiles
@@ -119,11 +119,13 @@ def test_proofs_from_tiles_are_proofs(files: dict[str, bytes]) -> None:
         assert merkle.verify_consistency(old, SIZE, old_root, root, merkle.consistency_proof(old, SIZE, node))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_bundles_come_back_as_they_were(entries: list[bytes]) -> None:
     assert tiles.split_bundle(tiles.bundle(entries), len(entries)) == entries
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 600), max_size=4))
 def test_the_frontier_does_not_depend_on_batches(batches: list[int]) -> None:
     frontier, at = Frontier(), 0
