@@ -171,8 +171,8 @@ def mail(parcel: Parcel, sender: str, link: str) -> EmailMessage:
     message["Date"] = parcel.alert.decided_at
     message["Message-ID"] = f"<{parcel.message_id}@{sender.rpartition('@')[2].rstrip('> ') or 'localhost'}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    message["Content-Language"] = text.language
     message.set_content(text.text, cte="quoted-printable")
     message.add_alternative(text.html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = text.language  # last: the calls above move every Content-* header to a part
     message.set_boundary(f"valvomo-{parcel.message_id[:48]}")
     return message
