@@ -221,6 +221,10 @@ def test_the_other_interface_goes_on_where_this_one_stopped() -> None:
     later = WINDOWS.window(page.cursor, datetime(2026, 11, 25, tzinfo=UTC))
     assert later is not None
     assert later[0].start.day == 18, "the daily look back must not reach into what the other interface told"
+    source = AnthropicSource(numbered, api="analytics")
+    by_hand = WINDOWS.window(source.rewind(page.cursor, datetime(2026, 11, 1, tzinfo=UTC)), UNTIL)
+    assert by_hand is not None
+    assert by_hand[0].start.day == 18, "nor does a person's wish"
 
 
 @pytest.mark.parametrize(
