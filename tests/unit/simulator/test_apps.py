@@ -89,6 +89,12 @@ def test_reviewers_have_a_mandate_and_never_judge_their_own(past: list[Sent]) ->
                 assert reviewer != made["requester"]
 
 
+def test_what_the_bot_says_is_used_at_once_and_once(past: list[Sent]) -> None:
+    for life in of_use_case(past, "neuvontabotti").values():
+        assert kinds(life)[1] == "output.used"
+        assert kinds(life).count("output.used") == 1
+
+
 def test_some_outputs_are_forgotten_and_some_reviewed_too_late(past: list[Sent]) -> None:
     found = of_use_case(past, HIGH_RISK)
     assert any(len(life) == 1 for life in found.values())
@@ -204,8 +210,9 @@ def test_what_was_to_come_after_the_past_comes_in_its_time(past: list[Sent]) -> 
     assert present.live.step(datetime(2026, 11, 22, 10, tzinfo=UTC))[:3] == later
 
 
-def test_a_clock_set_back_makes_no_time_twice() -> None:
-    present = Present()
+@pytest.mark.parametrize("seed", range(4))
+def test_a_clock_set_back_makes_no_time_twice(seed: int) -> None:
+    present = Present(seed)
     present.run(3)
     events = present.run(20, start=NOW - timedelta(minutes=30))
     talked = [event for event in events if event["data"].get("sku") == "neuvontabotti"]
