@@ -66,9 +66,11 @@ class AuditService:
         """End the loops and sign what was appended since the last checkpoint."""
         for loop in self._loops:
             loop.stop()
-        if not self.problems():
-            self.checkpointer.step()
-        self.store.close()
+        try:
+            if not self.problems():
+                self.checkpointer.step()
+        finally:
+            self.store.close()
 
     def problems(self) -> Sequence[str]:
         return [loop.problem for loop in self._loops if loop.problem]
