@@ -24,7 +24,7 @@ from services.cost_alerts.adapters.tables import (
 from services.cost_alerts.domain.budget import budgets_of
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
-from services.cost_alerts.ports import Basis, ChargeRow, ConflictRow, ReadingRow, RollupChange
+from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ConflictRow, ReadingRow, RollupChange
 from services.shared.store import Transaction, chunks
 
 _AT_ONCE = 400
@@ -106,6 +106,9 @@ class SqlWork:
         self._memory.basis_by_number[number] = basis
         return number
 
+    def enter_bases(self, bases: Sequence[Basis]) -> None:
+        self._memory.bases.numbers(self.tx, bases)
+
     def basis_of(self, number: int) -> Basis:
         remembered = self._memory.basis_by_number
         if number not in remembered:
@@ -164,7 +167,7 @@ class SqlWork:
     def add_conflict(self, conflict: ConflictRow) -> None:
         keep_conflict(self.tx, conflict, told=False)
 
-    def add_charges(self, rows: Sequence[ChargeRow]) -> None:
+    def add_charges(self, rows: Sequence[ChargeValues]) -> None:
         self.tx.bulk_insert(CHARGE, ChargeRow._fields, rows)
 
     def charges_after(self, since: Mapping[int, int]) -> Sequence[ChargeRow]:

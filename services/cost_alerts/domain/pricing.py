@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.exchange import EUR, ONE_TO_ONE
@@ -56,14 +56,10 @@ class Line:
         return (self.meter, self.owner.unit, self.currency, self.nano_per_unit, self.rate, self.reason)
 
 
-class Amounts(NamedTuple):
-    """The money of one charge in 10⁻⁹: `nano` of the pricing currency, `eur_nano`; None where unknown."""
+Amounts = tuple[int | None, int | None]
+"""The money of one charge in 10⁻⁹: of the pricing currency, and euro; None where unknown."""
 
-    nano: int | None
-    eur_nano: int | None
-
-
-NOTHING = Amounts(None, None)
+NOTHING: Amounts = (None, None)
 
 
 def lines(view: View, use: Use) -> tuple[Line, ...]:
@@ -113,15 +109,8 @@ def unpriced(line: Line, reason: str) -> Line:
     return Line(line.meter, line.category, line.owner, reason=reason)
 
 
-def rounded(numerator: int, denominator: int) -> int:
-    """The fraction as a whole number, half-even; `denominator` is positive."""
-    quotient, remainder = divmod(numerator, denominator)
-    twice = 2 * remainder
-    return quotient + (twice > denominator or (twice == denominator and quotient & 1))
-
-
 class Pricer:
-    """A line made ready for many quantities. `amounts` is the hot path: three multiplications and two divisions."""
+    """A line made ready for many quantities. `amounts` is the hot path of the ledger: whole numbers only."""
 
     __slots__ = ("_eur", "_per_unit", "line")
 
@@ -137,14 +126,21 @@ class Pricer:
         if self._per_unit is None:
             return NOTHING
         above, below = quantity.as_integer_ratio()
-        top, bottom = self._per_unit
-        nano = rounded(above * top, below * bottom)
-        if self._eur is None:
-            return Amounts(nano, None)
-        top, bottom = self._eur
-        return Amounts(nano, rounded(above * top, below * bottom))
+        nano = rounded(above, below, self._per_unit)
+        return (nano, None if self._eur is None else rounded(above, below, self._eur))
+
+
+def rounded(above: int, below: int, price: tuple[int, int]) -> int:
+    """The whole number nearest to above ÷ below × price, half-even; `below` and the price's divisor are positive."""
+    divisor = below * price[1]
+    whole, rest = divmod(above * price[0], divisor)
+    rest += rest
+    if rest > divisor or (rest == divisor and whole & 1):
+        return whole + 1
+    return whole
 
 
 def is_possible(amounts: Amounts) -> bool:
     """Whether both amounts fit a ledger of 64-bit sums."""
-    return abs(amounts.nano or 0) <= MAX_NANO and abs(amounts.eur_nano or 0) <= MAX_NANO
+    nano, eur_nano = amounts
+    return -MAX_NANO <= (nano or 0) <= MAX_NANO and -MAX_NANO <= (eur_nano or 0) <= MAX_NANO

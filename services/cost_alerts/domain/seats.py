@@ -210,10 +210,9 @@ def _unpriced_parts(line: Line, reason: str, seats: Mapping[Owner, int]) -> tupl
 
 
 def _split(line: Line, amounts: Amounts, seats: Mapping[Owner, int]) -> tuple[Part, ...]:
-    nano = _share(amounts.nano, seats)
-    eur_nano = _share(amounts.eur_nano, seats)
+    nano, eur_nano = (_share(amount, seats) for amount in amounts)
     return tuple(
-        Part(replace(line, owner=owner), held, Amounts(nano[owner], eur_nano[owner])) for owner, held in seats.items()
+        Part(replace(line, owner=owner), held, (nano[owner], eur_nano[owner])) for owner, held in seats.items()
     )
 
 

@@ -1,6 +1,6 @@
 """From a reading to its charges, along the register versions; prices are made ready once per use, not per row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from services.cost_alerts.domain.pricing import TOO_LARGE, Amounts, Line, is_possible
 from services.cost_alerts.domain.timeline import Stretch, timeline
 from services.cost_alerts.domain.use import Profile, Use
-from services.cost_alerts.ports import Basis, ChargeRow, ReadingRow, Sums, Work
+from services.cost_alerts.ports import Basis, ChargeValues, ReadingRow, Sums, Work
 from services.shared.store.tables import instant, micros
 
 PURPOSES = ("billing", "attribution", "telemetry")
@@ -40,11 +40,33 @@ class ReadyStretch(NamedTuple):
     of_reading: bool
 
 
-class Charged(NamedTuple):
-    """What became of a reading: its charges, and what the current ones add to the rollups, by basis number."""
+Addition = tuple[int, int | None, int | None, int]
+"""What a current charge adds to the rollups: basis number, 10⁻⁹ of the pricing currency and euro, `lead`."""
 
-    rows: list[ChargeRow]
-    current: list[tuple[int, Sums]]
+
+class Revision(NamedTuple):
+    """A revision to charge: its row, its profile, its start (UTC), its quantities in the order of the profile."""
+
+    row: ReadingRow
+    profile: Profile
+    start: datetime
+    quantities: Sequence[Decimal]
+
+
+_Key = tuple[int, int, int, bool, str | None, int]
+"""What a timeline depends on: profile, day, segment of the tariffs, whether estimated, cost currency, version."""
+
+
+class Charged(NamedTuple):
+    """What became of a reading: its charges, what the current ones add to the rollups, and the last version's number.
+
+    `since`: the recorded time of the first charge; 0 when there is none.
+    """
+
+    rows: list[ChargeValues]
+    current: list[Addition]
+    version: int
+    since: int
 
 
 def makes_charges(row: ReadingRow) -> bool:
@@ -57,7 +79,7 @@ class Charger:
 
     def __init__(self) -> None:
         self._made_for: tuple[object, int] | None = None
-        self._ready: dict[tuple[object, ...], tuple[ReadyStretch, ...]] = {}
+        self._ready: dict[_Key, tuple[ReadyStretch, ...]] = {}
 
     def begin(self, work: Work) -> None:
         """Forget what was made ready for another register version, or under numbers that were rolled back."""
@@ -66,62 +88,83 @@ class Charger:
             self._made_for = made_for
             self._ready = {}
 
-    def first(
-        self, work: Work, row: ReadingRow, profile: Profile, start: datetime, quantities: Sequence[Decimal]
-    ) -> Charged:
-        """The charges of a new revision: at the register of its recorded time, and as each later version changed them.
+    def first(self, work: Work, revisions: Sequence[Revision]) -> list[Charged]:
+        """The charges of new revisions: at the register of their recorded time, and as later versions changed them.
 
         `row.pricing` is the version number of the first.
         """
-        since = work.book.version_at(instant(row.recorded_at))
-        stretches = self._stretches(work, row, profile, start, since)
-        return self._charge(work, row, stretches, quantities, row.recorded_at)
+        versions = {one.row.recorded_at for one in revisions}
+        since = {recorded_at: work.book.version_at(instant(recorded_at)) for recorded_at in versions}
+        stretches = self._stretches(work, revisions, [since[one.row.recorded_at] for one in revisions])
+        return [
+            _charge(work, one.row, found, one.quantities, one.row.recorded_at)
+            for one, found in zip(revisions, stretches, strict=True)
+        ]
 
-    def next(self, work: Work, row: ReadingRow, profile: Profile, recorded_at: int) -> Charged:
+    def next(self, work: Work, present: Sequence[tuple[Revision, int]]) -> list[Charged]:
         """The charges that versions after `row.register_version` put in the place of the present ones, if any.
 
-        `row.pricing` is the version number of the present ones, `recorded_at` their recorded time.
+        `row.pricing` is the version number of the present ones; beside each revision their recorded time.
         """
-        stretches = self._stretches(work, row, profile, instant(row.starts_at), row.register_version)[1:]
-        upcoming = row._replace(pricing=row.pricing + 1)
-        return self._charge(work, upcoming, stretches, quantities_of(row), recorded_at)
+        revisions = [one for one, _ in present]
+        stretches = self._stretches(work, revisions, [one.row.register_version for one in revisions])
+        return [
+            _charge(work, one.row._replace(pricing=one.row.pricing + 1), found[1:], one.quantities, recorded_at)
+            for (one, recorded_at), found in zip(present, stretches, strict=True)
+        ]
 
     def _stretches(
-        self, work: Work, row: ReadingRow, profile: Profile, start: datetime, version: int
-    ) -> tuple[ReadyStretch, ...]:
-        key = (row.profile, row.day, work.book.segment(start), row.finality != FINAL, row.cost_currency, version)
-        found = self._ready.get(key)
-        if found is None:
-            use = Use(profile, start, date.fromordinal(row.day), row.cost_currency)
-            made = timeline(work.book, use, version)
-            estimated = row.finality != FINAL
-            found = tuple(_ready(work, use, stretch, estimated=estimated) for stretch in made)
-            self._ready[key] = found
-        return found
+        self, work: Work, revisions: Sequence[Revision], versions: Sequence[int]
+    ) -> list[tuple[ReadyStretch, ...]]:
+        """The timelines of revisions from these register versions on, in order."""
+        segment, ready = work.book.segment, self._ready
+        keys = [
+            (row.profile, row.day, segment(start), row.finality != FINAL, row.cost_currency, version)
+            for (row, _, start, _), version in zip(revisions, versions, strict=True)
+        ]
+        missing = {key: one for key, one in zip(keys, revisions, strict=True) if key not in ready}
+        if missing:
+            self._make_ready(work, missing)
+        return [ready[key] for key in keys]
 
-    def _charge(
-        self,
-        work: Work,
-        row: ReadingRow,
-        stretches: Sequence[ReadyStretch],
-        quantities: Sequence[Decimal],
-        at_least: int,
-    ) -> Charged:
-        rows: list[ChargeRow] = []
-        current: list[tuple[int, Sums]] = []
-        last = len(stretches) - 1
-        for index, stretch in enumerate(stretches):
-            recorded_at = max(stretch.since, at_least)
-            until = None if index == last else max(stretches[index + 1].since, at_least)
-            of_lines = (Decimal(row.cost or 0),) if stretch.of_reading else quantities
-            made = [_priced(work, line, quantity) for line, quantity in zip(stretch.lines, of_lines, strict=True)]
-            lead = UNPRICED if any(is_unpriced for _, _, _, is_unpriced in made) else PRICED
-            for basis, nano, eur_nano, _ in made:
-                rows.append(ChargeRow(row.number, row.pricing + index, basis, nano, eur_nano, recorded_at, until, lead))
-                if until is None:
-                    current.append((basis, sums_of(nano, eur_nano, lead)))
-                lead = NO_LEAD
-        return Charged(rows, current)
+    def _make_ready(self, work: Work, missing: Mapping[_Key, Revision]) -> None:
+        """Make timelines; their bases are entered together, which is much quicker than one by one."""
+        made = []
+        for key, (row, profile, start, _) in missing.items():
+            use = Use(profile, start, date.fromordinal(row.day), row.cost_currency)
+            made.append((key, use, row.finality != FINAL, timeline(work.book, use, key[-1])))
+        work.enter_bases(
+            [
+                basis_of(pricer.line, use, stretch.version, estimated=estimated)
+                for _, use, estimated, stretches in made
+                for stretch in stretches
+                for pricer in stretch.pricers
+            ]
+        )
+        for key, use, estimated, stretches in made:
+            self._ready[key] = tuple(_ready(work, use, stretch, estimated=estimated) for stretch in stretches)
+
+
+def _charge(
+    work: Work, row: ReadingRow, stretches: Sequence[ReadyStretch], quantities: Sequence[Decimal], at_least: int
+) -> Charged:
+    """The charges of each stretch, from `row.pricing` on; none is recorded before `at_least`."""
+    rows: list[ChargeValues] = []
+    current: list[Addition] = []
+    number, version, last = row.number, row.pricing, len(stretches) - 1
+    since = max(stretches[0].since, at_least) if stretches else 0
+    recorded_at = since
+    for index, stretch in enumerate(stretches):
+        until = None if index == last else max(stretches[index + 1].since, at_least)
+        of_lines = (Decimal(row.cost or 0),) if stretch.of_reading else quantities
+        made, lead = _priced(work, stretch.lines, of_lines)
+        for basis, nano, eur_nano in made:
+            rows.append((number, version + index, basis, nano, eur_nano, recorded_at, until, lead))
+            if until is None:
+                current.append((basis, nano, eur_nano, lead))
+            lead = NO_LEAD
+        recorded_at = until or recorded_at
+    return Charged(rows, current, version + max(last, 0), since)
 
 
 def quantities_of(row: ReadingRow) -> tuple[Decimal, ...]:
@@ -134,27 +177,25 @@ def sums_of(nano: int | None, eur_nano: int | None, lead: int) -> Sums:
     return Sums(eur_nano or 0, nano or 0, 1, int(lead != NO_LEAD), int(lead == UNPRICED))
 
 
-def basis_of(work: Work, line: Line, use: Use, version: int, *, estimated: bool) -> int:
-    """The number of what the charges of a line have in common."""
-    return work.basis(
-        Basis(
-            use.day.toordinal(),
-            line.owner.unit,
-            use.profile.system,
-            use.profile.sku,
-            line.meter,
-            line.category,
-            int(estimated),
-            line.currency or "",
-            version,
-            line.owner.rule,
-            line.tariff,
-            line.tariff_version,
-            None if line.nano_per_unit is None else str(line.nano_per_unit),
-            None if line.rate is None else str(line.rate),
-            None if line.rate_day is None else line.rate_day.toordinal(),
-            line.reason,
-        )
+def basis_of(line: Line, use: Use, version: int, *, estimated: bool) -> Basis:
+    """What the charges of a line have in common."""
+    return Basis(
+        use.day.toordinal(),
+        line.owner.unit,
+        use.profile.system,
+        use.profile.sku,
+        line.meter,
+        line.category,
+        int(estimated),
+        line.currency or "",
+        version,
+        line.owner.rule,
+        line.tariff,
+        line.tariff_version,
+        None if line.nano_per_unit is None else str(line.nano_per_unit),
+        None if line.rate is None else str(line.rate),
+        None if line.rate_day is None else line.rate_day.toordinal(),
+        line.reason,
     )
 
 
@@ -162,7 +203,7 @@ def _ready(work: Work, use: Use, stretch: Stretch, *, estimated: bool) -> ReadyS
     lines = tuple(
         Ready(
             pricer.amounts,
-            basis_of(work, pricer.line, use, stretch.version, estimated=estimated),
+            work.basis(basis_of(pricer.line, use, stretch.version, estimated=estimated)),
             pricer.line.reason is not None,
             pricer.line.of_reading,
         )
@@ -172,24 +213,31 @@ def _ready(work: Work, use: Use, stretch: Stretch, *, estimated: bool) -> ReadyS
     return ReadyStretch(since, lines, stretch.pricers[0].line.of_reading)
 
 
-def _priced(work: Work, line: Ready, quantity: Decimal) -> tuple[int, int | None, int | None, bool]:
-    """(basis number, 10⁻⁹ of the pricing currency, 10⁻⁹ euro, whether that is no price) of one meter."""
-    nano, eur_nano = amounts = line.amounts(quantity)
-    if line.is_unpriced:
-        return _without_price(work, line, quantity, nano)
+def _priced(
+    work: Work, lines: Sequence[Ready], quantities: Sequence[Decimal]
+) -> tuple[list[tuple[int, int | None, int | None]], int]:
+    """(basis number, 10⁻⁹ of the pricing currency, 10⁻⁹ euro) of each line, and the `lead` of the first."""
+    made: list[tuple[int, int | None, int | None]] = []
+    lead = PRICED
+    for (price, basis, is_unpriced, of_reading), quantity in zip(lines, quantities, strict=True):
+        amounts = price(quantity)
+        if is_unpriced or not is_possible(amounts):
+            charge = _special(work, basis, amounts, free=not (quantity or of_reading))
+            if charge[2] is None:
+                lead = UNPRICED
+            made.append(charge)
+        else:
+            made.append((basis, *amounts))
+    return made, lead
+
+
+def _special(work: Work, basis: int, amounts: Amounts, *, free: bool) -> tuple[int, int | None, int | None]:
+    """A charge that cannot have its price: none was consumed (free, whatever the price), or too much, or no price."""
+    if free:
+        return _variant(work, basis, None), 0, 0
     if not is_possible(amounts):
-        return _variant(work, line.basis, TOO_LARGE), None, None, True
-    return line.basis, nano, eur_nano, False
-
-
-def _without_price(
-    work: Work, line: Ready, quantity: Decimal, nano: int | None
-) -> tuple[int, int | None, int | None, bool]:
-    if not quantity and not line.of_reading:  # none consumed costs nothing, whatever its price may be
-        return _variant(work, line.basis, None), 0, 0, False
-    if not is_possible(Amounts(nano, None)):
-        return _variant(work, line.basis, TOO_LARGE), None, None, True
-    return line.basis, nano, None, True
+        return _variant(work, basis, TOO_LARGE), None, None
+    return basis, amounts[0], None
 
 
 def _variant(work: Work, basis: int, reason: str | None) -> int:

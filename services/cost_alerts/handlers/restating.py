@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from services.cost_alerts.handlers import outgoing
-from services.cost_alerts.handlers.charging import Charged, Charger, sums_of
+from services.cost_alerts.handlers.charging import Charger, Revision, quantities_of, sums_of
 from services.cost_alerts.ports import (
     ChargeRow,
     OpenWork,
@@ -22,6 +22,7 @@ from services.shared.events.outcomes import Restatement
 from services.shared.logs import logger
 from services.shared.money import from_nano
 from services.shared.store import Store, Transaction
+from services.shared.store.tables import instant
 
 NAME = "restater"
 PAUSE_SECONDS = 1.0
@@ -94,27 +95,23 @@ class Restater:
         present: dict[int, list[ChargeRow]] = defaultdict(list)
         for charge in work.charges_after({row.number: _NEVER for row in rows}):
             present[charge.reading].append(charge)
-        remade = [(row, self._next(work, row, present[row.number])) for row in rows]
+        revisions = [_revision(work, row) for row in rows]
+        since = [present[row.number][0].recorded_at for row in rows]
+        made = self._charger.next(work, list(zip(revisions, since, strict=True)))
+        remade = list(zip(rows, made, strict=True))
         changed = [(row, made) for row, made in remade if made.rows]
-        closed = [
-            charge._replace(superseded_at=made.rows[0].recorded_at)
-            for row, made in changed
-            for charge in present[row.number]
-        ]
+        closed = [charge._replace(superseded_at=made.since) for row, made in changed for charge in present[row.number]]
         work.close_charges(closed)
         work.add_charges([charge for _, made in changed for charge in made.rows])
         newest = work.book.newest
-        pricing = {row.number: made.rows[-1].version for row, made in changed}
+        pricing = {row.number: made.version for row, made in changed}
         work.repriced(
             [row._replace(pricing=pricing.get(row.number, row.pricing), register_version=newest) for row in rows]
         )
         left = [(charge.basis, sums_of(charge.nano, charge.eur_nano, charge.lead)) for charge in closed]
-        came = [change for _, made in changed for change in made.current]
+        came = [(basis, sums_of(nano, eur, lead)) for _, made in changed for basis, nano, eur, lead in made.current]
         work.add_sums([*_changes(left, -1), *_changes(came, 1)])
         return _by_unit(work, left, came), len(changed)
-
-    def _next(self, work: Work, row: ReadingRow, present: Sequence[ChargeRow]) -> Charged:
-        return self._charger.next(work, row, work.profile(row.profile), present[0].recorded_at)
 
     def _announce(self, tx: Transaction, walk: Walk) -> None:
         self._log.info("restated", register_version=walk.version, readings=walk.readings)
@@ -133,6 +130,10 @@ class Restater:
 
 _NEVER = 2**62
 """Later than any instant: charges that were superseded at all are not asked for."""
+
+
+def _revision(work: Work, row: ReadingRow) -> Revision:
+    return Revision(row, work.profile(row.profile), instant(row.starts_at), quantities_of(row))
 
 
 def _changes(sums: Sequence[tuple[int, Sums]], sign: int) -> list[RollupChange]:

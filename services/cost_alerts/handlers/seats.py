@@ -85,4 +85,4 @@ def _rows(work: Work, product: Product, day: date, history: Sequence[DayCharge])
 
 def _basis(work: Work, product: Product, day: date, line: Line, version: int) -> int:
     use = Use(Profile(product.system, product.sku, (line.meter,)), day_start(day), day)
-    return basis_of(work, line, use, version, estimated=False)
+    return work.basis(basis_of(line, use, version, estimated=False))

@@ -10,12 +10,25 @@ from services.cost_alerts.handlers.charging import (
     FINALITIES,
     MOST_CACHED,
     PURPOSES,
+    UNPRICED,
+    Addition,
     Charger,
+    Revision,
     makes_charges,
     quantities_of,
     sums_of,
 )
-from services.cost_alerts.ports import ChargeRow, ConflictRow, OpenWork, ReadingRow, RollupChange, SeatBook, Sums, Work
+from services.cost_alerts.ports import (
+    ChargeRow,
+    ChargeValues,
+    ConflictRow,
+    OpenWork,
+    ReadingRow,
+    RollupChange,
+    SeatBook,
+    Sums,
+    Work,
+)
 from services.shared.bus import Record
 from services.shared.consumer import Delivered
 from services.shared.events import USAGE
@@ -119,27 +132,26 @@ class UsageHandler:
     def _add(self, work: Work, items: Sequence[Item], sums: "_Totals") -> None:
         """Readings that are seen for the first time: rows, charges, sums."""
         numbers = work.enter([item.digest for item in items])
-        rows: list[ReadingRow] = []
-        charges: list[ChargeRow] = []
-        for number, item, profile in zip(numbers, items, self._profiles.of(work, items), strict=True):
-            row, made = self._charged(work, Arrival(number, item, profile, 0), sums)
-            rows.append(row)
-            charges += made
+        profiles = self._profiles.of(work, items)
+        arrivals = [Arrival(*parts, 0) for parts in zip(numbers, items, profiles, strict=True)]
+        rows, charges = self._charged(work, arrivals, sums)
         work.add_readings(rows)
         work.add_charges(charges)
 
-    def _charged(self, work: Work, arrival: Arrival, sums: "_Totals") -> tuple[ReadingRow, list[ChargeRow]]:
-        """A revision's row and its charges, whose current ones are added to `sums`."""
-        _, item, profile, _ = arrival
-        reading = item.event.data
-        row = _row(work, arrival)
-        if not makes_charges(row):
-            return row, []
-        consumed = reading.consumed
-        quantities = [consumed[meter] for meter in profile[1].meters]
-        made = self._charger.first(work, row, profile[1], reading.charge_period_start, quantities)
-        sums.add(item.record.partition, made.current)
-        return row._replace(pricing=made.rows[-1].version), made.rows
+    def _charged(
+        self, work: Work, arrivals: Sequence[Arrival], sums: "_Totals"
+    ) -> tuple[list[ReadingRow], list[ChargeValues]]:
+        """Rows of revisions, and their charges, whose current ones are added to `sums`."""
+        rows = _rows(work, arrivals)
+        paid = [index for index, row in enumerate(rows) if makes_charges(row)]
+        made = self._charger.first(work, [_revision(rows[index], arrivals[index]) for index in paid])
+        charges: list[ChargeValues] = []
+        for index, charged in zip(paid, made, strict=True):
+            charges += charged.rows
+            sums.add(arrivals[index].item.record.partition, charged.current)
+            if charged.version != rows[index].pricing:
+                rows[index] = rows[index]._replace(pricing=charged.version)
+        return rows, charges
 
     def _revise(self, work: Work, items: Sequence[tuple[int, Item]], sums: "_Totals") -> None:
         """Known readings: a higher revision replaces; the same is a duplicate or a conflict; a lower one is late."""
@@ -156,7 +168,7 @@ class UsageHandler:
             self._replace(work, higher, sums)
 
     def _compare(self, work: Work, stored: ReadingRow, item: Item, profile: tuple[int, Profile]) -> None:
-        row = _row(work, Arrival(stored.number, item, profile, 0))
+        [row] = _rows(work, [Arrival(stored.number, item, profile, 0)])
         before = stored if row.revision == stored.revision else work.earlier(stored.number, row.revision)
         if before is None:
             work.add_late([row])
@@ -175,22 +187,30 @@ class UsageHandler:
             if charge.superseded_at is None:
                 sums.take(partitions[charge.reading], charge)
         work.close_charges(closed)
-        fresh, charges = [], []
-        for old, item, profile in items:
-            row, made = self._charged(work, Arrival(old.number, item, profile, old.pricing + 1), sums)
-            fresh.append(row)
-            charges += made
+        arrivals = [Arrival(old.number, item, profile, old.pricing + 1) for old, item, profile in items]
+        fresh, charges = self._charged(work, arrivals, sums)
         work.replace_readings([old for old, _, _ in items], fresh)
         work.add_charges(charges)
 
 
-def _row(work: Work, arrival: Arrival) -> ReadingRow:
-    number, item, profile, pricing = arrival
+def _rows(work: Work, arrivals: Sequence[Arrival]) -> list[ReadingRow]:
+    """Revisions as the ledger keeps them, in order."""
+    sources = {source: work.word(source) for source in {arrival.item.event.source for arrival in arrivals}}
+    newest = work.book.newest
+    return [
+        _row(sources[item.event.source], number, item, profile, pricing, newest)
+        for number, item, profile, pricing in arrivals
+    ]
+
+
+def _row(  # noqa: PLR0917  # one call per reading: keywords would cost a third of it
+    source: int, number: int, item: Item, profile: tuple[int, Profile], pricing: int, register_version: int
+) -> ReadingRow:
     reading = item.event.data
     start, cost, consumed = reading.charge_period_start, reading.reported_cost, reading.consumed
     return ReadingRow(
         number,
-        work.word(item.event.source),
+        source,
         reading.reading_id,
         reading.revision,
         micros(item.record.ingest_time),
@@ -205,8 +225,14 @@ def _row(work: Work, arrival: Arrival) -> ReadingRow:
         _PURPOSE[reading.purpose],
         int(reading.retracted),
         pricing,
-        work.book.newest,
+        register_version,
     )
+
+
+def _revision(row: ReadingRow, arrival: Arrival) -> Revision:
+    reading, profile = arrival.item.event.data, arrival.profile[1]
+    consumed = reading.consumed
+    return Revision(row, profile, reading.charge_period_start, [consumed[meter] for meter in profile.meters])
 
 
 def name_digest(event: UsageRecorded) -> bytes:
@@ -245,17 +271,25 @@ class _Totals:
         self._shard: Callable[[int], int] = work.shard
         self._sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(Sums._fields))
 
-    def add(self, partition: int, changes: Iterable[tuple[int, Sums]]) -> None:
+    def add(self, partition: int, current: Iterable[Addition]) -> None:
+        """Add charges that have become current."""
         shard = self._shard(partition)
-        for basis, sums in changes:
+        for basis, nano, eur_nano, lead in current:
             total = self._sums[shard, basis]
-            for index, value in enumerate(sums):
-                total[index] += value
+            if eur_nano is not None:
+                total[0] += eur_nano
+            if nano is not None:
+                total[1] += nano
+            total[2] += 1
+            if lead:
+                total[3] += 1
+                total[4] += lead == UNPRICED
 
     def take(self, partition: int, charge: ChargeRow) -> None:
         """Take a charge that is current no more out of the sums."""
-        sums = sums_of(charge.nano, charge.eur_nano, charge.lead)
-        self.add(partition, [(charge.basis, Sums(*(-value for value in sums)))])
+        total = self._sums[self._shard(partition), charge.basis]
+        for index, value in enumerate(sums_of(charge.nano, charge.eur_nano, charge.lead)):
+            total[index] -= value
 
     def changes(self) -> list[RollupChange]:
         return [(shard, basis, Sums(*total)) for (shard, basis), total in self._sums.items() if any(total)]
