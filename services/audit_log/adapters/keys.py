@@ -28,7 +28,9 @@ def secret(path: Path, *, make: bool) -> bytes:
     """
     if not path.exists():
         if not make:
-            raise ConfigurationError(f"found no key in {path.name}; put the log's key back from where it is kept")
+            raise ConfigurationError(
+                f"found no key in {path.name}; a new log gets one at its first start, else put the log's own key back"
+            )
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_durably(path, secrets.token_bytes(KEY_BYTES))
     if path.stat().st_mode & _OTHERS:
