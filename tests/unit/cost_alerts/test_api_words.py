@@ -1,0 +1,100 @@
+"""The texts of three languages, and how each writes values."""
+
+import re
+import string
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from services.cost_alerts.web import words as words_module
+from services.cost_alerts.web.words import LANGUAGES, Language, Words, name_in, preferred, text_names
+from services.shared.events.outcomes import FindingKind
+from services.shared.periods import Month
+
+FOLDER = Path(words_module.__file__).parent
+TEXTS = yaml.safe_load((FOLDER / "texts.yaml").read_text())
+
+
+def gaps(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("name", text_names())
+def test_every_text_is_there_in_every_language_with_the_same_gaps(name: str) -> None:
+    texts = TEXTS[name]
+    assert set(texts) == set(LANGUAGES)
+    assert all(isinstance(text, str) and text.strip() for text in texts.values())
+    assert len({frozenset(gaps(text)) for text in texts.values()}) == 1
+
+
+def test_every_text_is_used_and_every_used_text_is_there() -> None:
+    templates = [call for path in FOLDER.rglob("*.jinja") for call in re.findall(r"words\(([^)]*)", path.read_text())]
+    used = {text for call in templates for text in re.findall(r'"([a-z_]+)"', call)}
+    for path in [*FOLDER.rglob("*.py"), FOLDER.parent / "api.py"]:
+        used.update(re.findall(r'words\("([a-z_]+)"', path.read_text()))
+    kinds = set(get_args(FindingKind))
+    assert used | kinds == set(text_names())
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "fi"),
+        ("", "fi"),
+        ("sv", "sv"),
+        ("sv-FI,sv;q=0.9,en;q=0.8", "sv"),
+        ("de, en;q=0.4, sv;q=0.7", "sv"),
+        ("en;q=0, sv;q=0.1", "sv"),
+        ("de,*;q=0.5", "fi"),
+        ("EN-GB", "en"),
+        ("en;q=high, sv;q=0.2", "sv"),
+        (";;;,,=,q", "fi"),
+    ],
+)
+def test_the_language_that_a_browser_asks_for(header: str | None, language: Language) -> None:
+    assert preferred(header) == language
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("fi", ["-1 234,50 €", "1 235 €", "9,9 %", "99 %", "12 345", "25.10.2026 3:30", "lokakuu 2026"]),
+        ("sv", ["-1 234,50 €", "1 235 €", "9,9 %", "99 %", "12 345", "25.10.2026 3:30", "oktober 2026"]),
+        ("en", ["-€1,234.50", "€1,235", "9.9%", "99%", "12,345", "25 Oct 2026 03:30", "October 2026"]),
+    ],
+)
+def test_each_language_writes_values_its_own_way(language: Language, expected: list[str]) -> None:
+    words = Words(language)
+    written = [
+        words.money(Decimal("-1234.5")),
+        words.euros(Decimal("1234.9")),
+        words.share(Decimal("0.0999")),
+        words.share(Decimal("0.9999")),
+        words.number(12345),
+        words.moment(datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # before the clocks go back
+        words.month(Month(2026, 10)),
+    ]
+    plain = [text.replace("\u00a0", " ").replace("\u202f", " ") for text in written]
+    assert plain == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        ({"sv": "Helsingfors", "fi": "Helsinki"}, "Helsingfors"),
+        ({"fi": "Helsinki"}, "Helsinki"),
+        ({}, "city"),
+        ("HSL", "HSL"),
+    ],
+)
+def test_a_name_that_lacks_a_language_is_told_in_another(names: dict[str, str] | str, written: str) -> None:
+    assert name_in("sv", names, "city") == written
+
+
+def test_a_text_with_a_gap_too_few_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        Words("fi")("as_of")
