@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tools import reference, schemas
+from tools import dashboards, reference, schemas
 from tools.generated import run
 
 
@@ -24,7 +24,7 @@ class Generator(Protocol):
         ...
 
 
-GENERATORS: tuple[Generator, ...] = (schemas, reference)
+GENERATORS: tuple[Generator, ...] = (schemas, reference, dashboards)
 
 
 def main(*, check: bool) -> int:
