@@ -1,6 +1,6 @@
 """What the ledger keeps on every store: each fact counts once, history stays, sums are the sums of their parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -58,7 +58,7 @@ class LedgerContract:
         return world
 
     @pytest.fixture(autouse=True)
-    def holds_and_rebuilds_to_the_same(self, world: World) -> None:
+    def holds_and_rebuilds_to_the_same(self, world: World) -> Iterator[None]:
         """After every test: the check finds nothing, and folding the bus again gives every report again."""
         yield
         world.settle()
@@ -380,9 +380,7 @@ class LedgerContract:
         assert world.eur() == {"city": "2"}
 
     def test_a_day_splits_without_losing_a_nano(self, world: World) -> None:
-        world.register(
-            SEATS, seat_price("10.00"), placed("p-1", "kymp"), placed("p-2", "kymp"), placed("p-3", "sote")
-        )
+        world.register(SEATS, seat_price("10.00"), placed("p-1", "kymp"), placed("p-2", "kymp"), placed("p-3", "sote"))
         held = [seat(person, date(2026, 10, 1)) for person in ("p-1", "p-2", "p-3")]
         world.publish(*held, seat_count(date(2026, 10, 1), 3))
         world.settle()
@@ -543,7 +541,9 @@ class LedgerContract:
     def test_any_order_of_delivery_gives_the_same_ledger(self, world: World) -> None:
         """Readings with revisions, retractions and duplicates, shuffled in two ways."""
         events = [
-            reading(f"r{name}", revision, consumed={"input_tokens": str(1000 * name + revision)}, retracted=name == revision)
+            reading(
+                f"r{name}", revision, consumed={"input_tokens": str(1000 * name + revision)}, retracted=name == revision
+            )
             for name in range(30)
             for revision in range(3)
         ]

@@ -1,5 +1,7 @@
 """A city of two units for the ledger's tests: a bus, a ledger on it, and short words for what happens to them."""
 
+# ruff: noqa: ANN401  # members of any model are passed through to it, which checks them
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -13,10 +15,11 @@ from sqlalchemy import select
 
 from services.cost_alerts.adapters.check import check_ledger
 from services.cost_alerts.adapters.rebuild import forget_ledger
+from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.main import GROUPS, CostService, build
-from services.shared.bus import EventBus, Message
+from services.shared.bus import EventBus, Message, Record
 from services.shared.clock import SteppedClock
-from services.shared.events import TOPICS, encode, event_id, key_of, topic_of
+from services.shared.events import DEAD_LETTER, TOPICS, decode, encode, event_id, key_of, topic_of
 from services.shared.events import register as facts
 from services.shared.events.envelope import Event, Fact
 from services.shared.events.usage import (
@@ -132,7 +135,14 @@ def reading(name: str, revision: int = 0, **members: Any) -> UsageRecorded:
 
 def seat_count(day: date, purchased: int, revision: int = 0, **members: Any) -> SeatsObserved:
     data = SeatCount.model_validate(
-        {"system": "copilot", "sku": "M365", "observed_on": day, "purchased": purchased, "assigned": 0, "revision": revision}
+        {
+            "system": "copilot",
+            "sku": "M365",
+            "observed_on": day,
+            "purchased": purchased,
+            "assigned": 0,
+            "revision": revision,
+        }
         | members
     )
     name = event_id("seats", data.system, data.sku, day.isoformat(), revision)
@@ -141,7 +151,14 @@ def seat_count(day: date, purchased: int, revision: int = 0, **members: Any) -> 
 
 def seat(person: str, since: date, until: date | None = None, revision: int = 0, **members: Any) -> SeatAssigned:
     data = SeatHolding.model_validate(
-        {"system": "copilot", "sku": "M365", "person": person, "assigned_on": since, "released_on": until, "revision": revision}
+        {
+            "system": "copilot",
+            "sku": "M365",
+            "person": person,
+            "assigned_on": since,
+            "released_on": until,
+            "revision": revision,
+        }
         | members
     )
     name = event_id("seat", data.system, data.sku, person, since.isoformat(), revision)
@@ -193,7 +210,11 @@ class World:
         events += [self._change(one, None) for one in without]
         data = facts.RegisterVersion(version=self.version, changes=len(events), digest="0" * 64)
         marker = facts.RegisterPublished(
-            id=f"version-{self.version}", source="valvomo/register", subject="register", time=self.clock.now(), data=data
+            id=f"version-{self.version}",
+            source="valvomo/register",
+            subject="register",
+            time=self.clock.now(),
+            data=data,
         )
         self.publish(*events, marker)
         return self.version
@@ -248,20 +269,15 @@ class World:
 
     def events(self, kind: type[Event]) -> list[Any]:
         """The events of a kind on the bus."""
-        found = []
+        found: list[Record] = []
         for topic in TOPICS:
             for partition, end in self.bus.end_positions([topic.name]).items():
-                for record in self.bus.read(partition, 0, max(1, end)):
-                    found.append(record)
-        from services.shared.events import decode
-
-        decoded = [decode(record.value) for record in found if record.topic != "valvomo.dead-letter"]
+                found += self.bus.read(partition, 0, max(1, end))
+        decoded = [decode(record.value) for record in found if record.topic != DEAD_LETTER.name]
         return [event for event in decoded if isinstance(event, kind)]
 
     def outgoing(self, destination: str) -> list[tuple[str, str]]:
         """(message id, recipient) of mails or webhooks in the outbox, sent or not."""
-        from services.cost_alerts.adapters.tables import METADATA
-
         outbox = common_tables(METADATA).outbox
         with self.service.store.reading() as connection:
             query = select(outbox.c.message_id, outbox.c.recipient).where(outbox.c.destination == destination)

@@ -27,6 +27,7 @@ from services.cost_alerts.domain.view import Book, Scope
 from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ConflictRow, ReadingRow, RollupChange
 from services.shared.store import Transaction, chunks
 
+MOST_PLACES = 200_000
 _AT_ONCE = 400
 _DIGEST_BYTES = 16
 _BILLING = 0
@@ -52,6 +53,8 @@ class Memory:
         self.basis_by_number: dict[int, Basis] = {}
         self.profile_by_number: dict[int, Profile] = {}
         self.generation = 0
+        self._places_for: tuple[Book, int] | None = None
+        self._places: dict[int, tuple[tuple[Any, ...], Sequence[str]]] = {}
         self._shelf = BookShelf()
 
     def begin(self, tx: Transaction) -> "SqlWork":
@@ -65,6 +68,13 @@ class Memory:
             self.basis_by_number, self.profile_by_number = {}, {}
             self.generation += 1
         return SqlWork(tx, book, self)
+
+    def places(self, book: Book) -> dict[int, tuple[tuple[Any, ...], Sequence[str]]]:
+        """Where the sums of a basis go under this register; remembered until it or the numbering changes."""
+        made_for = (book, self.generation)
+        if self._places_for != made_for or len(self._places) > MOST_PLACES:
+            self._places_for, self._places = made_for, {}
+        return self._places
 
     def _profile_row(self, tx: Transaction, profile: Profile) -> tuple[Any, ...]:
         body = profile.as_text()
@@ -191,20 +201,26 @@ class SqlWork:
             self.tx.connection.execute(change, keys)
 
     def add_sums(self, changes: Sequence[RollupChange]) -> None:
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         budgets: list[tuple[str, int, int]] = []
         for shard, number, sums in changes:
-            basis = self.basis_of(number)
-            words = (self.word(word) for word in (basis.unit, basis.system, basis.sku, basis.meter))
-            rows.append((basis.day, *words, basis.category, basis.currency, basis.estimated, shard, *sums))
-            budgets += ((budget, shard, sums.eur_nano) for budget in self.budgets_of(basis.unit, basis.day))
+            key, counted = self._place(number)
+            rows.append((*key, shard, *sums))
+            budgets += ((budget, shard, sums.eur_nano) for budget in counted)
         self.tx.bulk_add(ROLLUP, tables.ROLLUP_KEY, tables.SUMS, rows)
         self.tx.bulk_add(BUDGET_USE, ("budget", "shard"), ("eur_nano",), budgets)
 
-    def budgets_of(self, unit: str, day: int) -> Sequence[str]:
-        """The budgets of the newest register that a unit's cost of a day counts towards."""
-        view = self.book.view(self.book.newest)
-        return budgets_of(view.budgets, view.units, unit, date.fromordinal(day))
+    def _place(self, number: int) -> tuple[tuple[Any, ...], Sequence[str]]:
+        """Of a basis: its key among the rollups, and the budgets of the newest register that it counts towards."""
+        places = self._memory.places(self.book)
+        found = places.get(number)
+        if found is None:
+            basis = self.basis_of(number)
+            words = (self.word(word) for word in (basis.unit, basis.system, basis.sku, basis.meter))
+            view, day = self.book.view(self.book.newest), date.fromordinal(basis.day)
+            counted = budgets_of(view.budgets, view.units, basis.unit, day)
+            found = places[number] = (basis.day, *words, basis.category, basis.currency, basis.estimated), counted
+        return found
 
     def restatable(
         self, above: int, up_to: int, limit: int, scopes: Sequence[Scope], version: int

@@ -10,6 +10,8 @@ from services.shared.events.register import Tariff
 from services.shared.periods import day_start
 
 ANY_SKU = "*"
+NO_TARIFF = "no tariff"
+AMBIGUOUS = "ambiguous tariffs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +41,36 @@ class TariffBook:
     def __init__(self, tariffs: Iterable[tuple[int, Tariff]]) -> None:
         """Sort tariffs for asking; each comes with the register version that brought it."""
         self._per_unit: dict[tuple[str, str], list[DatedTariff]] = defaultdict(list)
-        self._per_seat: dict[tuple[str, str], list[DatedTariff]] = defaultdict(list)
+        self._per_seat: dict[str, list[DatedTariff]] = defaultdict(list)
         for version, tariff in tariffs:
             dated = DatedTariff.of(tariff, version)
             if tariff.model == "per_unit":
                 self._per_unit[tariff.system, tariff.meter].append(dated)
             else:
-                self._per_seat[tariff.system, tariff.sku].append(dated)
+                self._per_seat[tariff.system].append(dated)
 
     def per_unit(
         self, system: str, sku: str, meter: str, dimensions: Mapping[str, str], moment: datetime
     ) -> DatedTariff | str:
         """The tariff of one meter at `moment`, or in a few words why there is none.
 
-        A tariff that names the SKU goes before one for every SKU. Conditions must all fit the reading's dimensions;
-        when several tariffs fit, the one whose conditions include those of all others decides.
+        Of the tariffs in force, those that name the SKU go before those for every SKU. Conditions must all fit the
+        reading's dimensions; when several tariffs fit, the one whose conditions include those of all others decides.
         """
-        of_meter = self._per_unit.get((system, meter), ())
-        named = [tariff for tariff in of_meter if tariff.fact.sku == sku] or [
-            tariff for tariff in of_meter if tariff.fact.sku == ANY_SKU
-        ]
-        if not named:
-            return "no tariff"
-        in_force = [tariff for tariff in named if tariff.holds_at(moment)]
-        if not in_force:
-            return "no tariff at that time"
-        return _fitting(in_force, dimensions)
+        in_force = [tariff for tariff in self._per_unit.get((system, meter), ()) if tariff.holds_at(moment)]
+        named = _of_sku(in_force, sku)
+        return _fitting(named, dimensions) if named else NO_TARIFF
 
     def per_seat(self, system: str, sku: str, day: date) -> DatedTariff | str:
         """The price of a seat and month on `day`, counted in the tariff's own time zone, or why there is none."""
-        named = self._per_seat.get((system, sku)) or self._per_seat.get((system, ANY_SKU)) or []
+        named = _of_sku([tariff for tariff in self._per_seat.get(system, ()) if tariff.fact.holds_on(day)], sku)
         if not named:
-            return "no tariff"
-        in_force = [tariff for tariff in named if tariff.fact.holds_on(day)]
-        if not in_force:
-            return "no tariff at that time"
-        return in_force[0] if len(in_force) == 1 else "ambiguous tariffs"
+            return NO_TARIFF
+        return named[0] if len(named) == 1 else AMBIGUOUS
+
+
+def _of_sku(tariffs: Sequence[DatedTariff], sku: str) -> Sequence[DatedTariff]:
+    return [one for one in tariffs if one.fact.sku == sku] or [one for one in tariffs if one.fact.sku == ANY_SKU]
 
 
 def _fitting(tariffs: Sequence[DatedTariff], dimensions: Mapping[str, str]) -> DatedTariff | str:
@@ -85,4 +81,4 @@ def _fitting(tariffs: Sequence[DatedTariff], dimensions: Mapping[str, str]) -> D
         return f"no tariff for its {', '.join(asked)}"
     widest = max(fitting, key=lambda tariff: len(tariff.conditions))
     rivals = [tariff for tariff in fitting if tariff is not widest and not tariff.conditions < widest.conditions]
-    return "ambiguous tariffs" if rivals else widest
+    return AMBIGUOUS if rivals else widest
