@@ -23,6 +23,7 @@ from services.shared.consumer import ConsumerRunner
 from services.shared.events import TOPICS as ALL_TOPICS
 from services.shared.http import ConsumerStatus
 from services.shared.loops import Loop
+from services.shared.metrics import Guarded, OutboxMetrics
 from services.shared.relay import BusRelay
 from services.shared.settings import Settings
 from services.shared.store import Store
@@ -131,7 +132,8 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         dead_letter_run=settings.dead_letter_run,
         horizon=horizon,
     )
-    registry.register(AuditMetrics(store, clock))
+    registry.register(Guarded(AuditService.name, AuditMetrics(store, clock), registry))
+    OutboxMetrics.watch(registry, AuditService.name, store.pending_counts)
     return AuditService(
         store, bus, clock, consumer, checkpointer, horizon=horizon, settings=settings, router=make_router(store)
     )

@@ -16,7 +16,7 @@ from services.shared.errors import ConfigurationError, TransientError
 from services.shared.events import TOPICS
 from services.shared.http import ConsumerStatus
 from services.shared.loops import Loop
-from services.shared.metrics import SOURCE_ERRORS, counter
+from services.shared.metrics import SOURCE_ERRORS, Guarded, OutboxMetrics, counter
 from services.shared.relay import BusRelay
 from services.shared.settings import Settings
 from services.shared.store import Store
@@ -191,7 +191,9 @@ def _built(
     pollers = make_pollers(
         settings, state, people, clock, counter(SOURCE_ERRORS, registry), sleep=partial(_sleep_until, stopping)
     )
-    registry.register(SourceMetrics(state, clock, [poller.source.name for poller in pollers]))
+    shown = SourceMetrics(state, clock, [poller.source.name for poller in pollers])
+    registry.register(Guarded(CollectorService.name, shown, registry))
+    OutboxMetrics.watch(registry, CollectorService.name, store.pending_counts)
     intake = Intake(bus, keyed_hash(content_key), people.pseudonym, clock)
     learn = _Once(partial(state.learn, bus, {poller.source.event_source for poller in pollers}))
     router = make_router(intake, registry)
