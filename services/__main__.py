@@ -16,10 +16,12 @@ from services.audit_log.cli import app as audit_app
 from services.cost_alerts.cli import app as cost_app
 from services.demo import app as demo_app
 from services.embedded import BUILDERS, OWN_PORTS, Program, wait_for_signal
+from services.shared.consumer import relax_garbage_collector
 from services.shared.errors import PlatformError
 from services.shared.logs import configure_logs
 from services.shared.settings import load_settings
 from services.usage_collector.cli import app as collector_app
+from services.usage_collector.token_cli import app as token_app
 
 app = typer.Typer(
     name="valvomo",
@@ -33,6 +35,7 @@ app.add_typer(collector_app)
 app.add_typer(cost_app)
 app.add_typer(audit_app)
 app.add_typer(deadletters.app, name="dead-letters")
+app.add_typer(token_app, name="token")
 
 
 class Part(StrEnum):
@@ -62,6 +65,7 @@ def run(part: Annotated[Part, typer.Argument(help="all three services, or one of
 
 def main() -> None:
     """Run the command line; an error of ours is one sentence on standard error and exit code 2."""
+    relax_garbage_collector()
     try:
         app()
     except PlatformError as error:

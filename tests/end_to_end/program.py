@@ -17,6 +17,10 @@ import httpx
 PATIENCE_SECONDS = 120.0
 
 
+class EndedError(Exception):
+    """The program ended while a test still wanted something of it."""
+
+
 class Program:
     """One data folder and the processes that work on it, one after the other."""
 
@@ -63,15 +67,22 @@ class Program:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def wait_until(self, what: str, holds: Callable[[], bool]) -> None:
         """Poll `holds` until it is true.
 
         Raises:
-            AssertionError: it did not become true in time, or the process died.
+            EndedError: the process ended before.
+            AssertionError: it did not become true in time.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not holds():
-            assert self.running, f"the program ended while the test waited until {what}:\n{self.log()[-3000:]}"
+            if not self.running:
+                raise EndedError(f"the program ended while the test waited until {what}:\n{self.log()[-3000:]}")
             assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s until {what}:\n{self.log()[-3000:]}"
             time.sleep(0.05)
 

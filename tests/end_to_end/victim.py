@@ -8,9 +8,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from services.cost_alerts.handlers.usage import UsageHandler
-
 from services.__main__ import main
+from services.cost_alerts.handlers.usage import UsageHandler
 from services.shared.consumer import Delivered
 from services.shared.store import Transaction
 
