@@ -23,6 +23,7 @@ from services.cost_alerts.main import GROUPS, build
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
+from services.shared.logs import configure_logs
 from services.shared.periods import Month
 from services.shared.settings import load_settings
 from services.shared.store.open import open_store
@@ -152,6 +153,7 @@ def rebuild() -> None:
     Example: valvomo ledger rebuild
     """
     settings, clock = load_settings(), SystemClock()
+    configure_logs(settings.log_format, settings.log_level)
     bus = open_bus(settings, clock)
     try:
         store = open_store(settings, "ledger", METADATA)

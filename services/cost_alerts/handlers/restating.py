@@ -114,7 +114,8 @@ class Restater:
         return _by_unit(work, left, came), len(changed)
 
     def _announce(self, tx: Transaction, walk: Walk) -> None:
-        self._log.info("restated", register_version=walk.version, readings=walk.readings)
+        if walk.readings:
+            self._log.info("restated", register_version=walk.version, readings=walk.readings)
         if not walk.readings or self._book.is_announced(tx, walk.version) or not self._may_tell(tx.connection):
             return
         changed = self._book.changed(tx, walk.version)

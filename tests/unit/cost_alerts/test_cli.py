@@ -1,0 +1,120 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import delete, update
+from typer.testing import CliRunner, Result
+
+from services.cost_alerts.adapters.tables import CHARGE, ROLLUP
+from services.cost_alerts.cli import app
+from services.shared.bus.open import BUS_FILE
+from services.shared.bus.sqlite import SqliteBus
+from services.shared.events.outcomes import ThresholdCrossed
+from tests.contract.ledger_world import BASE, World, budget, make_world, reading
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command sets up the logs of its process; the tests after it are in the same."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A ledger in the form that the commands open: a data folder with a bus and a database."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VALVOMO_DATA_DIR", str(tmp_path))
+    world = make_world(tmp_path, lambda clock: SqliteBus(tmp_path / BUS_FILE, clock, 2))
+    world.register(*BASE, budget("kymp-2026", "kymp", "7.20", "0.5"))
+    world.publish(reading("a"), reading("b", account="else"), reading("c", sku="unheard-of"))
+    world.settle()
+    yield world
+    world.close()
+    world.bus.close()
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+TOTAL = {"eur": "7.2", "pricing": {"USD": "9"}, "readings": 3, "unpriced": 1}
+
+
+def test_a_report_for_programs(world: World) -> None:
+    found = json.loads(run("report", "--month", "2026-10", "--format", "json").output)
+    assert found == world.report()
+    assert found["total"] == TOTAL
+
+
+@pytest.mark.parametrize("by", ["unit", "system", "vendor", "sku", "meter"])
+def test_every_grouping_has_the_same_total(world: World, by: str) -> None:
+    found = json.loads(run("report", "--month", "2026-10", "--by", by, "--format", "json").output)
+    assert found["total"] == TOTAL
+    assert all(by in row for row in found["rows"])
+
+
+def test_a_report_as_known_before_anything_was(world: World) -> None:
+    found = json.loads(run("report", "--month", "2026-10", "--as-known-on", "2026-09-30", "--format", "json").output)
+    assert (found["as_known_on"], found["rows"]) == ("2026-09-30", [])
+
+
+def test_a_report_for_a_spreadsheet(world: World) -> None:
+    assert run("report", "--month", "2026-10", "--format", "csv").output.splitlines() == [
+        "unit,eur,pricing,readings,unpriced",
+        "kymp,3.6,4.5 USD,2,1",
+        "unallocated,3.6,4.5 USD,1,0",
+        "total,7.2,9 USD,3,1",
+    ]
+
+
+def test_a_report_for_people(world: World) -> None:
+    output = run("report", "--month", "2026-10").output
+    assert "unallocated" in output
+    assert "7.2" in output
+
+
+def test_a_month_that_is_none(world: World) -> None:
+    found = run("report", "--month", "October")
+    assert found.exit_code == 2
+    assert "YYYY-MM" in found.output
+
+
+def test_a_ledger_that_holds(world: World) -> None:
+    found = run("ledger", "check")
+    assert (found.exit_code, found.output) == (0, "the ledger holds: 3 readings, 6 charges\n")
+    assert run("ledger", "check", "--json").output == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        pytest.param(
+            update(ROLLUP).values(eur_nano=ROLLUP.c.eur_nano + 1),
+            "differs from its charges by 0.000000001 euro",
+            id="a nano",
+        ),
+        pytest.param(delete(CHARGE), "billing readings have neither charges nor a reason", id="charges are gone"),
+        pytest.param(
+            update(CHARGE).where(CHARGE.c.reading == 1).values(version=7),
+            "are current besides newer ones",
+            id="versions",
+        ),
+    ],
+)
+def test_damage_is_found_and_a_rebuild_mends_it(world: World, damage: object, sentence: str) -> None:
+    before, mails = world.report(), world.outgoing("mail")
+    assert len(mails) == 1
+    with world.service.store.transaction() as tx:
+        tx.connection.execute(damage)  # type: ignore[call-overload]
+    found = run("ledger", "check")
+    assert found.exit_code == 1
+    assert sentence in found.output
+    world.close()
+    assert run("ledger", "rebuild").stdout == "the ledger is rebuilt and holds\n"
+    assert run("ledger", "check").exit_code == 0
+    world.settle()
+    assert (world.report(), world.outgoing("mail")) == (before, mails)
+    assert len(world.events(ThresholdCrossed)) == 1
