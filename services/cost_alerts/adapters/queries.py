@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, case, func, or_, select
 
 from services.cost_alerts.adapters.register import load_book
 from services.cost_alerts.adapters.tables import (
@@ -298,15 +298,22 @@ def _in_month(day: ColumnElement[int], month: Month) -> ColumnElement[bool]:
 
 def _sum(row: Any) -> Sum:  # noqa: ANN401  # a row of either query below
     name, currency, *sums = row
-    return Sum(name, currency or None, *(int(value or 0) for value in sums))
+    text = date.fromordinal(name).isoformat() if isinstance(name, int) else name
+    return Sum(text, currency or None, *(int(value or 0) for value in sums))
+
+
+def _grouping(source: FromClause, row: Table, by: str) -> tuple[ColumnElement[Any], FromClause]:
+    """What names a line of a report, and where it is read from: a day names itself, all else is a word."""
+    return (row.c.day, source) if by == "day" else (WORD.c.text, source.join(WORD, WORD.c.id == row.c[by]))
 
 
 def _current(month: Month, by: str) -> Select[Any]:
+    name, source = _grouping(ROLLUP, ROLLUP, by)
     return (
-        select(WORD.c.text, ROLLUP.c.currency, *_sums("eur_nano", "nano", "readings", "unpriced"))
-        .join(WORD, WORD.c.id == ROLLUP.c[by])
+        select(name, ROLLUP.c.currency, *_sums("eur_nano", "nano", "readings", "unpriced"))
+        .select_from(source)
         .where(_in_month(ROLLUP.c.day, month))
-        .group_by(WORD.c.text, ROLLUP.c.currency)
+        .group_by(name, ROLLUP.c.currency)
         .having(func.sum(ROLLUP.c.charges) != 0)  # what a correction emptied is no row
     )
 
@@ -330,13 +337,12 @@ def _as_known(month: Month, by: str, known_on: date) -> Select[Any]:
     ).where(SEAT_CHARGE.c.recorded_at < before, _stands(SEAT_CHARGE.c.superseded_at, before))
     known = charges.union_all(seats).subquery("known")
     sums = [func.sum(known.c[name]) for name in ("eur_nano", "nano", "readings", "unpriced")]
+    name, source = _grouping(known.join(BASIS, BASIS.c.id == known.c.basis), BASIS, by)
     return (
-        select(WORD.c.text, BASIS.c.currency, *sums)
-        .select_from(known)
-        .join(BASIS, BASIS.c.id == known.c.basis)
-        .join(WORD, WORD.c.id == BASIS.c[by])
+        select(name, BASIS.c.currency, *sums)
+        .select_from(source)
         .where(_in_month(BASIS.c.day, month))
-        .group_by(WORD.c.text, BASIS.c.currency)
+        .group_by(name, BASIS.c.currency)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from services.shared.money import as_text, from_nano
 from services.shared.periods import Month
 
-By = Literal["unit", "system", "vendor", "sku", "meter"]
+By = Literal["unit", "system", "vendor", "sku", "meter", "day"]
 Basis = Literal["booked", "incurred"]
 
 
