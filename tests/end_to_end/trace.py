@@ -71,12 +71,13 @@ def write_register(folder: Path) -> Path:
         for n in range(UNITS)
     ]
     write_yaml(folder / "allocation.yaml", rules)
-    prices = [_tariff("input_tokens", "2.50", since), _tariff("output_tokens", "10.00", since)]
+    prices = [tariff("input_tokens", "2.50", since), tariff("output_tokens", "10.00", since)]
     write_yaml(folder / "tariffs" / "language-model.yaml", prices)
     return folder
 
 
-def _tariff(meter: str, price: str, since: date) -> dict[str, Any]:
+def tariff(meter: str, price: str, since: date) -> dict[str, Any]:
+    """The price of a million tokens, in dollars."""
     return {
         "id": f"language-model-{meter}",
         "system": _SYSTEM,
