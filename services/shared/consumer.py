@@ -30,8 +30,9 @@ STALE_PAUSE_SECONDS = 0.2
 """After another member has taken our partition: time for the bus to tell us."""
 
 _LAG_EVERY = timedelta(seconds=5)
-_COLLECT_AFTER = 100_000
-"""New objects between two looks; a batch of the default size makes about half as many."""
+_COLLECT_AFTER = 500_000
+"""New objects between two looks: more than twice what a batch of the default size holds, so that its own objects, which
+die at its commit, never cause one. Measured at 100,000: one or two looks per batch, 11 of 87 µs per event."""
 
 _SMALL_PIECE = 256
 """After a refusal the rest of a batch is handled in pieces of this size: the next refusal undoes less."""
