@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.domain.report import Sum, report
 from services.shared.events import register as facts
 from services.shared.events.outcomes import (
@@ -36,6 +37,7 @@ from tests.contract.ledger_world import (
     tariff,
     unit,
 )
+from tests.contract.migrations_match import assert_migrations_match
 
 MakeWorld = Callable[[], World]
 
@@ -490,6 +492,9 @@ class LedgerContract:
         assert len(world.events(ThresholdCrossed)) == 1
 
     # Life of the process
+
+    def test_migrations_make_exactly_the_tables_that_the_code_names(self, world: World) -> None:
+        assert_migrations_match(METADATA, "services.cost_alerts.migrations", world.service.store)
 
     def test_a_ledger_that_is_lost_is_folded_again_without_telling(self, make_world: MakeWorld, world: World) -> None:
         world.register(budget("kymp-2026", "kymp", "7.20", "0.5"))
