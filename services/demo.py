@@ -68,8 +68,9 @@ def demo(
 def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> Iterator[Program]:
     """The program with the city's whole past read, priced and logged."""
     city.collect_past(settings, tell)
-    with Program.build(settings, clock=clock) as program:
-        publish_folder(EXAMPLE_CITY, settings, program.bus, clock)
+    program = Program.build(settings, clock=clock)
+    publish_folder(EXAMPLE_CITY, settings, program.bus, clock)  # before the start: what comes is priced once
+    with program:
         city.push_history(program.address, tell)
         _wait_until_caught_up(program, tell)
         yield program

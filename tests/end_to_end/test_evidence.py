@@ -35,8 +35,11 @@ def test_an_export_verifies_until_one_bit_of_an_entry_is_flipped(tmp_path: Path)
 
 def test_another_logs_key_verifies_nothing(tmp_path: Path) -> None:
     with Program(tmp_path / "one") as one, Program(tmp_path / "other") as other:
+        register = trace.write_register(tmp_path / "register")
         for program in (one, other):
             program.start()
+            program.command("register", "publish", str(register))
+            program.wait_until_caught_up()
             program.stop()
         key = other.command("audit", "key").strip()
         one.command("audit", "export", str(tmp_path / "export"))

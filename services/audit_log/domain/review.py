@@ -135,7 +135,7 @@ def duty_of(output: told.Output, rules: Rulebook) -> Duty | None:
     if not policies:
         return None
     policy = max(policies, key=lambda found: (found.valid_from, found.version))
-    use_case = next((found for found in rules.use_cases if found.id == output.use_case and found.holds_on(day)), None)
+    use_case = _use_case(output, [found for found in rules.use_cases if found.holds_on(day)])
     risk_class = use_case.risk_class if use_case else "unclassified"
     rule = _rule(policy, risk_class)
     gate = rule.gate if output.environment == "production" else "none"
@@ -149,6 +149,14 @@ def duty_of(output: told.Output, rules: Rulebook) -> Duty | None:
         due_at=due_time(output.generated_at, hours) if hours else None,
         accepted_evidence=rule.accepted_evidence,
     )
+
+
+def _use_case(output: told.Output, registered: Sequence[UseCase]) -> UseCase | None:
+    """The use case an output names; of a sender that knows none, the only one there is for its system."""
+    if output.use_case is not None:
+        return next((found for found in registered if found.id == output.use_case), None)
+    for_system = [found for found in registered if output.system in found.systems]
+    return for_system[0] if len(for_system) == 1 else None
 
 
 def _rule(policy: Policy, risk_class: str) -> ReviewRule:

@@ -222,6 +222,14 @@ def test_states_and_findings(events: list[Event], now: datetime, state: str, fin
     assert story(told) == findings
 
 
+def test_an_output_that_names_no_use_case_belongs_to_the_only_one_of_its_system() -> None:
+    output = generated(use_case=None).data
+    alone = RULES._replace(use_cases=(use_case("drafts", "minimal"),))
+    elsewhere = RULES._replace(use_cases=(use_case("drafts", "minimal").model_copy(update={"systems": ("other",)}),))
+    classes = [duty.risk_class for rules in (alone, elsewhere, RULES) if (duty := duty_of(output, rules))]
+    assert classes == ["minimal", "unclassified", "unclassified"]
+
+
 def test_a_finding_says_what_it_is_about() -> None:
     (event,) = decide(case_of(generated()), LATE)
     assert isinstance(event, FindingOpened)
