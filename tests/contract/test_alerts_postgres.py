@@ -1,0 +1,56 @@
+"""Alerts, pages and metrics on a real PostgreSQL: the same questions, asked in the other dialect."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
+
+from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.notify import Notifier
+from services.shared.access import load_access
+from services.shared.bus.memory import MemoryBus
+from services.shared.events.outcomes import AlertSent
+from services.shared.http import make_app
+from services.shared.store.tables import common_tables
+from tests.contract.ledger_world import World, make_world
+from tests.unit.cost_alerts.alerts import recipient
+from tests.unit.cost_alerts.test_api import fed, get
+from tests.unit.cost_alerts.test_metrics import scraped
+from tests.unit.cost_alerts.test_notify import Recorder
+
+
+@pytest.fixture
+def world(postgres_url: str, tmp_path: Path) -> Iterator[World]:
+    made = make_world(tmp_path, lambda clock: MemoryBus(clock, partitions=2), postgres_url)
+    yield made
+    made.close()
+
+
+def test_an_alert_is_delivered_and_told_once(world: World) -> None:
+    fed(world)
+    mail = Recorder()
+    channels = {"mail": mail, "webhook": Recorder(told=False)}
+    roles = {"finance-kymp": recipient("a@city.example")}
+    notifier = Notifier(world.service.store, common_tables(METADATA).outbox, channels, roles, world.clock)  # type: ignore[arg-type]
+    for _ in range(2):
+        notifier.step()
+        world.settle()
+    assert len(mail.seen) == 1
+    assert [event.data.recipient for event in world.events(AlertSent)] == ["finance-kymp"]
+    assert world.service.store.pending_counts() == {}
+
+
+def test_the_page_and_a_scrape_show_the_same_figures_as_on_sqlite(world: World, tmp_path: Path) -> None:
+    fed(world)
+    app = make_app([world.service], CollectorRegistry(), load_access(world.settings), world.bus)
+    other = make_world(tmp_path / "sqlite", lambda clock: MemoryBus(clock, partitions=2))
+    fed(other)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        page = get(client)
+    assert page.row("KYMP €7.20 €22 €9 80% · passed 80% 1")
+    assert page.row("KYMP kymp-2026 80% €7.20 11 Oct 2026 12:00 2 waiting")
+    assert page.row("Claude claude-new 1")
+    assert scraped(world) == scraped(other)
+    other.close()
