@@ -20,7 +20,7 @@ from services.shared.bus.open import open_bus
 from services.shared.clock import Clock, SystemClock
 from services.shared.events import TOPICS
 from services.shared.http import Server, make_app
-from services.shared.service import Service
+from services.shared.service import Service, TellsFigures
 from services.shared.settings import Settings
 from services.usage_collector.main import build as build_usage_collector
 
@@ -79,8 +79,9 @@ class Program:
         return self.server.base
 
     def summary(self) -> dict[str, Any]:
-        """The services' figures in one table of names (design 9, `demo --once`)."""
-        return {name: value for service in self.services for name, value in service.summary().items()}
+        """The services' figures in one table of names (`valvomo demo --once`)."""
+        telling = (service for service in self.services if isinstance(service, TellsFigures))
+        return {name: value for service in telling for name, value in service.summary().items()}
 
 
 def wait_for_signal() -> None:

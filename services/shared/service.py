@@ -1,7 +1,7 @@
 """What a service is to the process that runs it: routes, background work, metrics, and whether it is ready."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from fastapi import APIRouter
 
@@ -24,6 +24,11 @@ class Service(Protocol):
         """Why `/readyz` is red, a sentence each; empty when ready."""
         ...
 
+
+@runtime_checkable
+class TellsFigures(Protocol):
+    """A service with figures to tell at the end of a demo. Optional: a service without this method has none."""
+
     def summary(self) -> Mapping[str, Any]:
-        """A few figures that say what the service holds, for the demo's closing words."""
+        """A few figures that say what the service holds, by name."""
         ...

@@ -143,22 +143,6 @@ class CollectorService:
         waiting = sum(count for (_, state), count in self._store.pending_counts().items() if state == "waiting")
         return [ConsumerStatus("usage_collector", (), {}, behind + waiting)]
 
-    def summary(self) -> Mapping[str, object]:
-        """What a demo tells of it: nothing, the ledger counts the readings."""
-        return {}
-
-    def poller(self, source: str) -> Poller:
-        """The poller of a source, for who reads by hand; not while the service runs.
-
-        Raises:
-            ConfigurationError: there is no such source among those of the settings.
-        """
-        for poller in self.pollers:
-            if poller.source.name == source:
-                return poller
-        names = ", ".join(poller.source.name for poller in self.pollers)
-        raise ConfigurationError(f"found the source {source!r}; expected one of those that are polled: {names}")
-
     def _poll(self, poller: Poller) -> float:
         self._learn()
         return poller.step()
