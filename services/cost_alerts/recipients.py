@@ -83,6 +83,4 @@ def _recipient(path: Path, role: str, entry: Any) -> Recipient:  # noqa: ANN401 
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
             for item in error.errors(include_input=False, include_context=False)
         )
-        raise ConfigurationError(
-            f"{path}: {role} cannot be used: {wrong}. See VALVOMO_RECIPIENTS_FILE in the README"
-        ) from None
+        raise ConfigurationError(f"{path}: {role} cannot be used: {wrong}. See docs/alerts.md") from None

@@ -214,8 +214,9 @@ def _finding_lines(findings: Sequence[OpenFinding]) -> Sequence[FindingLine]:
 
 
 def alert_lines(crossings: Iterable[Decided], states: Mapping[str, SendingState]) -> Sequence[AlertLine]:
-    """Crossings with what became of their messages, in the order given."""
-    return [_alert_line(one, states) for one in crossings]
+    """Crossings with what became of their messages: newest first, of one moment the highest threshold first."""
+    newest = sorted(crossings, key=lambda one: (one.decided_at, one.crossing.threshold), reverse=True)
+    return [_alert_line(one, states) for one in newest]
 
 
 def _alert_line(decided: Decided, sendings: Mapping[str, SendingState]) -> AlertLine:
