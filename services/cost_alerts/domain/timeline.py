@@ -36,6 +36,17 @@ def timeline(book: Book, use: Use, version: int) -> tuple[Stretch, ...]:
     return tuple(stretches)
 
 
+def likeness(book: Book, use: Use, version: int) -> tuple[object, ...]:
+    """What uses of one day, tariff segment and currency have in common when their timelines are equal.
+
+    Who used it matters only by who pays: a day of hundreds of people has as many timelines as they have units.
+    """
+    profile = use.profile
+    versions = (version, *book.touching(version, profile.system, use.day))
+    owners = tuple(book.view(each).allocation.owner(profile, use.day) for each in versions)
+    return (profile.system, profile.sku, profile.meters, profile.dimensions, owners)
+
+
 def _stretch(version: int, since: datetime | None, made: tuple[Line, ...]) -> Stretch:
     return Stretch(version, since, tuple(map(Pricer, made)))
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from services.cost_alerts.domain.pricing import TOO_LARGE, Amounts, Line, is_possible
-from services.cost_alerts.domain.timeline import Stretch, timeline
+from services.cost_alerts.domain.timeline import Stretch, likeness, timeline
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.ports import Basis, ChargeValues, ReadingRow, Sums, Work
 from services.shared.store.tables import instant, micros
@@ -56,6 +56,9 @@ class Revision(NamedTuple):
 _Key = tuple[int, int, int, bool, str | None, int]
 """What a timeline depends on: profile, day, segment of the tariffs, whether estimated, cost currency, version."""
 
+_Kind = tuple[object, ...]
+"""The same with the likeness of the use in the place of its profile: fewer, and they need asking the register."""
+
 
 class Charged(NamedTuple):
     """What became of a reading: its charges, what the current ones add to the rollups, and the last version's number.
@@ -80,13 +83,14 @@ class Charger:
     def __init__(self) -> None:
         self._made_for: tuple[object, int] | None = None
         self._ready: dict[_Key, tuple[ReadyStretch, ...]] = {}
+        self._of_kind: dict[_Kind, tuple[ReadyStretch, ...]] = {}
 
     def begin(self, work: Work) -> None:
         """Forget what was made ready for another register version, or under numbers that were rolled back."""
         made_for = (work.book, work.generation)
         if self._made_for != made_for or len(self._ready) > MOST_CACHED:
             self._made_for = made_for
-            self._ready = {}
+            self._ready, self._of_kind = {}, {}
 
     def first(self, work: Work, revisions: Sequence[Revision]) -> list[Charged]:
         """The charges of new revisions: at the register of their recorded time, and as later versions changed them.
@@ -128,21 +132,25 @@ class Charger:
         return [ready[key] for key in keys]
 
     def _make_ready(self, work: Work, missing: Mapping[_Key, Revision]) -> None:
-        """Make timelines; their bases are entered together, which is much quicker than one by one."""
-        made = []
+        """Make timelines, one for all uses of a kind; bases are entered together, much quicker than one by one."""
+        kinds: dict[_Key, _Kind] = {}
+        made: dict[_Kind, tuple[Use, bool, tuple[Stretch, ...]]] = {}
         for key, (row, profile, start, _) in missing.items():
             use = Use(profile, start, date.fromordinal(row.day), row.cost_currency)
-            made.append((key, use, row.finality != FINAL, timeline(work.book, use, key[-1])))
+            kind = kinds[key] = (*likeness(work.book, use, key[-1]), *key[1:])
+            if kind not in self._of_kind and kind not in made:
+                made[kind] = (use, row.finality != FINAL, timeline(work.book, use, key[-1]))
         work.enter_bases(
             [
                 basis_of(pricer.line, use, stretch.version, estimated=estimated)
-                for _, use, estimated, stretches in made
+                for use, estimated, stretches in made.values()
                 for stretch in stretches
                 for pricer in stretch.pricers
             ]
         )
-        for key, use, estimated, stretches in made:
-            self._ready[key] = tuple(_ready(work, use, stretch, estimated=estimated) for stretch in stretches)
+        for kind, (use, estimated, stretches) in made.items():
+            self._of_kind[kind] = tuple(_ready(work, use, stretch, estimated=estimated) for stretch in stretches)
+        self._ready.update({key: self._of_kind[kind] for key, kind in kinds.items()})
 
 
 def _charge(
