@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("valvomo@localhost", description="Sender of mails")
     recipients_file: Path | None = Field(
-        None, description="YAML: recipient role → addresses, language, webhook (README, Alerts)"
+        None, description="YAML: recipient role → addresses, language, webhook (docs/alerts.md)"
     )
     webhook_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Patience with a webhook receiver")
 

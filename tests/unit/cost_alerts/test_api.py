@@ -156,6 +156,18 @@ def test_a_page_for_everybody(world: World, client: TestClient) -> None:
         assert client.get(link).status_code == 200, link
 
 
+def test_names_of_the_register_and_of_vendors_are_text_and_nothing_else(world: World, client: TestClient) -> None:
+    hostile = "<script>alert(1)</script>"
+    named = unit("evil").model_copy(update={"name": {"en": hostile}})
+    world.register(*BASE, named, budget("kymp-2026", "kymp", "9.00"))
+    world.publish(reading("a"), reading("d", sku=f"'\"{hostile}"))
+    world.settle()
+    answer = client.get("/?lang=en")
+    assert "<script" not in answer.text
+    assert hostile in Page(answer.text).text
+    assert f"'\"{hostile}" in Page(answer.text).text
+
+
 @pytest.mark.parametrize(
     ("path", "header", "expected"),
     [
