@@ -59,8 +59,11 @@ class MailServer:
 class SmtpMail:
     """See `Channel`. Credentials go only over TLS, or to this machine."""
 
-    def __init__(self, server: MailServer, sender: str, link: str) -> None:
+    def __init__(
+        self, server: MailServer, sender: str, link: str, *, patience_seconds: float = SMTP_PATIENCE_SECONDS
+    ) -> None:
         self._server, self._sender, self._link = server, sender, link
+        self._patience_seconds = patience_seconds
         self._accepted: defaultdict[str, set[str]] = defaultdict(set)
         self._log = logger("notifier")
 
@@ -94,9 +97,9 @@ class SmtpMail:
         server, context = self._server, ssl.create_default_context()
         plain = not server.secure
         with (
-            smtplib.SMTP(server.host, server.port, timeout=SMTP_PATIENCE_SECONDS)
+            smtplib.SMTP(server.host, server.port, timeout=self._patience_seconds)
             if plain
-            else smtplib.SMTP_SSL(server.host, server.port, timeout=SMTP_PATIENCE_SECONDS, context=context)
+            else smtplib.SMTP_SSL(server.host, server.port, timeout=self._patience_seconds, context=context)
         ) as connection:
             connection.ehlo_or_helo_if_needed()
             if plain and connection.has_extn("starttls"):

@@ -22,7 +22,7 @@ SENDER = "Valvomo <valvomo@city.example>"
 
 
 def sender(url: str) -> SmtpMail:
-    return SmtpMail(MailServer.parse(url), SENDER, LINK)
+    return SmtpMail(MailServer.parse(url), SENDER, LINK, patience_seconds=2)
 
 
 def text_of(message: EmailMessage, kind: str = "plain") -> str:
