@@ -65,9 +65,7 @@ def messages(first: int, count: int) -> Iterator[list[Message]]:
     """The events of so many readings from number `first` on, in portions to be published at once."""
     for start in range(first, first + count, PUBLISHED_AT_ONCE):
         numbers = range(start, min(start + PUBLISHED_AT_ONCE, first + count))
-        yield [
-            Message(USAGE.name, f"{SOURCE}\x1f{name}".encode(), value) for name, value in map(reading, numbers)
-        ]
+        yield [Message(USAGE.name, f"{SOURCE}\x1f{name}".encode(), value) for name, value in map(reading, numbers)]
 
 
 def publish_readings(bus: EventBus, first: int, count: int) -> None:
@@ -128,4 +126,3 @@ def _rates(day: date) -> Fact:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
-

@@ -17,6 +17,7 @@ from services.audit_log.adapters import entries as log_entries
 from services.audit_log.domain.tiles import Frontier
 from services.cost_alerts.adapters.ledger import Memory, SqlWork
 from services.cost_alerts.handlers import usage
+from services.cost_alerts.handlers.charging import Charger
 from services.shared import consumer
 from services.shared.bus.broker import BrokerConsumer
 from services.shared.bus.groups import GroupConsumer
@@ -82,9 +83,10 @@ _PLACES: tuple[tuple[Any, str, str | Callable[..., str]], ...] = (
     (GroupConsumer, "poll", "poll"),
     (BrokerConsumer, "poll", "poll"),
     (consumer, "_decoded", "decode"),
-    (usage.UsageHandler, "handle", "handler: names, rows, charges"),
+    (usage.UsageHandler, "handle", "handler: rows, sums, the rest"),
     (usage, "name_digest", "handler: digests of names"),
-    (usage._Profiles, "of", "handler: profiles"),
+    (usage._Profiles, "of", "handler: profiles"),  # noqa: SLF001  # where the time goes is no public matter
+    (Charger, "first", "handler: prices and amounts"),
     (Memory, "begin", "handler: begin"),
     (SqlWork, "add_sums", "handler: sums"),
     (log_entries.SqlEntryLog, "append", "handler: entries"),
