@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit_log.adapters.tables import DERIVED, case_file, decision, finding, register_fact, register_staged
-from services.audit_log.domain.review import REVIEWED_STATES, Case, Rulebook, State
+from services.audit_log.domain.duty import Rulebook
+from services.audit_log.domain.review import REVIEWED_STATES, Case, State
 from services.audit_log.ports import Judged
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import (

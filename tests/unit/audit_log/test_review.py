@@ -7,14 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from services.audit_log.domain.duty import Duty, Rulebook, duty_of
 from services.audit_log.domain.review import (
     SOURCE,
     Case,
-    Duty,
-    Rulebook,
     assign,
     decide,
-    duty_of,
     finding_id,
     fold,
     judge,
