@@ -80,11 +80,14 @@ def utc(moment: datetime) -> datetime:
     """`moment` in UTC.
 
     Raises:
-        ValueError: the moment has no time zone.
+        ValueError: the moment has no time zone, or falls out of the years 1 to 9999 in UTC.
     """
     if moment.tzinfo is None:
         raise ValueError(f"found {moment.isoformat()} without a time zone; write for example 2026-11-17T00:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"found {moment.isoformat()}, which lies outside the years 1 to 9999 in UTC") from None
 
 
 @lru_cache(maxsize=65_536)

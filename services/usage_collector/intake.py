@@ -47,7 +47,10 @@ HashDigest = Callable[[str], str]
 _models = {name: TypeAdapter(event_types()[name]) for name in PUSHABLE}
 _pseudonym = re.compile(r"p-[A-Za-z0-9_-]{1,62}", re.ASCII).fullmatch
 _digest = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
-_mail_address = re.compile(rb"[^\s\"@:/]@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}").search
+_at_sign = re.compile("@|\N{FULLWIDTH COMMERCIAL AT}|\N{SMALL COMMERCIAL AT}|%40".encode()).search
+_mail_address = re.compile(
+    '[^\\s"@:/](@|\N{FULLWIDTH COMMERCIAL AT}|\N{SMALL COMMERCIAL AT}|%40)[\\w-]+(\\.[\\w-]+)*\\.[^\\W\\d_]{2,}'
+).search
 _moment = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII).match
 _PERSONS = ("person", "requester", "actor", "reviewer")
 _HASHES = ("content_hash", "content_hash_used", "content_hash_reviewed", "edited_content_hash")
@@ -120,7 +123,7 @@ class _Batch:
         event = self._event(raw)
         self._refuse_forbidden(event)
         value = encode(event)
-        if b"@" in value and _mail_address(value):
+        if _at_sign(value) and _mail_address(value.decode()):
             raise InvalidEventError(
                 "found what looks like an e-mail address; name persons in person, requester, actor or reviewer only"
             )

@@ -1,5 +1,6 @@
 """Every event on the bus: how it is written, read, named and routed. Services meet here and nowhere else."""
 
+import re
 from typing import Annotated, Any, Union, get_args
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
@@ -44,6 +45,8 @@ _EVENTS: dict[type[Event], str] = {
 
 AnyEvent: Any = Annotated[Union[tuple(_EVENTS)], Discriminator("type")]  # noqa: UP007  # made from the classes found above
 _adapter: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+_event_type = re.compile(r"valvomo(\.[a-z_]+)+\.v[0-9]+", re.ASCII).fullmatch
+_member_name = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII).fullmatch
 
 
 def encode(event: Event) -> bytes:
@@ -75,7 +78,10 @@ def decode(value: bytes | str) -> Event:
 
 
 def describe(error: ValidationError) -> str:
-    """What is wrong with a document, without repeating what it says: no value of a sender's enters a message."""
+    """What is wrong with a document, without repeating what it says: no value of a sender's enters a message.
+
+    A member's name is the sender's too when the member is unknown, or a tag: it is shown only when it reads as one.
+    """
     problems = [
         _problem(item["loc"], item["type"], item["msg"])
         for item in error.errors(include_input=False, include_url=False, include_context=False)
@@ -86,7 +92,11 @@ def describe(error: ValidationError) -> str:
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     if kind == "union_tag_invalid":
         return "type: unknown event type; the known ones are listed in docs/asyncapi.yaml"
-    return f"{'.'.join(map(str, location)) or 'document'}: {message}"
+    return f"{'.'.join(map(_shown, location)) or 'document'}: {message}"
+
+
+def _shown(part: int | str) -> str:
+    return str(part) if isinstance(part, int) or part == "[key]" or _member_name(part) or _event_type(part) else "…"
 
 
 def event_types() -> dict[str, type[Event]]:

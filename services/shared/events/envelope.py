@@ -21,6 +21,9 @@ from services.shared.periods import timestamp, utc
 MAX_EVENT_BYTES = 60_000
 """A larger event is refused before the bus; an audit log entry holds at most 65,535 bytes."""
 
+_PRINTABLE = r"^[\x20-\x7e]*$"
+"""What W3C Trace Context writes; a NUL could not be kept by every database."""
+
 CONTENT_TYPE = "application/cloudevents+json"
 
 
@@ -72,10 +75,10 @@ class Event(Fact):
     type: str
     datacontenttype: Literal["application/json"] = "application/json"
     data: Fact
-    traceparent: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+    traceparent: Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)] | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
-    tracestate: Annotated[str, StringConstraints(max_length=512)] | None = Field(
+    tracestate: Annotated[str, StringConstraints(max_length=512, pattern=_PRINTABLE)] | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
 

@@ -26,6 +26,7 @@ METERS: dict[str, str] = {
 """Meter → what one unit of it is."""
 
 _VENDOR_METER = re.compile(r"[a-z0-9_-]{1,32}:[!-~]{1,96}", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 
 
 def known_meter(name: str) -> str:
@@ -36,7 +37,8 @@ def known_meter(name: str) -> str:
     """
     if name in METERS or _VENDOR_METER.fullmatch(name):
         return name
-    raise ValueError(f"unknown meter {name[:64]!r}; use one of {', '.join(METERS)}, or vendor:name")
+    shown = f" {name!r}" if _PLAIN_NAME.fullmatch(name) else ""  # else it may be anything, and reasons are logged
+    raise ValueError(f"unknown meter{shown}; use one of {', '.join(METERS)}, or vendor:name")
 
 
 Meter = Annotated[str, AfterValidator(known_meter)]

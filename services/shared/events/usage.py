@@ -66,9 +66,8 @@ class UsageRecorded(Event):
 
     @model_validator(mode="after")
     def _id_names_the_revision(self) -> "UsageRecorded":
-        expected = f"{self.data.reading_id}.{self.data.revision}"
-        if self.id != expected:
-            raise ValueError(f"id must be reading_id.revision, here {expected!r}")
+        if self.id != f"{self.data.reading_id}.{self.data.revision}":
+            raise ValueError('id must be reading_id.revision, for example "call-7.0"')
         return self
 
 

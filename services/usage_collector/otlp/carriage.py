@@ -54,8 +54,8 @@ def decode(signal: Signal, kind: str, body: bytes) -> Request:
             request.ParseFromString(body)
         else:
             ParseDict(_with_base64_ids(_object(read_json(body))), request, ignore_unknown_fields=True)
-    except (DecodeError, ParseError, RecursionError):
-        # The libraries' own messages quote the sender's values.
+    except (DecodeError, ParseError, RecursionError, SystemError):
+        # The libraries' own messages quote the sender's values. Half a character (a lone surrogate) is a SystemError.
         raise InvalidEventError(
             f"found a body that is no OTLP {signal} request; check endpoint and protocol of the exporter"
         ) from None

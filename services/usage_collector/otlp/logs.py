@@ -46,12 +46,12 @@ def _request(origin: Origin, attributes: Attributes, end: datetime) -> Raw:
     if model is None:
         raise InvalidEventError("model: found an api_request without it")
     reading_id = event_id("otlp", system, *_request_name(attributes))
-    duration = timedelta(milliseconds=max(1, count(attributes, "duration_ms") or 0))
+    start = _before(end, count(attributes, "duration_ms") or 0)
     data = {
         "reading_id": reading_id,
         "system": system,
         "sku": model,
-        "charge_period_start": (end - duration).isoformat(),
+        "charge_period_start": start.isoformat(),
         "charge_period_end": end.isoformat(),
         "consumed": _tokens(attributes).meters(),
         "dimensions": {"speed": speed} if (speed := text(attributes, "speed")) else {},
@@ -63,6 +63,13 @@ def _request(origin: Origin, attributes: Attributes, end: datetime) -> Raw:
     }
     name = (origin.source(), f"{reading_id}.0")
     return origin.event("valvomo.usage.recorded.v1", name, subject=system, time=end, data=data)
+
+
+def _before(end: datetime, duration_milliseconds: int) -> datetime:
+    try:
+        return end - timedelta(milliseconds=max(1, duration_milliseconds))
+    except OverflowError:
+        raise InvalidEventError("duration_ms: found a call that began before the year 1; mend the sender") from None
 
 
 def _request_name(attributes: Attributes) -> tuple[str, ...]:

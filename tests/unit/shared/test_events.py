@@ -100,6 +100,17 @@ def test_a_sender_may_leave_out_only_what_the_design_says() -> None:
             json.dumps(usage(charge_period_start="2026-11-17T00:00:00")), "timezone", id="a time without a zone"
         ),
         pytest.param(json.dumps(usage(charge_period_end="2026-11-17T00:00:00Z")), "later than", id="an empty period"),
+        pytest.param(
+            json.dumps(usage(charge_period_start="0001-01-01T00:00:00+05:00")),
+            "outside the years 1 to 9999",
+            id="a time before the year 1 in UTC",
+        ),
+        pytest.param(
+            json.dumps(usage(charge_period_end="9999-12-31T23:59:59-05:00")),
+            "outside the years 1 to 9999",
+            id="a time after the year 9999 in UTC",
+        ),
+        pytest.param(json.dumps(usage() | {"tracestate": "a\x00"}), "tracestate", id="a NUL in the trace"),
         pytest.param(json.dumps(usage(charge_period_start=1763337600)), "RFC 3339", id="a time as a number"),
         pytest.param(json.dumps(usage(reading_id="x" * 129)), "reading_id", id="a name too long"),
         pytest.param(json.dumps(usage(revision=1)), "reading_id.revision", id="an id that names another revision"),
@@ -120,6 +131,10 @@ def test_a_refusal_never_repeats_what_the_sender_wrote() -> None:
         usage(consumer={"person": "anna@example.org"}),
         usage() | {"type": "anna@example.org"},
         usage(sku="anna@example.org\x00"),
+        usage(**{"anna@example.org": "x"}),
+        usage(consumer={"tags": {"anna@example.org": 7}}),
+        usage(consumed={"anna@example.org": "1"}),
+        usage(reading_id="anna@example.org"),
     ):
         with pytest.raises(InvalidEventError) as refusal:
             decode(json.dumps(document))

@@ -319,6 +319,11 @@ class TestLogs:
         assert lacking in answer.json()["partialSuccess"]["errorMessage"]
         assert door.records() == []
 
+    def test_a_duration_that_cannot_be_is_rejected(self, client: TestClient, door: Door) -> None:
+        answer = post(client, "logs", logs({**API_REQUEST, "duration_ms": 2**63 - 1}))
+        assert "duration_ms" in answer.json()["partialSuccess"]["errorMessage"]
+        assert door.records() == []
+
     def test_a_session_and_its_sequence_name_a_request_of_an_older_version(
         self, client: TestClient, door: Door
     ) -> None:
@@ -437,8 +442,9 @@ class TestAnswers:
             (b'{"resourceSpans": 5}', "no OTLP traces request"),
             (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', "hex"),
             (b'{"resourceSpans": ' + b"[" * 5_000, "nested too deeply"),
+            (rb'{"resourceSpans": ["\ud800"]}', "no OTLP traces request"),
         ],
-        ids=["truncated", "a list", "a number", "an id that is not hex", "nested deeply"],
+        ids=["truncated", "a list", "a number", "an id that is not hex", "nested deeply", "half a character"],
     )
     def test_what_is_no_json_is_400_with_a_message(self, client: TestClient, body: bytes, reason: str) -> None:
         answer = client.post("/v1/otlp/v1/traces", content=body, headers={"Content-Type": JSON})
