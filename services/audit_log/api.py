@@ -8,7 +8,7 @@ import base64
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
@@ -27,6 +27,9 @@ from services.shared.store import Store
 _IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
 _FULL = 256
 Limit = Annotated[int, Query(ge=1, le=1000)]
+_LARGEST = 2**62
+"""An index that a database can compare; a log never has so many entries."""
+Index = Annotated[int, Path(ge=0, le=_LARGEST)]
 
 
 def make_router(store: Store) -> APIRouter:
@@ -64,14 +67,15 @@ def _add_files(router: APIRouter, store: Store) -> None:
 
 def _add_entries(router: APIRouter, store: Store) -> None:
     @router.get("/api/v1/log/entries/{index}", tags=["log"])
-    def entry(index: int) -> dict[str, Any]:
+    def entry(index: Index) -> dict[str, Any]:
         """One entry: where it stood on the bus, the event, and the exact bytes that are hashed (base64)."""
         with store.reading() as connection:
             return _entry(connection, index)
 
     @router.get("/api/v1/log/proof", tags=["log"])
     def proof(
-        index: Annotated[int | None, Query(ge=0)] = None, old_size: Annotated[int | None, Query(ge=0)] = None
+        index: Annotated[int | None, Query(ge=0, le=_LARGEST)] = None,
+        old_size: Annotated[int | None, Query(ge=0, le=_LARGEST)] = None,
     ) -> dict[str, Any]:
         """That entry `index` is under the newest checkpoint, or that the log of `old_size` entries is its beginning."""
         if (index is None) == (old_size is None):
@@ -82,7 +86,11 @@ def _add_entries(router: APIRouter, store: Store) -> None:
 
 def _add_reviews(router: APIRouter, store: Store) -> None:
     @router.get("/api/v1/findings", tags=["reviews"])
-    def findings(state: Literal["open", "closed"] | None = None, after: int = -1, limit: Limit = 100) -> dict[str, Any]:
+    def findings(
+        state: Literal["open", "closed"] | None = None,
+        after: Annotated[int, Query(ge=-1, le=_LARGEST)] = -1,
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
         """Findings in the order in which they were opened; `next` is the `after` of the next page."""
         still_open = None if state is None else state == "open"
         with store.reading() as connection:

@@ -1,7 +1,7 @@
 """`valvomo audit`: take the evidence out, verify it, tell the key."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from services.audit_log.adapters.export import file_reader, read_notes, write_export
+from services.audit_log.adapters.export import FileReader, read_notes, read_regular, write_export
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.domain.note import NoteError, VerifierKey, parse_vkey
 from services.audit_log.domain.verify import DAMAGED, STALE, UNVERIFIABLE, VERIFIED, Report, verify
@@ -63,7 +63,8 @@ def verify_export(
     folder: Annotated[Path, typer.Argument(help="the folder that was exported", exists=True, file_okay=False)],
     key: Annotated[str, typer.Option(help="the log's verifier key, from who is not being audited; or a file with it")],
     checkpoint: Annotated[
-        list[Path] | None, typer.Option(help="a checkpoint that you kept; the log must continue it", exists=True)
+        list[Path] | None,
+        typer.Option(help="a checkpoint that you kept; the log must continue it", exists=True, dir_okay=False),
     ] = None,
     max_age_days: Annotated[
         int, typer.Option(help="how old the newest entry may be before the export is stale; 0: any age", min=0)
@@ -78,18 +79,19 @@ def verify_export(
 
     Example: valvomo audit verify /media/usb/log-2026-11 --key 'city.example/audit+7370cdd4+AQOh…' --checkpoint october
     """
-    notes = [*read_notes(folder), *((str(path), path.read_bytes()) for path in checkpoint or [])]
+    notes = [*read_notes(folder), *_kept(checkpoint or [], folder)]
     trusted = _key(key, folder)
+    files = FileReader(folder)
     with _progress() as told:
         report = verify(
-            file_reader(folder),
+            files,
             notes,
             trusted,
             now=SystemClock().now(),
             max_age=timedelta(days=max_age_days) if max_age_days else None,
             progress=lambda done: told(done, None),
         )
-    _print(report, kept=len(checkpoint or []), as_json=as_json)
+    _print(report, files.strangers(), kept=len(checkpoint or []), as_json=as_json)
     raise typer.Exit(report.exit)
 
 
@@ -104,30 +106,49 @@ def print_key() -> None:
     print(signer(load_settings()).key)  # noqa: T201  # the output that was asked for
 
 
+def _kept(paths: Sequence[Path], folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The auditor's own checkpoints. One that lies in what is verified shows nothing that it does not show itself."""
+    for path in paths:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError(f"the checkpoint {path} lies inside the export; give one that you kept elsewhere")
+        note = read_regular(path)
+        if note is None:
+            raise ConfigurationError(f"the checkpoint {path} cannot be read; expected a file")
+        yield str(path), note
+
+
 def _key(text: str, folder: Path) -> VerifierKey:
     """The auditor's key. One that lies in what is verified would prove nothing."""
     path = Path(text)
     if "+" not in text and path.is_file():
         if path.resolve().is_relative_to(folder.resolve()):
             raise ConfigurationError("the key lies inside the export; take it from where the auditor keeps it")
-        text = path.read_text(encoding="utf-8").strip()
+        text = (read_regular(path) or b"").decode("utf-8-sig", errors="replace").strip()
     try:
         return parse_vkey(text)
     except NoteError as error:
         raise ConfigurationError(f"the key cannot be used: {error}") from None
 
 
-def _print(report: Report, *, kept: int, as_json: bool) -> None:
+def _print(report: Report, strangers: Sequence[str], *, kept: int, as_json: bool) -> None:
     if as_json:
         damage = [found._asdict() for found in report.damage]
         print(json.dumps({"exit": report.exit, "size": report.size, "root": report.root, "damage": damage}))  # noqa: T201
         return
     screen = Console(soft_wrap=True, markup=False)
     for found in report.damage:
-        screen.print(f"{found.kind}: {found.sentence}")
+        screen.print(f"{found.kind}: {_printable(found.sentence)}")
     screen.print(f"{_VERDICT[report.exit]}: {report.size} entries under the root {report.root}")
+    if strangers:
+        first = _printable(strangers[0])
+        screen.print(f"{len(strangers)} files are no part of the log and were not verified, the first: {first}")
     if not kept:
         screen.print("No kept checkpoint was given: that nothing was rewritten or cut off before is not shown.")
+
+
+def _printable(text: str) -> str:
+    """Names in an export may be anybody's: none of them moves the cursor or starts a line of its own."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 @contextmanager

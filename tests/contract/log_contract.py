@@ -17,7 +17,7 @@ from sqlalchemy import Table, delete, select, text, update
 
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import SqlEntryLog, read_entries, read_frontier
-from services.audit_log.adapters.export import file_reader, read_notes, write_export
+from services.audit_log.adapters.export import FileReader, read_notes, write_export
 from services.audit_log.adapters.tables import (
     APPEND_ONLY,
     METADATA,
@@ -113,7 +113,7 @@ class Program:
 
     def verify(self, folder: Path, **kept: bytes) -> Report:
         notes = [*read_notes(folder), *kept.items()]
-        return verify(file_reader(folder), notes, signer(self.settings).key, now=self.clock.now())
+        return verify(FileReader(folder), notes, signer(self.settings).key, now=self.clock.now())
 
 
 class LogContract(ABC):
@@ -249,6 +249,14 @@ class LogContract(ABC):
         assert sorted({(found.topic, found.offset) for found in offsets}) == sorted(
             (f"topic-{number}", offset) for number in range(4) for offset in range(200)
         )
+
+    def test_a_damaged_head_is_a_sentence(self, program: Program) -> None:
+        program.publish(window(0), window(1))
+        program.settle()
+        with program.service.store.transaction() as tx:
+            tx.connection.execute(update(head).values(size=1))
+        with pytest.raises(IncompatibleStoreError, match="head of the log is damaged"):
+            program.sign()
 
     def test_a_head_that_moved_meanwhile_is_noticed(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         """Should the lock ever fail, nothing is written over what another has appended."""
@@ -426,6 +434,10 @@ class LogContract(ABC):
         assert http.get("/api/v1/log/proof", params={"index": 300}).status_code == 404
         assert http.get("/api/v1/log/proof").status_code == 422
         assert http.get("/api/v1/log/entries/300").status_code == 404
+        for beyond in (-1, 2**63 - 1, 10**30):
+            assert http.get(f"/api/v1/log/entries/{beyond}").status_code == 422
+            assert http.get("/api/v1/log/proof", params={"index": beyond}).status_code == 422
+        assert http.get("/api/v1/findings", params={"after": 10**30}).status_code == 422
 
     # Reviews
 

@@ -77,6 +77,7 @@ class Checkpointer:
             tree = self._continued(connection)
         if tree.size <= signed:
             return None
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._memory.save(tree.size, tree.nodes)
         note = sign_checkpoint(self._signer, tree.size, tree.root())
         row = {"size": tree.size, "note": note, "signed_at": self._clock.now()}
@@ -126,7 +127,6 @@ class Checkpointer:
         return tree
 
     def _write_files(self, size: int, note: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         for name in (f"{size:012d}", "latest"):
             write_durably(self._folder / name, note)
 

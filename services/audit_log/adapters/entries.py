@@ -12,7 +12,7 @@ from services.audit_log.domain.entry import make_entry, parse_entry
 from services.audit_log.domain.merkle import leaf_hash
 from services.audit_log.domain.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 from services.audit_log.ports import Appended, Arrival
-from services.shared.errors import StalePositionError
+from services.shared.errors import IncompatibleStoreError, StalePositionError
 from services.shared.store import Transaction
 
 _Partition = tuple[str, str, int]
@@ -59,9 +59,19 @@ class SqlEntryLog:
 
 
 def read_frontier(connection: Connection) -> Frontier:
-    """The committed tree."""
-    row = connection.execute(select(head.c.size, head.c.edge)).one()
-    return Frontier.decode(row.size, row.edge)
+    """The committed tree.
+
+    Raises:
+        IncompatibleStoreError: the row that holds its edge was damaged or altered.
+    """
+    return _frontier(*connection.execute(select(head.c.size, head.c.edge)).one())
+
+
+def _frontier(size: int, edge: bytes) -> Frontier:
+    try:
+        return Frontier.decode(size, edge)
+    except ValueError as error:
+        raise IncompatibleStoreError(f"the head of the log is damaged ({error}); restore the log as it was") from None
 
 
 def read_entries(connection: Connection, first: int, end: int) -> list[bytes]:
@@ -94,8 +104,7 @@ def conflict_of(connection: Connection, index: int) -> int | None:
 
 
 def _lock_head(tx: Transaction) -> Frontier:
-    row = tx.connection.execute(select(head.c.size, head.c.edge).with_for_update()).one()
-    return Frontier.decode(row.size, row.edge)
+    return _frontier(*tx.connection.execute(select(head.c.size, head.c.edge).with_for_update()).one())
 
 
 def _write(tx: Transaction, frontier: Frontier, new: Sequence[_New]) -> None:

@@ -1,6 +1,9 @@
 """The log as a folder of files, in the layout of C2SP tlog-tiles: what an auditor takes away and verifies elsewhere."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -14,6 +17,9 @@ from services.audit_log.domain.tiles import ENTRIES, Tile, TileReader, all_tiles
 from services.shared.errors import ConfigurationError
 
 NOTES = "checkpoints"
+_MAX_FILE_BYTES = 32 * 1024 * 1024
+"""A bundle of 256 entries, the largest file of an export, has half as many; a longer one is damaged anyway."""
+
 _README = """# An export of Valvomo's audit log
 
 | file | what it is |
@@ -54,21 +60,38 @@ def write_export(connection: Connection, folder: Path, progress: Callable[[int, 
         progress: told (entries written, entries in all).
 
     Raises:
-        ConfigurationError: the folder holds something, or nothing was signed yet.
+        ConfigurationError: the folder holds something or cannot be written, or nothing was signed yet.
     """
     newest = newest_checkpoint(connection)
     if newest is None:
         raise ConfigurationError("found no checkpoint: nothing was signed yet; run the program until it has signed one")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigurationError(f"{folder} holds something already; expected an empty or a new folder")
     signed = parse_checkpoint(parse_note(newest[0]).text)
+    with _writing(folder):
+        _write_all(connection, folder, newest[0], signed.size, progress)
+    return signed
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigurationError(f"{folder} holds something already; expected an empty or a new folder")
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be written ({error.strerror}); the export is not whole: remove it, choose another place"
+        ) from None
+
+
+def _write_all(
+    connection: Connection, folder: Path, newest: bytes, size: int, progress: Callable[[int, int], None]
+) -> None:
     (folder / NOTES).mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text(_README)
-    for size, note in _notes(connection):
-        (folder / NOTES / f"{size:012d}").write_bytes(note)
-    _write_tiles(connection, folder, signed.size, progress)
-    (folder / "checkpoint").write_bytes(newest[0])
-    return signed
+    for covered, note in _notes(connection):
+        (folder / NOTES / f"{covered:012d}").write_bytes(note)
+    _write_tiles(connection, folder, size, progress)
+    (folder / "checkpoint").write_bytes(newest)  # the last: without it nothing verifies
 
 
 def _write_tiles(connection: Connection, folder: Path, size: int, progress: Callable[[int, int], None]) -> None:
@@ -91,18 +114,42 @@ def _notes(connection: Connection) -> Iterator[tuple[int, bytes]]:
 
 def read_notes(folder: Path) -> list[tuple[str, bytes]]:
     """The older checkpoints of an export, with what to call them."""
-    return [
-        (f"{NOTES}/{path.name}", path.read_bytes()) for path in sorted((folder / NOTES).glob("*")) if path.is_file()
-    ]
+    found = [(f"{NOTES}/{path.name}", read_regular(path)) for path in sorted((folder / NOTES).glob("*"))]
+    return [(name, note) for name, note in found if note is not None]
 
 
-def file_reader(folder: Path) -> Callable[[str], bytes | None]:
-    """Read an export's files by their path in it; None for what is not there."""
+class FileReader:
+    """Reads an export's files by their path in it; None for what is not there. Remembers what it was asked for."""
 
-    def read(path: str) -> bytes | None:
-        try:
-            return (folder / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._asked = {"README.md", "checkpoint"}
+
+    def __call__(self, path: str) -> bytes | None:
+        self._asked.add(path)
+        return read_regular(self._folder / path)
+
+    def strangers(self) -> list[str]:
+        """What lies in the folder and is no part of the log; nothing verifies it."""
+        paths = (path.relative_to(self._folder) for path in self._folder.rglob("*") if not path.is_dir())
+        return sorted(path.as_posix() for path in paths if not self._belongs(path))
+
+    def _belongs(self, path: Path) -> bool:
+        return path.as_posix() in self._asked or path.parent.as_posix() == NOTES
+
+
+def read_regular(path: Path) -> bytes | None:
+    """A file's bytes; None when it is missing, cannot be read, or is no file that ends (a pipe, a device)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes must not hold us
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-
-    return read
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(_MAX_FILE_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

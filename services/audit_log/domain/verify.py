@@ -83,7 +83,12 @@ def verify(
     newest = read("checkpoint")
     if newest is None:
         return _nothing(
-            Damage("missing", None, None, "the file `checkpoint` is missing: there is nothing signed to verify")
+            Damage(
+                "missing",
+                None,
+                None,
+                "the file `checkpoint` is missing or cannot be read: there is nothing signed to verify",
+            )
         )
     signed, damage = _open_all([("checkpoint", newest), *notes], key)
     if not signed or signed[0][0] != "checkpoint":
@@ -287,7 +292,9 @@ def _broken(tile: Tile, leaves: Sequence[bytes], stored: Sequence[bytes]) -> Dam
 
 def _missing(tile: Tile) -> Damage:
     first, last = _covered(tile)
-    return Damage("missing", first, last, f"{tile.path} is missing; it covers entries {first} to {last}")
+    return Damage(
+        "missing", first, last, f"{tile.path} is missing or cannot be read; it covers entries {first} to {last}"
+    )
 
 
 def _tile_damage(tile: Tile, what: str) -> Damage:

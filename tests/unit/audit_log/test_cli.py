@@ -1,6 +1,9 @@
 """The command line of the log: what it writes, what it says, and with which exit code."""
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,6 +113,71 @@ def test_a_key_from_inside_the_export_is_refused(log: Path, tmp_path: Path) -> N
         )
     (tmp_path / "auditors-key").write_text(key_of(log) + "\n")
     assert run("verify", tmp_path / "out", "--key", tmp_path / "auditors-key", "--max-age-days", 0).exit_code == 0
+
+
+def test_a_checkpoint_from_inside_the_export_is_refused(log: Path, tmp_path: Path) -> None:
+    run("export", tmp_path / "out")
+    result = run("verify", tmp_path / "out", "--key", key_of(log), "--checkpoint", tmp_path / "out/checkpoint")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "inside the export" in str(result.exception)
+
+
+@pytest.mark.parametrize("place", ["checkpoint", "tile/entries/000"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path.name), Path.mkdir], ids=str)
+def test_what_is_no_file_is_missing_and_holds_nobody(
+    log: Path, tmp_path: Path, place: str, make: Callable[[Path], None]
+) -> None:
+    run("export", tmp_path / "out")
+    (tmp_path / "out" / place).unlink()
+    make(tmp_path / "out" / place)
+    make(tmp_path / "out/checkpoints/000000000999")
+    result = run("verify", tmp_path / "out", "--key", key_of(log))
+    assert (result.exit_code, "missing or cannot be read" in result.stdout) == (2, True)
+
+
+def test_a_file_without_end_is_read_in_part(log: Path, tmp_path: Path) -> None:
+    run("export", tmp_path / "out")
+    (tmp_path / "out/checkpoint").unlink()
+    (tmp_path / "out/checkpoint").symlink_to("/dev/zero")
+    assert run("verify", tmp_path / "out", "--key", key_of(log)).exit_code == 2
+
+
+def test_what_is_no_part_of_the_log_is_named_and_moves_no_cursor(log: Path, tmp_path: Path) -> None:
+    run("export", tmp_path / "out")
+    (tmp_path / "out/tile/entries/999").write_text("never signed")
+    (tmp_path / "out/checkpoints/a\x1b[2J\nverified: all").write_text("x")
+    result = run("verify", tmp_path / "out", "--key", key_of(log))
+    assert "1 files are no part of the log and were not verified, the first: tile/entries/999" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert "\nverified" not in result.stdout
+
+
+@pytest.mark.parametrize("key", [b"\xff\x00", b""])
+def test_a_key_file_that_holds_no_key_is_refused_in_words(log: Path, tmp_path: Path, key: bytes) -> None:
+    run("export", tmp_path / "out")
+    (tmp_path / "key").write_bytes(key)
+    result = run("verify", tmp_path / "out", "--key", tmp_path / "key")
+    assert isinstance(result.exception, ConfigurationError)
+
+
+def test_a_key_saved_by_an_editor_of_windows_is_read(log: Path, tmp_path: Path) -> None:
+    run("export", tmp_path / "out")
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + key_of(log).encode() + b"\r\n")
+    assert run("verify", tmp_path / "out", "--key", tmp_path / "key", "--max-age-days", 0).exit_code == 0
+
+
+def test_an_export_that_cannot_be_written_is_said_in_words(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert log.exists()
+    monkeypatch.setattr(Path, "write_bytes", no_room)
+    result = run("export", tmp_path / "out")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "No space left" in str(result.exception)
+
+
+def no_room(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_mistyped_key_is_refused_in_words(log: Path, tmp_path: Path) -> None:

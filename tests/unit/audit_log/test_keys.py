@@ -1,5 +1,7 @@
 """The files beside the database: the key, and what the signer remembers."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from services.audit_log.adapters.keys import SignerMemory, secret, write_durably
 from services.audit_log.domain.merkle import CompactRange, leaf_hash
-from services.shared.errors import ConfigurationError
+from services.shared.errors import ConfigurationError, TransientError
 
 
 def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -58,3 +60,38 @@ def test_a_damaged_memory_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "signed").write_text(text)
     with pytest.raises(ConfigurationError, match="signed is damaged"):
         SignerMemory(tmp_path / "signed").load()
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["a file was there", "no file was there"])
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keep: bool) -> None:
+    memory, tree = SignerMemory(tmp_path / "signed"), CompactRange()
+    if keep:
+        memory.save(tree.size, tree.nodes)
+    before = memory.path.read_bytes() if keep else None
+    tree.extend(map(leaf_hash, [b"a", b"b", b"c"]))
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(TransientError, match="signed cannot be written"):
+        memory.save(tree.size, tree.nodes)
+    assert (memory.path.read_bytes() if memory.path.exists() else None) == before
+    with pytest.raises(TransientError, match="key cannot be written"):
+        secret(tmp_path / "key", make=True)
+    assert not list(tmp_path.glob("key*"))
+
+
+def no_room(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_of_two_that_start_at_once_one_key_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one comes between the look and the link."""
+    sync, others = os.fsync, b"o" * 32
+
+    def other_is_faster(descriptor: int) -> None:
+        sync(descriptor)
+        if not (tmp_path / "key").exists():
+            (tmp_path / "key").touch(0o600)
+            (tmp_path / "key").write_bytes(others)
+
+    monkeypatch.setattr(os, "fsync", other_is_faster)
+    assert secret(tmp_path / "key", make=True) == others
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
