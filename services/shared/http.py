@@ -7,7 +7,6 @@ answer carries, and one log line per request with neither person nor token in it
 
 import asyncio
 import time
-import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,13 +18,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.access import Access, Holder, NotAllowedError, is_loopback
 from services.shared.bus import EventBus, Positions
 from services.shared.errors import InvalidEventError, PlatformError, TransientError
 from services.shared.events import TOPICS
-from services.shared.logs import logger
+from services.shared.logs import frames, logger
 from services.shared.service import Service
 from services.shared.serving import Server, serve
 
@@ -44,6 +44,9 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """A larger body is refused as soon as it is seen to be."""
 
 BODY_PATIENCE_SECONDS = 60.0
+CLIENT_LEFT = 499
+"""In the log line of a request whose sender went away before its body was whole; nobody gets this answer."""
+
 DEFAULT_RETRY_AFTER_SECONDS = 5.0
 
 _DRAINED_BYTES = 32 * 1024 * 1024
@@ -231,9 +234,11 @@ class _Guard:
             else:
                 await _drain(receive, headers)
                 await refusal(scope, receive, answer.send)
+        except ClientDisconnect:
+            answer.status = answer.status or CLIENT_LEFT
         except Exception as error:  # noqa: BLE001  # the last resort: no request ends in a traceback for the sender
             logger("http").error(
-                "request broke", error=type(error).__name__, frames=_frames(error)
+                "request broke", error=type(error).__name__, frames=frames(error)
             )  # the message may hold a sender's text
             if not answer.status:
                 await problem(500, "something unforeseen happened; the log has a line about it")(
@@ -339,10 +344,6 @@ def _is_here(host: str) -> bool:
     """Whether the Host header names this machine: a page of another site cannot then read from an open program."""
     name = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
     return is_loopback(name)
-
-
-def _frames(error: Exception) -> list[str]:
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
 
 
 def _tell(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:

@@ -6,11 +6,13 @@ that they hold what must not be written, so that a slip shows as `[withheld]` an
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+_FRAMES = 12
 _WITHHELD = frozenset(
     {
         "person",
@@ -60,6 +62,12 @@ def configure_logs(log_format: str = "auto", level: str = "info") -> None:
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines say which part of the program wrote them."""
     return structlog.get_logger(part=name)  # type: ignore[no-any-return]  # binds at the first line: modules ask early
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an unforeseen error came from, for a log line: without its message, which may hold anybody's text."""
+    found = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_FRAMES:]]
 
 
 def refuse_personal(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

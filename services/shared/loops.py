@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from services.shared.errors import PlatformError, TransientError
-from services.shared.logs import logger
+from services.shared.logs import frames, logger
 
 MAX_BACK_OFF_SECONDS = 60.0
 _FIRST_BACK_OFF_SECONDS = 0.5
@@ -61,6 +61,6 @@ class Loop:
             self._log.error("stopped", reason=str(error))  # foreseen: the sentence says all
         except Exception as error:  # noqa: BLE001  # unforeseen: stop this loop, keep the others
             self._problem = f"{self.name} stopped on an unforeseen {type(error).__name__}; see the log"
-            self._log.error("stopped", error=type(error).__name__, exc_info=True)
+            self._log.error("stopped", error=type(error).__name__, frames=frames(error))
         finally:
             self._on_stop()

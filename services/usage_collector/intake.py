@@ -19,14 +19,17 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from services.shared.access import Holder
 from services.shared.bus import EventBus, Message
 from services.shared.clock import Clock
-from services.shared.errors import InvalidEventError
+from services.shared.errors import ConfigurationError, IncompatibleStoreError, InvalidEventError, TransientError
 from services.shared.events import Event, describe, encode, event_types, key_of, topic_of
 from services.shared.events.usage import UsageRecorded
+from services.shared.logs import logger
 from services.usage_collector.publishing import GroupPublisher
 
 MAX_BATCH_EVENTS = 1_000
 FUTURE = timedelta(hours=24)
 """A charge period may not start later than this from now."""
+
+UNUSABLE_RETRY_SECONDS = 60.0
 
 PUSHABLE = tuple(
     name
@@ -95,7 +98,8 @@ class Intake:
         """Publish what can be published and say why the rest cannot; the order of the events is kept.
 
         Raises:
-            TransientError: the bus is away; nothing is promised, send everything again (duplicates do no harm).
+            TransientError: the bus is away, or cannot be used until a person has mended it; nothing is promised, send
+                everything again (duplicates do no harm).
         """
         batch = _Batch(self, holder, self.clock.now() + FUTURE)
         messages, refused = [], []
@@ -105,8 +109,18 @@ class Intake:
             except InvalidEventError as error:
                 refused.append(Refusal(index, _shown_id(raw), str(error)))
         if messages:
-            self._publisher.publish(messages)
+            self._publish(messages)
         return Outcome(len(messages), refused)
+
+    def _publish(self, messages: Sequence[Message]) -> None:
+        """A bus that is damaged or may not be written is no fault of the sender, who must keep the events: 503."""
+        try:
+            self._publisher.publish(messages)
+        except (ConfigurationError, IncompatibleStoreError) as error:
+            logger("intake").error("bus unusable", reason=str(error))
+            raise TransientError(
+                "the bus cannot take events until a person has mended it; keep them", UNUSABLE_RETRY_SECONDS
+            ) from error
 
 
 class _Batch:

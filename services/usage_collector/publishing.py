@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.shared.bus import EventBus, Message
-from services.shared.errors import InvalidEventError, PlatformError
+from services.shared.errors import InvalidEventError
 
 MAX_GROUP_MESSAGES = 10_000
 
@@ -47,6 +47,13 @@ class GroupPublisher:
     def _lead(self) -> None:
         group = self._next_group()
         try:
+            self._publish_together(group)
+        finally:
+            for turn in group:
+                turn.done = True
+
+    def _publish_together(self, group: Sequence[_Turn]) -> None:
+        try:
             self.bus.publish([message for turn in group for message in turn.messages])
         except InvalidEventError as error:
             if len(group) == 1:
@@ -57,8 +64,6 @@ class GroupPublisher:
         except BaseException as error:  # noqa: BLE001  # told to everybody who waits, then raised by each
             for turn in group:
                 turn.error = error
-        for turn in group:
-            turn.done = True
 
     def _next_group(self) -> list[_Turn]:
         group: list[_Turn] = []
@@ -72,5 +77,5 @@ class GroupPublisher:
     def _publish_alone(self, turn: _Turn) -> None:
         try:
             self.bus.publish(turn.messages)
-        except PlatformError as error:
+        except Exception as error:  # noqa: BLE001  # told to whom it concerns; the others of the group go on
             turn.error = error

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -286,6 +287,19 @@ def test_a_body_that_does_not_come_is_given_up(server: str, monkeypatch: pytest.
     with socket.create_connection((host, int(port)), timeout=10) as line:
         line.sendall(f"POST /v1/size HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\nhalf".encode())
         assert line.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_sender_that_leaves_is_no_error_of_ours(server: str, capfd: pytest.CaptureFixture[str]) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /v1/size HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+    written = ""
+    deadline = time.monotonic() + 10
+    while "499" not in written and time.monotonic() < deadline:
+        written += "".join(capfd.readouterr())
+        threading.Event().wait(0.01)
+    assert "499" in written
+    assert "request broke" not in written
 
 
 def test_requests_under_way_are_finished_before_the_server_ends(

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from services.shared.errors import ConfigurationError, TransientError
 from services.shared.loops import Loop
 
@@ -41,7 +43,9 @@ def test_passing_trouble_is_shown_while_it_lasts_and_waited_out() -> None:
     assert loop.problem is None
 
 
-def test_what_nobody_foresaw_stops_the_loop_and_says_so_without_repeating_it() -> None:
+def test_what_nobody_foresaw_stops_the_loop_and_says_so_without_repeating_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     stopped = threading.Event()
 
     def step() -> float:
@@ -51,6 +55,9 @@ def test_what_nobody_foresaw_stops_the_loop_and_says_so_without_repeating_it() -
     loop.start()
     assert stopped.wait(5)
     assert loop.problem == "reader stopped on an unforeseen KeyError; see the log"
+    written = "".join(capfd.readouterr())
+    assert "anna" not in written
+    assert "test_loops.py" in written
 
 
 def test_an_error_of_ours_stops_the_loop_with_its_own_sentence() -> None:

@@ -23,7 +23,13 @@ from services.shared.access import ANYBODY, Holder
 from services.shared.bus import Message, Record
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
-from services.shared.errors import InvalidEventError, TransientError
+from services.shared.errors import (
+    ConfigurationError,
+    IncompatibleStoreError,
+    InvalidEventError,
+    PlatformError,
+    TransientError,
+)
 from services.shared.events import TOPICS, decode
 from services.shared.http import Server
 from services.usage_collector import api
@@ -551,6 +557,22 @@ def test_a_bus_that_is_away_is_503_and_the_same_batch_may_come_again() -> None:
     assert len(door.records()) == 1
 
 
+@pytest.mark.parametrize("kind", [ConfigurationError, IncompatibleStoreError])
+def test_a_bus_that_a_person_must_mend_is_503_so_that_senders_keep_their_events(
+    kind: type[PlatformError], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    door = Door()
+
+    def broken(_messages: Sequence[Message]) -> Sequence[Record]:
+        raise kind("bus.db is damaged; restore the last back-up")
+
+    monkeypatch.setattr(door.bus, "publish", broken)
+    answer = send(TestClient(door.app(), base_url="http://127.0.0.1"), usage())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert "bus.db" not in answer.text
+    assert "bus.db is damaged" in "".join(capfd.readouterr())
+
+
 class SlowBus(MemoryBus):
     """A bus whose first commit takes until it is let go."""
 
@@ -603,6 +625,8 @@ class PickyBus(MemoryBus):
     """Refuses a message that says so, and with it its whole commit."""
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Record]:
+        if len(messages) == 1 and messages[0].value == b"unforeseen":
+            raise RuntimeError("a defect")
         if any(message.value == b"too large" for message in messages):
             raise InvalidEventError("found a message that is too large for the bus")
         return super().publish(messages)
@@ -620,16 +644,19 @@ def test_a_fault_of_one_request_does_not_touch_the_others_of_its_commit() -> Non
             results.append("safe")
         except InvalidEventError:
             results.append("refused")
+        except RuntimeError:
+            results.append("broken")
 
-    threads = [threading.Thread(target=publish, args=(value,)) for value in (b"good", b"too large", b"good")]
-    with publisher._leading:  # so that all three are of one moment
+    values = (b"good", b"too large", b"unforeseen", b"good")
+    threads = [threading.Thread(target=publish, args=(value,), daemon=True) for value in values]
+    with publisher._leading:  # so that all four are of one moment
         for thread in threads:
             thread.start()
-        while len(publisher._waiting) < 3:
+        while len(publisher._waiting) < 4:
             threading.Event().wait(0.001)
     for thread in threads:
         thread.join(30)
-    assert sorted(results) == ["refused", "safe", "safe"]
+    assert sorted(results) == ["broken", "refused", "safe", "safe"]
     assert sum(bus.end_positions(["valvomo.usage"]).values()) == 2
 
 
