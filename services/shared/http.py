@@ -99,7 +99,7 @@ def make_app(
     """
     app = FastAPI(title="Valvomo", redoc_url=None)
     _answer_errors(app)
-    _add_operations(app, services, registry)
+    _add_operations(app, services, registry, bus)
     if bus is not None:
         _add_status(app, services, bus)
     for service in services:
@@ -122,7 +122,9 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse(body, status, dict(headers or {}), _PROBLEM)
 
 
-def _add_operations(app: FastAPI, services: Sequence[Service], registry: CollectorRegistry) -> None:
+def _add_operations(
+    app: FastAPI, services: Sequence[Service], registry: CollectorRegistry, bus: EventBus | None
+) -> None:
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
         """The process runs and answers."""
@@ -131,7 +133,7 @@ def _add_operations(app: FastAPI, services: Sequence[Service], registry: Collect
     @app.get("/readyz", tags=["operations"])
     def readyz(request: Request) -> JSONResponse:
         """200 when every service does its work, else 503; who has a token is told the problems, a sentence each."""
-        problems = [sentence for service in services for sentence in service.problems()]
+        problems = [*_bus_problems(bus), *(sentence for service in services for sentence in service.problems())]
         told: dict[str, Any] = {"status": "not ready" if problems else "ready"}
         if holder_of(request).is_known:
             told["problems"] = problems
@@ -141,6 +143,17 @@ def _add_operations(app: FastAPI, services: Sequence[Service], registry: Collect
     def metrics() -> Response:
         """Prometheus text format; gauges are read from the stores now."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _bus_problems(bus: EventBus | None) -> Sequence[str]:
+    """Asked at every look: who waits for records cannot tell a silent bus from one that is away."""
+    if bus is None:
+        return ()
+    try:
+        bus.end_positions([topic.name for topic in TOPICS])
+    except PlatformError as error:
+        return (f"bus: {error}",)
+    return ()
 
 
 def _add_status(app: FastAPI, services: Sequence[Service], bus: EventBus) -> None:

@@ -30,6 +30,8 @@ FUTURE = timedelta(hours=24)
 """A charge period may not start later than this from now."""
 
 UNUSABLE_RETRY_SECONDS = 60.0
+TROUBLE_SHOWN = timedelta(seconds=60)
+"""So long a bus that was away is told by `problem`; for ever would be a trap: who is not ready is sent no events."""
 
 PUSHABLE = tuple(
     name
@@ -90,9 +92,21 @@ class Intake:
     pseudonymise: Pseudonymise
     clock: Clock
     _publisher: GroupPublisher = field(init=False)
+    _trouble: tuple[str, datetime | None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._publisher = GroupPublisher(self.bus)
+
+    @property
+    def problem(self) -> str | None:
+        """Why events cannot be taken; None when the last ones could, or nobody has tried for a minute."""
+        if self._trouble is None:
+            return None
+        reason, until = self._trouble
+        return f"intake: {reason}" if until is None or self._is_shown(until) else None
+
+    def _is_shown(self, until: datetime) -> bool:
+        return until - TROUBLE_SHOWN <= self.clock.now() < until  # the clock may have been set back
 
     def accept(self, raws: Sequence[object], holder: Holder) -> Outcome:
         """Publish what can be published and say why the rest cannot; the order of the events is kept.
@@ -116,7 +130,12 @@ class Intake:
         """A bus that is damaged or may not be written is no fault of the sender, who must keep the events: 503."""
         try:
             self._publisher.publish(messages)
+            self._trouble = None
+        except TransientError as error:
+            self._trouble = (str(error), self.clock.now() + TROUBLE_SHOWN)
+            raise
         except (ConfigurationError, IncompatibleStoreError) as error:
+            self._trouble = (str(error), None)
             logger("intake").error("bus unusable", reason=str(error))
             raise TransientError(
                 "the bus cannot take events until a person has mended it; keep them", UNUSABLE_RETRY_SECONDS

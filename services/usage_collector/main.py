@@ -109,6 +109,7 @@ class CollectorService:
         relay: BusRelay,
         *,
         router: APIRouter,
+        intake_problem: Callable[[], str | None],
         learn: Callable[[], None],
         stopping: threading.Event,
     ) -> None:
@@ -118,6 +119,7 @@ class CollectorService:
         self._store = store
         self._stopping = stopping
         self._learn = learn
+        self._intake_problem = intake_problem
         self._loops = [Loop(f"collect {one.source.name}", partial(self._poll, one)) for one in pollers]
         self._loops.append(Loop("collector relay", relay.step))
 
@@ -135,7 +137,7 @@ class CollectorService:
 
     def problems(self) -> Sequence[str]:
         """A vendor that fails turns no light red here: the intake works, and the source's metrics tell."""
-        return [loop.problem for loop in self._loops if loop.problem]
+        return [found for found in (self._intake_problem(), *(loop.problem for loop in self._loops)) if found]
 
     def statuses(self) -> Sequence[ConsumerStatus]:
         """Caught up: every source was read to the present and all that it told is on the bus."""
@@ -182,7 +184,16 @@ def _built(
     learn = _Once(partial(state.learn, bus, {poller.source.event_source for poller in pollers}))
     router = make_router(intake, registry)
     relay = BusRelay(store, bus, clock)
-    return CollectorService(store, people, pollers, relay, router=router, learn=learn, stopping=stopping)
+    return CollectorService(
+        store,
+        people,
+        pollers,
+        relay,
+        router=router,
+        intake_problem=lambda: intake.problem,
+        learn=learn,
+        stopping=stopping,
+    )
 
 
 def make_pollers(

@@ -263,7 +263,8 @@ def explain(name: str, error: BaseException) -> PlatformError | None:
         return TransientError(f"{name} {_BUSY[code]}; trying again")
     if code in _DAMAGED:
         return IncompatibleStoreError(
-            f"{name} is damaged or no SQLite database; restore it from a copy, or rebuild the ledger"
+            f"{name} is damaged or no SQLite database; stop, keep the file, and restore it from a copy "
+            "(only the ledger can be rebuilt without one)"
         )
     return faults.refused(type(error).__name__, str(error), error)
 

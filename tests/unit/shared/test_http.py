@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from services.shared.access import Access, Token
-from services.shared.bus import EventBus, Message, TopicPartition
+from services.shared.bus import EventBus, Message, Positions, TopicPartition
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError, InvalidEventError, PlatformError, TransientError
@@ -208,6 +208,17 @@ def test_ready_until_a_service_has_a_problem(client: TestClient, service: FakeSe
     assert answer.status_code == 503
     assert answer.json()["problems"] == ["the consumer of costs stopped"]
     assert client.get("/healthz").status_code == 200
+
+
+def test_not_ready_while_the_bus_is_away(client: TestClient, bus: EventBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_topics: Sequence[str]) -> Positions:
+        raise TransientError("Kafka answered NodeNotReadyError: it is tried again")
+
+    assert client.get("/readyz").status_code == 200
+    monkeypatch.setattr(bus, "end_positions", away)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["problems"] == ["bus: Kafka answered NodeNotReadyError: it is tried again"]
 
 
 def test_a_probe_without_a_token_learns_only_whether(guarded: TestClient, service: FakeService) -> None:

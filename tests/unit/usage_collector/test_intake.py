@@ -552,9 +552,24 @@ def test_a_bus_that_is_away_is_503_and_the_same_batch_may_come_again() -> None:
     with TestClient(door.app(), base_url="http://127.0.0.1") as client:
         answer = send(client, usage())
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+        assert door.intake.problem == "intake: the bus is away"
         bus.away = False
         assert send(client, usage()).status_code == 202
     assert len(door.records()) == 1
+    assert door.intake.problem is None
+
+
+def test_a_bus_that_was_away_is_told_for_a_minute() -> None:
+    """Longer would be a trap: a program that is not ready is sent no events, so it would never learn of the end."""
+    door = Door(AwayBus(SteppedClock(NOW)))
+    with pytest.raises(TransientError):
+        door.intake.accept([usage()], ANYBODY)
+    door.clock.advance(timedelta(seconds=59))
+    assert door.intake.problem is not None
+    door.clock.advance(timedelta(seconds=1))
+    assert door.intake.problem is None
+    door.clock.advance(timedelta(days=-1))
+    assert door.intake.problem is None
 
 
 @pytest.mark.parametrize("kind", [ConfigurationError, IncompatibleStoreError])
@@ -571,6 +586,8 @@ def test_a_bus_that_a_person_must_mend_is_503_so_that_senders_keep_their_events(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
     assert "bus.db" not in answer.text
     assert "bus.db is damaged" in "".join(capfd.readouterr())
+    door.clock.advance(timedelta(days=1))
+    assert door.intake.problem == "intake: bus.db is damaged; restore the last back-up"
 
 
 class SlowBus(MemoryBus):
