@@ -17,6 +17,7 @@ from services.shared.clock import SystemClock
 from services.shared.deadletters import Copy, Letter
 from services.shared.errors import ConfigurationError
 from services.shared.events import TOPICS
+from services.shared.logs import configure_logs
 from services.shared.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Records that no retry could help: look at them, send them again.")
@@ -92,7 +93,9 @@ def replay(
 
 @contextmanager
 def _bus() -> Iterator[EventBus]:
-    bus = open_bus(load_settings(), SystemClock())
+    settings = load_settings()
+    configure_logs(settings.log_format, settings.log_level)  # to standard error: an answer in JSON stays JSON
+    bus = open_bus(settings, SystemClock())
     try:
         bus.ensure_topics(TOPICS)
         yield bus

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from services import deadletters as command
@@ -131,10 +132,17 @@ def test_a_prefix_that_names_none_or_several_is_refused(bus: MemoryBus, prefixes
         chosen(waiting_letters(bus), prefixes)
 
 
-def test_something_else_on_the_topic_is_told_with_its_place(bus: MemoryBus) -> None:
+def test_something_else_on_the_topic_hides_no_letter(bus: MemoryBus) -> None:
+    set_aside(bus, put(bus, b"{"))
     bus.publish([Message(DEAD_LETTER.name, b"", b"{}")])
-    with pytest.raises(InvalidEventError, match=r"valvomo\.dead-letter/0/0"):
-        waiting_letters(bus)
+    set_aside(bus, put(bus, b"["))
+    with capture_logs() as lines:
+        letters = waiting_letters(bus)
+    assert ids(letters) == [("ledger", 0), ("ledger", 1)]
+    assert [(line["topic"], line["partition"], line["offset"]) for line in lines] == [(DEAD_LETTER.name, 0, 1)]
+    assert original(bus, letters[1]).value == b"["
+    assert replay(bus, letters, lambda: NOW) == 2
+    assert waiting_letters(bus) == []
 
 
 class TestCommandLine:
@@ -163,6 +171,14 @@ class TestCommandLine:
         assert "\x1b[31m" not in shown
         assert self.run("replay", letter["letter_id"]) == (0, "1 replayed\n")
         assert self.run("list") == (0, "no dead letters wait\n")
+
+    def test_a_line_about_something_else_on_the_topic_stays_out_of_the_answer(self, tmp_path: Path) -> None:
+        bus = SqliteBus(tmp_path / "bus.db", SystemClock(), 1)
+        bus.publish([Message(DEAD_LETTER.name, b"", b"{}")])
+        bus.close()
+        result = CliRunner().invoke(command.app, ["list", "--json"])
+        assert len(json.loads(result.stdout)) == 1
+        assert "no dead letter" in result.stderr
 
     def test_the_table_shows_a_reason_with_brackets_whole(self) -> None:
         assert "a [link] here" in self.run("list")[1]
