@@ -1,6 +1,7 @@
 """`make bench`: how fast the event path is, in events per second and in ratios to bare loops of the same minute."""
 
 import argparse
+import logging
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,8 @@ _RATIOS = (
 
 def main() -> None:
     arguments = _arguments()
-    configure_logs("text", "error")  # a Kafka client on a busy machine warns of every tenth of a second
+    configure_logs("text", "error")
+    logging.disable(logging.WARNING)  # a Kafka client on a busy machine warns of every tenth of a second
     relax_garbage_collector()
     folder = Path(arguments.folder) if arguments.folder else Path(tempfile.gettempdir())
     for open_form in _forms(arguments.only):

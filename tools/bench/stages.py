@@ -15,6 +15,7 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from services.audit_log.adapters import entries as log_entries
 from services.audit_log.domain.tiles import Frontier
+from services.audit_log.handlers import AppendHandler
 from services.cost_alerts.adapters.ledger import Memory, SqlWork
 from services.cost_alerts.handlers import usage
 from services.cost_alerts.handlers.charging import Charger
@@ -96,6 +97,7 @@ _PLACES: tuple[tuple[Any, str, str | Callable[..., str]], ...] = (
     (Charger, "first", "handler: prices and amounts"),
     (Memory, "begin", "handler: begin"),
     (SqlWork, "add_sums", "handler: sums"),
+    (AppendHandler, "handle", "handler: arrivals"),
     (log_entries.SqlEntryLog, "append", "handler: entries"),
     (log_entries, "number_by_name", "handler: numbers by name"),
     (Frontier, "append", "handler: tree"),
