@@ -1,9 +1,10 @@
 """The one command line: `valvomo --help` lists what it does.
 
-Exit codes: 0 done, 1 done and something needs a person, 2 could not be done (wrong use or wrong settings);
-`valvomo audit verify` has its own, told by its help.
+Exit codes: 0 done, 1 done and something needs a person, 2 could not be done (wrong use or wrong settings), 130
+interrupted; `valvomo audit verify` has its own, told by its help.
 """
 
+import os
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -52,6 +53,8 @@ def run(part: Annotated[Part, typer.Argument(help="all three services, or one of
     """Run the program until it is asked to stop: all on one port, or one service on its own.
 
     Example: VALVOMO_BUS=kafka://127.0.0.1:9092 VALVOMO_STORE=postgresql://… valvomo run cost-alerts
+
+    Exit codes: 0 it was asked to stop, 2 it could not be started.
     """
     alone = part is not Part.ALL
     settings = load_settings()
@@ -64,13 +67,23 @@ def run(part: Annotated[Part, typer.Argument(help="all three services, or one of
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one sentence on standard error and exit code 2."""
+    """Run the command line; an error of ours, or the machine's, is one sentence on standard error and exit code 2."""
     relax_garbage_collector()
     try:
-        app()
+        app(prog_name="valvomo")
     except PlatformError as error:
-        print(f"valvomo: {error}", file=sys.stderr)  # noqa: T201  # the person at the terminal reads it
-        sys.exit(2)
+        _refuse(str(error))
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _refuse(f"{where}{error.strerror or error}; expected a place with room that may be read and written")
+
+
+def _refuse(sentence: str) -> None:
+    print(f"valvomo: {sentence}", file=sys.stderr)  # noqa: T201  # the person at the terminal reads it
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ The simulator speaks the vendors' own interfaces over HTTP, so the real collecto
 applications post to the intake like any sender.
 """
 
+import fcntl
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -18,10 +21,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from services.embedded import Program, wait_for_signal
+from services.shared.access import is_loopback
 from services.shared.clock import Clock, SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.logs import configure_logs
 from services.shared.loops import Loop
+from services.shared.serving import listen
 from services.shared.settings import Settings, load_settings
 from services.simulator.city import EXAMPLE_CITY
 from services.simulator.server import Simulator
@@ -30,9 +35,21 @@ from services.usage_collector.register.cli import publish_folder
 app = typer.Typer()
 
 MARKER = "this-is-a-demo"
-CATCH_UP_SECONDS = 900.0
+STALLED_SECONDS = 120.0
+"""So long nothing moves before the demo gives up; a simulated vendor asks for a second at most."""
+
+QUIET_SECONDS = 2.5
+"""So long nothing new must come before all is decided and told: longer than budgets and mails wait between looks."""
+
 LIVE_PAUSE_SECONDS = 5.0
+LINE_EVERY_SECONDS = 5.0
+"""Where no line can move, progress is a line of its own this often."""
+
 POLL_SECONDS = 20.0
+
+OPERATORS_OWN = ("data_dir", "host", "port", "log_format")
+"""The settings that a demo takes from its operator. All others are the program's own: a demo mails nobody, writes into
+nobody's database and asks no real vendor."""
 
 Tell = Callable[[str], None]
 
@@ -46,22 +63,33 @@ def demo(
 ) -> None:
     """Run a fictional Finnish city through the whole program and look at it in a browser.
 
+    It writes into the folder `demo` of VALVOMO_DATA_DIR, anew each time, and listens on VALVOMO_PORT (0: any free one).
+
     Example: valvomo demo --days 30 --once --json
+
+    Exit codes: 0 shown, 2 it could not be run, 130 interrupted.
     """
     settings = _demo_settings(load_settings())
     configure_logs(settings.log_format, "error")
-    screen, clock = Console(stderr=True), SystemClock()
+    with _folder_of_ours(settings):
+        _run(settings, days, seed, once=once, as_json=as_json)
+
+
+def _run(settings: Settings, days: int, seed: int, *, once: bool, as_json: bool) -> None:
+    clock = SystemClock()
     with Simulator(EXAMPLE_CITY, seed=seed, days=days, today=clock.now().date()) as city:
         settings = settings.model_copy(update=city.collector_settings())
-        with _progress(screen) as tell, _running(city, settings, clock, tell) as program:
+        with _progress(Console(stderr=True)) as tell, _running(city, settings, clock, tell) as program:
+            if once:  # who looks at once need not wait for the mails
+                _wait_until_caught_up(program, tell, QUIET_SECONDS)
             found = {"seed": seed, **program.summary()}
             tell("")
             if as_json:
                 typer.echo(json.dumps(found))
             else:
-                _show(screen, program, found)
+                _show(Console(), program, found)
             if not once:
-                _stay(city, screen, clock)
+                _stay(city, Console(stderr=True), clock)
 
 
 @contextmanager
@@ -77,21 +105,78 @@ def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> I
 
 
 def _demo_settings(settings: Settings) -> Settings:
-    """Settings of a demo: its own folder, made anew each time, and never somebody's real data."""
-    folder = settings.data_dir / "demo"
+    """The settings of a demo: its own folder, and nothing that reaches beyond this machine.
+
+    Raises:
+        ConfigurationError: it would listen where others can reach it, or its port is taken.
+    """
+    if not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"found VALVOMO_HOST {settings.host}; expected 127.0.0.1: a demo is open to all who reach it"
+        )
+    if settings.port:
+        listen(settings.host, settings.port).close()  # told now, not when the city's past has been read
+    fields = Settings.model_fields
+    ours = {name: field.default for name, field in fields.items() if name not in OPERATORS_OWN}
+    ours |= {"data_dir": settings.data_dir / "demo", "poll_interval_seconds": POLL_SECONDS}
+    return settings.model_copy(update=ours)
+
+
+@contextmanager
+def _folder_of_ours(settings: Settings) -> Iterator[None]:
+    """The demo's folder, emptied, and held against a second demo.
+
+    Raises:
+        ConfigurationError: it holds something else, is held by another demo, or cannot be made.
+    """
+    folder = settings.data_dir
+    with _translated(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name("demo.lock").open("w")
+    with lock:
+        with _translated(folder):
+            _take(lock.fileno(), folder)
+            _empty(folder)
+        yield
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"the demo cannot use {folder} ({error.strerror or type(error).__name__}); "
+            "name another folder with VALVOMO_DATA_DIR"
+        ) from None
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(
+            f"found another demo at work in {folder}; stop it, or name another folder with VALVOMO_DATA_DIR"
+        ) from None
+
+
+def _empty(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise ConfigurationError(f"found files of another kind in {folder}; name another folder with VALVOMO_DATA_DIR")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
     (folder / MARKER).write_text("made by `valvomo demo`; the next demo empties this folder\n")
-    return settings.model_copy(update={"data_dir": folder, "bus": "sqlite", "poll_interval_seconds": POLL_SECONDS})
 
 
 @contextmanager
 def _progress(screen: Console) -> Iterator[Tell]:
-    """A line that moves while the past is read; on no terminal, one line now and then."""
+    """A line that moves while the past is read; where none can, a line of its own now and then."""
+    if not screen.is_terminal or screen.is_dumb_terminal:
+        yield _Lines(screen)
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as progress:
+    with Progress(*columns, console=screen, transient=True) as progress:
         task = progress.add_task("the city's past is read")
 
         def tell(text: str) -> None:
@@ -100,15 +185,41 @@ def _progress(screen: Console) -> Iterator[Tell]:
         yield tell
 
 
-def _wait_until_caught_up(program: Program, tell: Tell) -> None:
-    deadline = time.monotonic() + CATCH_UP_SECONDS
+class _Lines:
+    """Tells progress in whole lines, the first at once and then not too many."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._next = 0.0
+
+    def __call__(self, text: str) -> None:
+        if text and time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINE_EVERY_SECONDS
+            self._screen.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _wait_until_caught_up(program: Program, tell: Tell, quiet_seconds: float = 0.0) -> None:
+    """Return when all is read, priced and logged, and nothing new has come for `quiet_seconds`."""
+    moved_at, before = time.monotonic(), ""
     with httpx.Client(base_url=program.address, timeout=60) as client:
-        while not (status := client.get("/api/v1/status").json())["caught_up"]:
+        while True:
             _stop_on_trouble(program)
-            if time.monotonic() > deadline:
-                raise ConfigurationError(f"the demo did not catch up within {CATCH_UP_SECONDS:.0f} s on this machine")
-            tell(_how_far(status))
+            status = client.get("/api/v1/status").json()
+            if (now := _how_far(status)) != before:
+                moved_at, before = time.monotonic(), now
+            if status["caught_up"] and time.monotonic() >= moved_at + quiet_seconds:
+                return
+            if time.monotonic() > moved_at + STALLED_SECONDS:
+                raise ConfigurationError(
+                    f"the demo has not moved for {STALLED_SECONDS:.0f} s ({now}); {_behind(status)} is behind. "
+                    "See whether this machine has room and time left, and start it again"
+                )
+            tell(now)
             time.sleep(0.2)
+
+
+def _behind(status: Mapping[str, Any]) -> str:
+    return ", ".join(one["group"] for one in status["consumers"] if one["lag"] + one["pending"])
 
 
 def _stop_on_trouble(program: Program) -> None:
@@ -128,10 +239,10 @@ def _show(screen: Console, program: Program, found: Mapping[str, Any]) -> None:
     table = Table(title="What AI cost the city", title_justify="left")
     table.add_column("unit")
     table.add_column("EUR", justify="right")
-    for unit, eur in sorted(found["by_unit"].items(), key=lambda item: -float(item[1])):
-        table.add_row(unit, f"{float(eur):,.2f}")
+    for unit, eur in sorted(found["by_unit"].items(), key=lambda item: -Decimal(item[1])):
+        table.add_row(unit, f"{Decimal(eur):,.2f}")
     table.add_section()
-    table.add_row("all", f"{float(found['total_eur']):,.2f}")
+    table.add_row("all", f"{Decimal(found['total_eur']):,.2f}")
     screen.print(table)
     screen.print(
         f"{found['readings']:,} readings, {found['unpriced']:,} of them without a price; "

@@ -75,10 +75,17 @@ class AssistUse:
         uses = count(chance, USES_A_DAY * growth(day, MONTHLY_GROWTH) * OFFICE[day.weekday()])
         moments = sorted(moment_on(chance, day, OFFICE_HOURS) for _ in range(uses))
         made = [self._assist(chance, f"{day} {number}", moment) for number, moment in enumerate(moments)]
+        if day == self._stories.texts_kept_from:  # who switches the log on tries it out, be it a Sunday
+            made.append(self._tried_out(chance, day))
         return sorted(made, key=lambda one: (one.created_at, one.sys_id))
 
-    def _assist(self, chance: Random, name: str, moment: datetime) -> Assist:
-        skill = chance.choices(self._knows.skills, SKILL_WEIGHTS)[0]
+    def _tried_out(self, chance: Random, day: date) -> Assist:
+        """A text that is surely kept: a collector that sees not one would rightly say that it lacks the right to."""
+        skill = self._knows.skills[WRITTEN_SKILL]
+        return self._assist(chance, f"{day} first", moment_on(chance, day, OFFICE_HOURS), skill)
+
+    def _assist(self, chance: Random, name: str, moment: datetime, skill: Skill | None = None) -> Assist:
+        skill = skill or chance.choices(self._knows.skills, SKILL_WEIGHTS)[0]
         technical = skill is self._knows.skills[-1]
         user = self._knows.technical_user.sys_id if technical else chance.choice(self._users)
         moment = moment.replace(microsecond=0)

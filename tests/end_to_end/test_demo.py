@@ -1,0 +1,197 @@
+"""The demo as a newcomer starts it: the same seed gives the same figures, and its stories leave their traces."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE_SECONDS = 240
+KEYS = {"seed", "readings", "charges", "total_eur", "by_unit", "unpriced", "findings_open", "log_size", "root"}
+SAME = ("readings", "charges", "total_eur", "by_unit", "unpriced", "findings_open")
+"""What the seed decides; the log's size and root depend on when its entries came."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a demo that has ended leaves behind."""
+
+    data_dir: Path
+    status: int
+    printed: str
+    told: str
+
+    @cached_property
+    def figures(self) -> Mapping[str, Any]:
+        assert self.status == 0, self.told
+        found = json.loads(self.printed)
+        assert isinstance(found, dict)
+        return found
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """Everything on the bus."""
+        connection = sqlite3.connect(f"file:{self.data_dir}/demo/bus.db?mode=ro", uri=True)
+        try:
+            return [json.loads(value) for (value,) in connection.execute("SELECT value FROM record")]
+        finally:
+            connection.close()
+
+    def said(self, event_type: str) -> list[dict[str, Any]]:
+        return [event["data"] for event in self.events if event["type"] == f"valvomo.{event_type}.v1"]
+
+    @cached_property
+    def mails(self) -> list[str]:
+        """To whom, and about what."""
+        files = sorted((self.data_dir / "demo" / "mail").glob("*.eml"))
+        found = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return [f"{mail['To']} {mail['Subject']}".replace("\N{NO-BREAK SPACE}", " ") for mail in found]
+
+
+def start(data_dir: Path, *options: str, **settings: str) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VALVOMO_")}
+    environment |= {"VALVOMO_DATA_DIR": str(data_dir), "VALVOMO_PORT": "0", **settings}
+    return subprocess.Popen(
+        [sys.executable, "-m", "services", "demo", *options],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(child: "subprocess.Popen[str]", data_dir: Path) -> Shown:
+    try:
+        printed, told = child.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        child.kill()
+        child.communicate()
+    return Shown(data_dir, child.returncode, printed, told)
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> list[Shown]:
+    """Twice the same twenty days and once thirty, side by side. In thirty the library passes its whole budget."""
+    runs = [(tmp_path_factory.mktemp("demo"), days) for days in ("20", "20", "30")]
+    children = [(start(folder, "--once", "--json", "--days", days), folder) for folder, days in runs]
+    return [ended(child, folder) for child, folder in children]
+
+
+def test_the_same_seed_gives_the_same_figures(demos: list[Shown]) -> None:
+    first, second, _ = demos
+    assert set(first.figures) == KEYS
+    assert first.figures["seed"] == 1
+    assert {name: first.figures[name] for name in SAME} == {name: second.figures[name] for name in SAME}
+
+
+def test_what_has_no_price_or_no_unit_shows(demos: list[Shown]) -> None:
+    figures = demos[0].figures
+    assert figures["unpriced"] > 0
+    assert float(figures["by_unit"]["unallocated"]) > 0
+    assert figures["readings"] > figures["unpriced"]
+
+
+def test_use_without_review_opens_findings(demos: list[Shown]) -> None:
+    opened, closed = (len(demos[0].said(f"finding.{state}")) for state in ("opened", "closed"))
+    assert demos[0].figures["findings_open"] == opened - closed > 0
+
+
+def test_two_days_without_an_answer_are_one_gap(demos: list[Shown]) -> None:
+    [gap] = demos[0].said("collection.gap_found")
+    assert gap["source_name"] == "microsoft_copilot"
+    assert gap["first_day"] < gap["last_day"]
+
+
+def test_a_restated_day_comes_as_revisions(demos: list[Shown]) -> None:
+    revised = {reading["system"] for reading in demos[0].said("usage.recorded") if reading["revision"] > 0}
+    assert {"claude-api", "city-chatbot"} <= revised
+
+
+@pytest.mark.parametrize(
+    ("run", "crossed", "in_the_mail"),
+    [
+        pytest.param(0, ["0.5", "0.8"], "80 %", id="twenty days pass 80 %"),
+        pytest.param(2, ["0.5", "0.8", "1.0"], "100 %", id="thirty days pass 100 %"),
+    ],
+)
+def test_a_budget_that_is_passed_is_told_once(
+    demos: list[Shown], run: int, crossed: list[str], in_the_mail: str
+) -> None:
+    found = Counter((one["unit"], one["threshold"]) for one in demos[run].said("threshold.crossed"))
+    assert found == {("kirjasto", threshold): 1 for threshold in crossed}
+    told = Counter((mail.partition(":")[0], mail.rpartition("raja ")[2]) for mail in demos[run].mails)
+    assert set(told.values()) == {1}  # a lower threshold that was seen alone has a mail of its own
+    assert {role for role, limit in told if limit == f"{in_the_mail})"} == {"finance-hyve", "head-kirjasto"}
+
+
+def test_progress_is_told_where_no_line_can_move(demos: list[Shown]) -> None:
+    lines = demos[0].told.splitlines()
+    assert lines
+    assert all(line.isprintable() for line in lines)
+
+
+def test_one_day_is_enough(tmp_path: Path) -> None:
+    assert ended(start(tmp_path, "--once", "--json", "--days", "1"), tmp_path).figures["readings"] > 0
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def refused(shown: Shown) -> str:
+    assert (shown.status, shown.printed) == (2, "")
+    [sentence] = shown.told.splitlines()
+    return sentence
+
+
+def test_a_port_in_use_is_told_before_anything_is_thrown_away(tmp_path: Path, taken: int) -> None:
+    (tmp_path / "demo").mkdir()
+    before = tmp_path / "demo" / "this-is-a-demo"
+    before.touch()
+    said = refused(ended(start(tmp_path, "--once", VALVOMO_PORT=str(taken)), tmp_path))
+    assert f"127.0.0.1:{taken}" in said
+    assert "VALVOMO_PORT" in said
+    assert before.exists()
+
+
+def test_a_demo_keeps_to_this_machine(tmp_path: Path) -> None:
+    assert "expected 127.0.0.1" in refused(ended(start(tmp_path, "--once", VALVOMO_HOST="0.0.0.0"), tmp_path))  # noqa: S104  # it is refused
+
+
+def test_a_folder_with_something_else_in_it_stays(tmp_path: Path) -> None:
+    other = tmp_path / "demo" / "thesis.txt"
+    other.parent.mkdir()
+    other.touch()
+    assert "files of another kind" in refused(ended(start(tmp_path, "--once"), tmp_path))
+    assert other.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "VALVOMO_DATA_DIR" in refused(ended(start(tmp_path / "file", "--once"), tmp_path))
+
+
+def test_ctrl_c_ends_it_and_a_second_demo_waits_its_turn(tmp_path: Path) -> None:
+    first = start(tmp_path, "--days", "1")
+    assert first.stderr is not None
+    first.stderr.readline()  # it is at work
+    second = ended(start(tmp_path, "--once"), tmp_path)
+    first.send_signal(signal.SIGINT)
+    shown = ended(first, tmp_path)
+    assert "another demo" in refused(second)
+    assert shown.status in {0, 130}  # 0: it was up already and was asked to stop
+    assert "Traceback" not in shown.told
