@@ -190,7 +190,7 @@ class _Telling:
         name, source = self.source.name, self.source.event_source
         told = self._with_ended_seats(tx, believe_empty=believe_empty) if self.page.snapshot else self.page.facts
         found = revise.once(told, name)
-        facts = revise.changed(found.values(), self.state.known(tx.connection, source, found))
+        facts = revise.changed(found, self.state.known(tx.connection, source, found))
         standing = self.state.readings_standing(tx.connection, source, self.window)
         vanished = revise.gone(standing, found, self.page.missing, name, believe_empty=believe_empty)
         gone = self.state.facts(tx.connection, source, vanished)

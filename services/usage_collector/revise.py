@@ -44,9 +44,9 @@ def once(facts: Iterable[VendorFact], source: str) -> dict[Key, VendorFact]:
     return found
 
 
-def changed(found: Iterable[VendorFact], before: Mapping[Key, Known]) -> list[VendorFact]:
+def changed(found: Mapping[Key, VendorFact], before: Mapping[Key, Known]) -> list[VendorFact]:
     """Those of `found` that are new, or differ from what was told, each with the revision it gets now."""
-    return [fact for one in found if (fact := _next(one, before.get(key_of(one)))) is not None]
+    return [fact for key, one in found.items() if (fact := _next(one, before.get(key))) is not None]
 
 
 def _next(fact: VendorFact, before: Known | None) -> VendorFact | None:

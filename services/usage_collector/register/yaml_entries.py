@@ -17,6 +17,9 @@ _TAG = "tag:yaml.org,2002:"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _LIST = "a list of entries"
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEEPEST = 100
+"""Levels of brackets and indentation; beyond, the fast reader would not raise an error but end the process."""
 
 
 def read_entries(text: str, notes: Notes) -> list[Entry]:
@@ -44,7 +47,19 @@ def _tabs_refused(text: str, notes: Notes) -> bool:
 def _composed(text: str, notes: Notes) -> yaml.Node | None:
     """The document's root; None when it is empty or refused."""
     try:
-        return None if _features_refused(text, notes) else yaml.compose(text, yaml.SafeLoader)
+        return _read(text, notes, _FAST)
+    except (yaml.YAMLError, RecursionError):
+        return _explained(text, notes)
+
+
+def _read(text: str, notes: Notes, loader: type[yaml.SafeLoader]) -> yaml.Node | None:
+    return None if _features_refused(text, notes, loader) else yaml.compose(text, loader)
+
+
+def _explained(text: str, notes: Notes) -> yaml.Node | None:
+    """The slower reader once more: its sentences are the better ones."""
+    try:
+        return _read(text, notes, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(filter(None, (error.context, error.problem))).replace("\n", " ")
@@ -57,9 +72,9 @@ def _composed(text: str, notes: Notes) -> yaml.Node | None:
     return None
 
 
-def _features_refused(text: str, notes: Notes) -> bool:
+def _features_refused(text: str, notes: Notes, loader: type[yaml.SafeLoader]) -> bool:
     before = len(notes.problems)
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in _events(text, loader):
         anchor = getattr(event, "anchor", None)
         if anchor or getattr(event, "tag", None):
             alias = isinstance(event, yaml.AliasEvent)
@@ -67,6 +82,18 @@ def _features_refused(text: str, notes: Notes) -> bool:
             line = event.start_mark.line + 1  # type: ignore[union-attr]  # every event of a text has a mark
             notes.refuse(line, "yaml-feature", found=found, expected="plain entries", write="write the text itself")
     return len(notes.problems) > before
+
+
+def _events(text: str, loader: type[yaml.SafeLoader]) -> list[yaml.Event]:
+    """All of them, before any is looked at: what is no YAML is told once, and nothing too deep is composed."""
+    found: list[yaml.Event] = []
+    depth = 0
+    for event in yaml.parse(text, loader):
+        found.append(event)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError
+    return found
 
 
 def _entry(node: yaml.Node, notes: Notes) -> Entry | None:

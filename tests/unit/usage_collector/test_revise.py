@@ -48,7 +48,7 @@ def told(*facts: Reading) -> dict[revise.Key, Known]:
     ],
 )
 def test_revisions(before: Reading | None, found: Reading, revision: int | None) -> None:
-    changes = revise.changed([found], told(before) if before else {})
+    changes = revise.changed({revise.key_of(found): found}, told(before) if before else {})
     assert [change.revision for change in changes if isinstance(change, Reading)] == (
         [] if revision is None else [revision]
     )
@@ -63,7 +63,7 @@ def test_the_order_of_members_is_no_content() -> None:
 def test_an_output_is_told_once() -> None:
     output = Output(output_id="o", system="s", generated_at=START)
     later = output.model_copy(update={"model": "m"})
-    assert revise.changed([later], {revise.key_of(output): known(output)}) == []
+    assert revise.changed({revise.key_of(later): later}, {revise.key_of(output): known(output)}) == []
 
 
 def test_two_that_differ_under_one_name_are_refused() -> None:
@@ -121,7 +121,7 @@ def test_what_was_told_last_is_what_the_vendor_says(states: list[dict[str, int]]
     events: dict[str, bytes] = {}
     for state in states:
         found = revise.once([reading(name, tokens) for name, tokens in state.items()], "vendor")
-        changes = revise.changed(found.values(), before)
+        changes = revise.changed(found, before)
         standing = {("reading", name): START.date() for name, fact in facts.items() if not fact.retracted}
         gone = [revise.retracted(facts[name]) for _, name in revise.gone(standing, found, [], "vendor")]
         for fact in [*changes, *gone]:
@@ -132,4 +132,4 @@ def test_what_was_told_last_is_what_the_vendor_says(states: list[dict[str, int]]
             assert event.id not in events
             events[event.id] = event.model_dump_json().encode()
         assert {name: fact.consumed["input_tokens"] for name, fact in facts.items() if not fact.retracted} == state
-        assert revise.changed(found.values(), before) == []
+        assert revise.changed(found, before) == []
