@@ -43,9 +43,11 @@ class ReportFormat(StrEnum):
 
 def _month(text: str) -> Month:
     try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        month = Month.parse(text)
+        _ = month.period  # years that no calendar has
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"{error}: write a month of our time, for example 2026-11") from None
+    return month
 
 
 @app.command("report")

@@ -213,11 +213,12 @@ class SeatBook(Protocol):
         """Everything observed of a SKU."""
         ...
 
-    def take_dirty(self, tx: Transaction, product: Product, observed: Sequence[date], most: int) -> Sequence[date]:
-        """Days of a SKU to charge again, at most `most`, of those from its first to its last observed day.
+    def take_marks(self, tx: Transaction, product: Product) -> Sequence[tuple[date, date]]:
+        """Take away every mark of a SKU: first and last day, inclusive."""
+        ...
 
-        Marks are taken away as their days are given out.
-        """
+    def put_back(self, tx: Transaction, product: Product, days: Sequence[date]) -> None:
+        """Mark these days, rising, again: another step will charge them."""
         ...
 
     def charges(self, tx: Transaction, product: Product, day: date) -> Sequence["SeatRow"]:

@@ -6,9 +6,16 @@ from decimal import Decimal
 from random import Random
 
 import pytest
+from sqlalchemy import delete
 
+from services.cost_alerts.adapters.rebuild import forget_ledger
+from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.domain.report import Sum, report
+from services.cost_alerts.domain.seats import Product
+from services.cost_alerts.main import GROUPS
+from services.shared.bus import Message
+from services.shared.events import DEAD_LETTER, OUTCOMES, USAGE
 from services.shared.events import register as facts
 from services.shared.events.outcomes import (
     Finding,
@@ -21,6 +28,8 @@ from services.shared.events.outcomes import (
 )
 from services.shared.events.usage import Consumer, Cost
 from services.shared.periods import Month
+from services.shared.store import Transaction
+from services.shared.store.tables import common_tables, micros
 from tests.contract.ledger_world import (
     BASE,
     OCTOBER,
@@ -38,6 +47,14 @@ from tests.contract.ledger_world import (
     unit,
 )
 from tests.contract.migrations_match import assert_migrations_match
+
+
+def _read(world: World, number: int) -> None:
+    """One consumer reads to the end."""
+    consumer = world.service.consumers[number]
+    while not consumer.status().caught_up:
+        consumer.step()
+
 
 MakeWorld = Callable[[], World]
 
@@ -418,6 +435,32 @@ class LedgerContract:
         world.publish(seat_count(date(2026, 10, 1), 1), seat_count(date(2026, 10, 1), 4, revision=1))
         world.settle()
         assert world.eur() == {"unallocated": "4"}
+        assert [one.purchased for one in world.service.queries.seats(OCTOBER)] == [4]
+
+    def test_what_is_observed_while_seats_are_charged_is_charged_by_the_next_step(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a store with several writers the mark may be saved between two questions of the worker."""
+        world.register(SEATS, seat_price("31.00"))
+        world.publish(seat_count(date(2026, 10, 1), 1))
+        world.settle()
+        world.publish(seat_count(date(2026, 10, 1), 2, revision=1))
+        _read(world, 1)
+        late = SqlSeats()
+        observed = SqlSeats.observed
+
+        def observed_just_before(book: SqlSeats, tx: Transaction, product: Product) -> object:
+            found = observed(book, tx, product)
+            late.add(tx, [(seat_count(date(2026, 10, 1), 4, revision=2).data, micros(world.clock.now()))], [])
+            monkeypatch.undo()
+            return found
+
+        monkeypatch.setattr(SqlSeats, "observed", observed_just_before)
+        world.publish(seat_count(date(2026, 10, 1), 4, revision=2))  # for the rebuild after the test
+        world.service.seats.step()
+        assert world.eur() == {"unallocated": "2"}
+        world.service.seats.step()
+        assert world.eur() == {"unallocated": "4"}
 
     def test_idle_seats_are_those_nobody_used_for_four_weeks(self, world: World) -> None:
         world.register(SEATS, seat_price("31.00"))
@@ -509,6 +552,40 @@ class LedgerContract:
         assert (other.outgoing("mail"), other.outgoing("webhook")) == ([], [])
         assert len(other.events(ThresholdCrossed)) == 1
         other.close()
+
+    def test_a_rebuild_decides_nothing_on_half_the_events(self, world: World) -> None:
+        """What was corrected is not believed again because the ledger is folded anew, and is interrupted at that."""
+        world.register(budget("kymp-2026", "kymp", "1000.00", "1.0"))
+        world.publish(reading("a", consumed={"input_tokens": "1000000000"}))
+        world.publish(reading("a", 1, consumed={"input_tokens": "1000000"}))
+        world.settle()
+        forget_ledger(world.service.store, tuple(GROUPS))
+        world.close()
+        world.settings = world.settings.model_copy(update={"batch_records": 1})
+        register, usage, _ = world.service.consumers
+        while not register.status().caught_up:
+            register.step()
+        while world.eur() != {"kymp": "2400"}:
+            usage.step()
+        world.service.watch.step()
+        world.restart()
+        world.service.watch.step()
+        assert world.outgoing("mail") == []
+        world.settle()
+        assert world.events(ThresholdCrossed) == []
+
+    def test_a_rebuild_sets_nothing_aside_a_second_time(self, world: World) -> None:
+        world.settle()
+        world.bus.publish([Message(USAGE.name, b"k", b"{")])
+        world.settle()
+        before = world.bus.end_positions([DEAD_LETTER.name, OUTCOMES.name])
+        assert sum(before.values()) == 2
+        forget_ledger(world.service.store, tuple(GROUPS))
+        with world.service.store.transaction() as tx:
+            tx.connection.execute(delete(common_tables(METADATA).outbox))  # sent long ago, and cleared away
+        world.restart()
+        world.settle()
+        assert world.bus.end_positions([DEAD_LETTER.name, OUTCOMES.name]) == before
 
     def test_a_batch_that_is_rolled_back_leaves_no_trace(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.settle()

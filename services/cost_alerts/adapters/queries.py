@@ -35,6 +35,9 @@ from services.shared.periods import Month, day_start
 from services.shared.store import Store
 from services.shared.store.tables import instant, micros
 
+_LAST_DAY = date.max - timedelta(days=2)
+"""The last day whose end can be told in every time zone."""
+
 
 class Spent(NamedTuple):
     """Part of a month: what a unit's use of a system cost, 10⁻⁹ euro, and how many readings that is."""
@@ -226,7 +229,8 @@ class LedgerQueries:
     def seats(self, month: Month) -> Sequence[SeatState]:
         """Seats of every SKU on its latest observed day, and their cost in `month`."""
         with self._store.reading() as connection:
-            return [_seat_state(connection, row, month) for row in connection.execute(_latest_counts())]
+            newest = {(row.system, row.sku): row for row in connection.execute(_latest_counts())}
+            return [_seat_state(connection, row, month) for row in newest.values()]
 
     def restated(self, month: Month) -> Mapping[str, int]:
         """Unit → absolute change, 10⁻⁹ euro, that register versions made to a month's charges afterwards."""
@@ -320,7 +324,7 @@ def _current(month: Month, by: str) -> Select[Any]:
 
 def _as_known(month: Month, by: str, known_on: date) -> Select[Any]:
     """The same from the charges, as they stood at the end of a Helsinki day."""
-    before = micros(day_start(known_on + timedelta(days=1)))
+    before = micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1)))
     charges = select(
         CHARGE.c.basis,
         CHARGE.c.eur_nano,
@@ -351,7 +355,7 @@ def _stands(superseded_at: ColumnElement[Any], before: int) -> ColumnElement[boo
 
 
 def _latest_counts() -> Select[Any]:
-    """The highest revision of the latest observed day of every SKU."""
+    """The revisions of the latest observed day of every SKU, the highest last."""
     latest = (
         select(SEAT_COUNT.c.system, SEAT_COUNT.c.sku, func.max(SEAT_COUNT.c.observed_on).label("day"))
         .group_by(SEAT_COUNT.c.system, SEAT_COUNT.c.sku)

@@ -1,6 +1,6 @@
 """Seats in SQL: observations as they came, days to charge again, and the charges of each day with their history."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
@@ -85,17 +85,17 @@ class SqlSeats:
     def observed(self, tx: Transaction, product: Product) -> tuple[Sequence[Count], Sequence[Holding]]:
         return _counts(tx.connection, product), _holdings(tx.connection, product)
 
-    def take_dirty(self, tx: Transaction, product: Product, observed: Sequence[date], most: int) -> Sequence[date]:
+    def take_marks(self, tx: Transaction, product: Product) -> Sequence[tuple[date, date]]:
+        columns = (SEAT_DIRTY.c.id, SEAT_DIRTY.c.first_day, SEAT_DIRTY.c.last_day)
         here = and_(SEAT_DIRTY.c.system == product.system, SEAT_DIRTY.c.sku == product.sku)
-        marks = tx.connection.execute(
-            select(SEAT_DIRTY.c.id, SEAT_DIRTY.c.first_day, SEAT_DIRTY.c.last_day).where(here)
-        ).all()
-        days = sorted({day for mark in marks for day in _widened(mark.first_day, mark.last_day, observed)})
+        marks = tx.connection.execute(select(*columns).where(here)).all()
         for mark in marks:
             tx.connection.execute(delete(SEAT_DIRTY).where(SEAT_DIRTY.c.id == mark.id))
-        left = [(*product, first, last) for first, last in _runs(days[most:])]
+        return [(date.fromordinal(mark.first_day), date.fromordinal(mark.last_day)) for mark in marks]
+
+    def put_back(self, tx: Transaction, product: Product, days: Sequence[date]) -> None:
+        left = [(*product, first, last) for first, last in _runs(day.toordinal() for day in days)]
         tx.bulk_insert(SEAT_DIRTY, _DIRTY, left)
-        return [date.fromordinal(day) for day in days[:most]]
 
     def charges(self, tx: Transaction, product: Product, day: date) -> Sequence[SeatRow]:
         columns = [SEAT_CHARGE.c[name] for name in SeatRow._fields]
@@ -175,20 +175,6 @@ def _holding(row: Row[Any]) -> Holding:
     released = None if row.released_on is None else date.fromordinal(row.released_on)
     assigned = date.fromordinal(row.assigned_on)
     return Holding(row.person, assigned, row.revision, released, instant(row.recorded_at))
-
-
-def _widened(first: int, last: int, observed: Sequence[date]) -> Iterator[int]:
-    """The days of a mark, clipped to what is observed, and those that a count of its first day speaks for.
-
-    A count speaks for its own day and the days after it until the next one; the latest one also makes the days
-    before it chargeable, back to the one before.
-    """
-    days = sorted({day.toordinal() for day in observed})
-    if not days:
-        return
-    before = max((day for day in days if day < first), default=first - 1)
-    after = min((day for day in days if day > last), default=days[-1] + 1)
-    yield from range(max(min(before + 1, first), days[0]), min(after, days[-1] + 1))
 
 
 def _runs(days: Iterable[int]) -> list[tuple[int, int]]:

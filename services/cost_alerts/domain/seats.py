@@ -5,7 +5,7 @@ Helsinki day of recording: an observation of five hundred seats is one change of
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -164,6 +164,25 @@ class SeatLedger:
     def _pricing_version(self, version: int, day: date) -> int:
         """The last version up to `version` that touches the day: versions between two such price it alike."""
         return max((one for one in self._book.touching(0, self._product.system, day) if one <= version), default=0)
+
+
+def marked_days(marks: Iterable[tuple[date, date]], observed: Collection[date]) -> list[date]:
+    """The days to charge again, rising: those of the marks (first and last, inclusive) and those their counts reach.
+
+    A count speaks for its own day and the days after it until the next one; the latest one also makes the days
+    before it chargeable, back to the one before. No day outside the observed ones is charged.
+    """
+    days = sorted({day.toordinal() for day in observed})
+    found = {day for first, last in marks for day in _reached(first.toordinal(), last.toordinal(), days)}
+    return [date.fromordinal(day) for day in sorted(found)]
+
+
+def _reached(first: int, last: int, days: Sequence[int]) -> range:
+    if not days:
+        return range(0)
+    before = max((day for day in days if day < first), default=first - 1)
+    after = min((day for day in days if day > last), default=days[-1] + 1)
+    return range(max(min(before + 1, first), days[0]), min(after, days[-1] + 1))
 
 
 def _last_of_each_day(moments: Iterable[datetime]) -> list[datetime]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from services.cost_alerts.domain.pricing import Line
-from services.cost_alerts.domain.seats import DayCharge, Product, SeatLedger
+from services.cost_alerts.domain.seats import DayCharge, Product, SeatLedger, marked_days
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.handlers.charging import NO_LEAD, basis_of, sums_of
 from services.cost_alerts.ports import OpenWork, RollupChange, SeatBook, SeatRow, Sums, Work
@@ -43,10 +43,13 @@ class SeatWorker:
             product = self._book.next_dirty(tx)
             if product is None:
                 return False
+            # Marks first: an observation that is saved between the two comes with a mark that stays for the next step.
+            marks = self._book.take_marks(tx, product)
             counts, holdings = self._book.observed(tx, product)
-            days = self._book.take_dirty(tx, product, [count.observed_on for count in counts], DAYS_AT_ONCE)
+            days = marked_days(marks, [count.observed_on for count in counts])
+            self._book.put_back(tx, product, days[DAYS_AT_ONCE:])
             ledger = SeatLedger(work.book, product, counts, holdings)
-            for day in days:
+            for day in days[:DAYS_AT_ONCE]:
                 self._charge_again(work, product, day, ledger.history(day))
             return True
 

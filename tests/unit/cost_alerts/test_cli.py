@@ -76,10 +76,28 @@ def test_a_report_for_people(world: World) -> None:
     assert "7.2" in output
 
 
-def test_a_month_that_is_none(world: World) -> None:
-    found = run("report", "--month", "October")
+@pytest.mark.parametrize("text", ["October", "2026-13", "2026-1", "0000-01", "9999-12", "", "2026-10-01"])
+def test_a_month_that_is_none(world: World, text: str) -> None:
+    found = run("report", "--month", text)
     assert found.exit_code == 2
-    assert "YYYY-MM" in found.output
+    assert "2026-11" in found.output
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_report_as_known_at_the_ends_of_time(world: World, day: str) -> None:
+    found = json.loads(run("report", "--month", "2026-10", "--as-known-on", day, "--format", "json").output)
+    assert found["total"]["eur"] == ("7.2" if day > "2026" else "0")
+
+
+def test_a_month_in_which_nothing_was_used(world: World) -> None:
+    found = json.loads(run("report", "--month", "2026-09", "--format", "json").output)
+    assert found == {
+        "month": "2026-09",
+        "basis": "booked",
+        "as_known_on": None,
+        "rows": [],
+        "total": {"eur": "0", "pricing": {}, "readings": 0, "unpriced": 0},
+    }
 
 
 def test_a_ledger_that_holds(world: World) -> None:
