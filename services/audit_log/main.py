@@ -10,16 +10,17 @@ from prometheus_client import CollectorRegistry
 
 from services.audit_log.adapters.cases import SqlCaseFiles, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
-from services.audit_log.adapters.entries import SqlEntryLog, read_frontier
+from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
 from services.audit_log.adapters.keys import SignerMemory, secret
 from services.audit_log.adapters.metrics import AuditMetrics
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.api import make_router
 from services.audit_log.domain.note import Signer
 from services.audit_log.handlers import GROUP, TOPICS, AppendHandler, look
-from services.shared.bus import EventBus
+from services.shared.bus import EventBus, TopicPartition
 from services.shared.clock import Clock
 from services.shared.consumer import ConsumerRunner
+from services.shared.errors import IncompatibleStoreError
 from services.shared.events import TOPICS as ALL_TOPICS
 from services.shared.http import ConsumerStatus
 from services.shared.loops import Loop
@@ -119,6 +120,7 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     store.bind(bus.cluster_id)
     checkpointer = make_checkpointer(settings, store, clock)
     checkpointer.check()
+    check_bus(store, bus)
     horizon = RebuildHorizon(store, METADATA, bus, {GROUP: TOPICS})
     handler = AppendHandler(SqlEntryLog(), SqlCaseFiles(), clock, bus.cluster_id, horizon.passed)
     consumer = ConsumerRunner(
@@ -137,6 +139,26 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     return AuditService(
         store, bus, clock, consumer, checkpointer, horizon=horizon, settings=settings, router=make_router(store)
     )
+
+
+def check_bus(store: Store, bus: EventBus) -> None:
+    """Compare what stood last on each partition with the bus; to be called at every start.
+
+    A bus that was put back from an older copy, and has grown since, holds other records at places that consumers have
+    passed: they would never be read.
+
+    Raises:
+        IncompatibleStoreError: the bus does not hold what the log took from it.
+    """
+    with store.reading() as connection:
+        newest = newest_of_partitions(connection, bus.cluster_id)
+    for position, value in ((entry.position, entry.value) for entry in newest):
+        there = bus.read(TopicPartition(position.topic, position.partition), position.offset, 1)
+        if not there or (there[0].offset, there[0].value) != (position.offset, value):
+            raise IncompatibleStoreError(
+                f"the log took an entry from {position.topic}/{position.partition}/{position.offset} that is not there "
+                "on the bus: the bus is older than the log (restored, or emptied). Restore the bus that belongs to it"
+            )
 
 
 def make_checkpointer(settings: Settings, store: Store, clock: Clock) -> Checkpointer:

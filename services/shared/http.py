@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Protocol, runtime_checkable
 
 from fastapi import FastAPI, Request
@@ -51,6 +51,7 @@ DEFAULT_RETRY_AFTER_SECONDS = 5.0
 
 _DRAINED_BYTES = 32 * 1024 * 1024
 _DRAIN_SECONDS = 10.0
+_METHODS = frozenset(HTTPMethod)
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _PROBLEM = "application/problem+json"
 _ALWAYS = "default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -363,4 +364,5 @@ def _tell(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unknown")  # the pattern, so that no identifier of a path is written
     log = logger("http")
     write = log.debug if route in _QUIET else log.info
-    write("request", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1))
+    method = scope["method"] if scope["method"] in _METHODS else "unknown"  # it may be any word of the sender's
+    write("request", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))

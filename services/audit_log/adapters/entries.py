@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from services.audit_log.adapters.names import number_by_name
 from services.audit_log.adapters.tables import conflict, entry, head, source_partition, tile
-from services.audit_log.domain.entry import make_entry, parse_entry
+from services.audit_log.domain.entry import Entry, EntryError, make_entry, parse_entry
 from services.audit_log.domain.merkle import leaf_hash
 from services.audit_log.domain.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 from services.audit_log.ports import Appended, Arrival
@@ -96,6 +96,21 @@ def tile_reader(connection: Connection, frontier: Frontier) -> TileReader:
         return split_hashes(connection.execute(query).scalar_one())
 
     return read
+
+
+def newest_of_partitions(connection: Connection, cluster: str) -> list[Entry]:
+    """Per partition of a bus, the entry that stood last on it.
+
+    Raises:
+        IncompatibleStoreError: it is no entry any more.
+    """
+    refs = connection.execute(select(source_partition.c.ref).where(source_partition.c.cluster == cluster)).scalars()
+    newest = select(entry.c.body).order_by(entry.c.source_offset.desc()).limit(1)
+    bodies = [connection.execute(newest.where(entry.c.source_ref == ref)).scalar() for ref in refs.all()]
+    try:
+        return [parse_entry(body) for body in bodies if body is not None]
+    except EntryError as error:
+        raise IncompatibleStoreError(f"an entry of the log is damaged ({error}); restore the log as it was") from None
 
 
 def conflict_of(connection: Connection, index: int) -> int | None:

@@ -161,10 +161,11 @@ def test_no_log_line_holds_a_person_a_token_or_a_path_parameter(guarded: TestCli
     with capture_logs() as lines:
         guarded.get("/fail/unforeseen?who=liisa", headers={"Authorization": f"Bearer {SECRET}"})
         guarded.get("/fail/unforeseen", headers={"Authorization": "Bearer guessed"})
+        guarded.request("LIISA", "/who")
     written = json.dumps(lines)
     assert "/fail/{kind}" in written
     assert "RuntimeError" in written
-    for secret in ("liisa", "kaupunki", SECRET, "guessed"):
+    for secret in ("liisa", "LIISA", "kaupunki", SECRET, "guessed"):
         assert secret not in written
 
 
