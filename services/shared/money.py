@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 """The context of every computation with money: products of two 30-digit numbers stay exact."""
@@ -67,13 +67,13 @@ def _schema(pattern: str) -> WithJsonSchema:
 
 
 ExactDecimal = Annotated[
-    Decimal, BeforeValidator(exact), PlainSerializer(as_text, return_type=str), _schema(DECIMAL_PATTERN)
+    Decimal, PlainValidator(exact), PlainSerializer(as_text, return_type=str), _schema(DECIMAL_PATTERN)
 ]
 """A decimal that travels as text. A JSON number is refused: it may have lost digits on its way."""
 
 ExactQuantity = Annotated[
     Decimal,
-    BeforeValidator(exact_quantity),
+    PlainValidator(exact_quantity),
     PlainSerializer(as_text, return_type=str),
     _schema(DECIMAL_PATTERN.removeprefix("-?")),
 ]
