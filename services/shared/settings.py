@@ -1,5 +1,6 @@
 """Every setting: name, meaning, unit, default. Read from the environment (`VALVOMO_*`), then from `valvomo.toml`."""
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -118,13 +119,17 @@ def load_settings(**overrides: object) -> Settings:
     """The settings in force.
 
     Raises:
-        ConfigurationError: a setting is unknown or has a value that cannot be; the sentence names it, not its value.
+        ConfigurationError: a setting is unknown or has a value that cannot be, or valvomo.toml is no TOML; the sentence
+            names it, not its value.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = "; ".join(f"{_name(item['loc'])}: {item['msg']}" for item in error.errors(include_input=False))
         raise ConfigurationError(f"settings cannot be used: {wrong}. Change the environment or valvomo.toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        where = f": {error}" if isinstance(error, tomllib.TOMLDecodeError) else ""
+        raise ConfigurationError(f"valvomo.toml is not TOML in UTF-8{where}. Mend it or move it away") from None
 
 
 def _name(location: tuple[int | str, ...]) -> str:

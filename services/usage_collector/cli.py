@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
+from services.shared.errors import ConfigurationError
 from services.shared.events import TOPICS, encode
 from services.shared.logs import configure_logs
 from services.shared.metrics import SOURCE_ERRORS, counter
@@ -36,6 +37,7 @@ app.add_typer(register_app, name="register")
 
 Vendor = StrEnum("Vendor", list(SOURCES))  # type: ignore[misc]  # the choices are the registry's names
 DAY = "%Y-%m-%d"
+EARLIEST_YEAR = 2000
 
 
 @app.command()
@@ -58,12 +60,12 @@ def collect(
 
     Example: valvomo collect anthropic --since 2026-11-01 --dry-run
     """
-    settings = load_settings()
+    settings, start = load_settings(), _start(since)
     configure_logs(settings.log_format, settings.log_level)
     with closing(open_store(settings, "collector", METADATA)) as store, _progress() as progress:
         done = {
             poller.source.name: poller.collect(
-                day_start(since.date()) if since else None,
+                start,
                 dry_run=dry_run,
                 believe_empty=believe_empty,
                 tell=partial(progress, poller.source.name),
@@ -73,6 +75,21 @@ def collect(
         if not dry_run:
             _publish(settings, store)
     _print(done, dry_run=dry_run, as_json=as_json)
+
+
+def _start(since: datetime | None) -> datetime | None:
+    """The start of the day that was asked for.
+
+    Raises:
+        ConfigurationError: no vendor knows anything of that day.
+    """
+    if since is None:
+        return None
+    if since.year < EARLIEST_YEAR or since.date() > SystemClock().now().date():
+        raise ConfigurationError(
+            f"found --since {since.date()}; expected a day between {EARLIEST_YEAR}-01-01 and today"
+        )
+    return day_start(since.date())
 
 
 def _pollers(settings: Settings, store: Store, source: str) -> list[Poller]:

@@ -253,4 +253,9 @@ def _given(value: str | None, name: str) -> str:
 
 
 def _secret(value: SecretStr | None, name: str) -> str:
-    return _given(value.get_secret_value() if value else None, name)
+    secret = _given(value.get_secret_value() if value else None, name)
+    if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+        raise ConfigurationError(
+            f"{name} holds a letter that no key has, or a blank or a line's end around it; copy the key again"
+        )
+    return secret

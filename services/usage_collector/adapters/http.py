@@ -5,6 +5,7 @@ the path and the status, never a key, a query or a body.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ MAX_REDIRECTS = 5
 MAX_WAIT_SECONDS = 30.0
 """A vendor who asks for a longer wait is left alone for so long, instead of holding the connection."""
 
+LONGEST_WAIT_SECONDS = 86_400.0
+"""Whatever a vendor asks for, it is asked again after a day."""
+
 FIRST_WAIT_SECONDS = 1.0
 WHOLE_ANSWER_SECONDS = 300.0
 USER_AGENT = "Valvomo usage collector"
@@ -37,6 +41,8 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _KEPT_HEADERS = ("content-type", "link", "x-total-count")
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _SOON = timedelta(seconds=60)
+_LONGEST_TOKEN_SECONDS = 86_400
+_HEADER = re.compile(r"[\x21-\x7e]+")
 
 Sleep = Callable[[float], None]
 
@@ -106,10 +112,18 @@ class ClientCredentials:
             )
         document = read_json(Answer(answer.content), f"{self.name}: token service")
         found = document if isinstance(document, dict) else {}
-        token, seconds = found.get("access_token"), found.get("expires_in")
-        if not isinstance(token, str) or not isinstance(seconds, int | str) or not str(seconds).isdigit():
+        token, lifetime = found.get("access_token"), _lifetime(found.get("expires_in"))
+        if not isinstance(token, str) or not _HEADER.fullmatch(token) or lifetime is None:
             raise SourceChangedError(f"{self.name}: the token service answered without access_token and expires_in")
-        self._token, self._until = token, self.clock.now() + timedelta(seconds=int(seconds))
+        self._token, self._until = token, self.clock.now() + lifetime
+
+
+def _lifetime(seconds: object) -> timedelta | None:
+    """A token's, a day at most; None when it is no whole number of seconds."""
+    text = str(seconds)
+    if not isinstance(seconds, int | str) or not (text.isascii() and text.isdigit()):
+        return None
+    return timedelta(seconds=min(int(text), _LONGEST_TOKEN_SECONDS))
 
 
 class HttpFetch:
@@ -136,14 +150,13 @@ class HttpFetch:
         max_bytes: int = MAX_BYTES,
         timeout: httpx.Timeout = TIMEOUT,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
+        self._name = name
+        self._base = base_url.rstrip("/")
+        self._origin = _origin(base_url)
+        if self._origin is None:
             raise ConfigurationError(
                 f"{name}: its address is not a web address; write for example https://api.example.org"
             )
-        self._name = name
-        self._base = base_url.rstrip("/")
-        self._origin = (parts.scheme, parts.netloc)
         self._credentials = credentials
         self._clock = clock
         self._headers = {"accept": "application/json", "user-agent": USER_AGENT, **(headers or {})}
@@ -163,10 +176,12 @@ class HttpFetch:
 
     def _address(self, path: str, query: Query) -> httpx.URL:
         whole = path if "://" in path else self._base + path
-        parts = urlsplit(whole)
-        if (parts.scheme, parts.netloc) != self._origin:
+        if _origin(whole) != self._origin:
             raise SourceChangedError(f"{self._name}: found a next page on another host; expected the vendor's own")
-        return httpx.URL(whole, params=list(query)) if query else httpx.URL(whole)
+        try:
+            return httpx.URL(whole, params=list(query)) if query else httpx.URL(whole)
+        except httpx.InvalidURL:
+            raise SourceChangedError(f"{self._name}: found a next page whose address cannot be one") from None
 
     def _persistently(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """Try, and try again where that may help: after what the vendor asks, else ever longer with some chance."""
@@ -192,7 +207,7 @@ class HttpFetch:
     def _once(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
             response, content = self._exchange(method, url, headers, body)
-            if not response.is_redirect:
+            if not response.has_redirect_location:
                 return self._answer(response, content, url)
             url = self._redirected(response, url)
             method, body = ("GET", None) if response.status_code == httpx.codes.SEE_OTHER else (method, body)
@@ -223,7 +238,10 @@ class HttpFetch:
         return bytes(content)
 
     def _redirected(self, response: httpx.Response, url: httpx.URL) -> httpx.URL:
-        target = url.join(response.headers["location"])
+        try:
+            target = url.join(response.headers["location"])
+        except (httpx.InvalidURL, ValueError):
+            raise SourceChangedError(f"{self._name}: found a redirect from {url.path} to no address") from None
         if target.scheme not in {"http", "https"} or (url.scheme == "https" and target.scheme == "http"):
             raise SourceChangedError(
                 f"{self._name}: found a redirect from {url.path} to an unprotected address; not followed"
@@ -251,11 +269,22 @@ class HttpFetch:
         """What the vendor asks for, in seconds: a number, or a date (RFC 9110, 10.2.3)."""
         text = response.headers.get("retry-after", "").strip()
         if text.isascii() and text.isdigit():
-            return float(text)
+            return min(float(text), LONGEST_WAIT_SECONDS)
         try:
-            return max(0.0, (parsedate_to_datetime(text) - self._clock.now()).total_seconds())
+            asked = (parsedate_to_datetime(text) - self._clock.now()).total_seconds()
+            return min(max(0.0, asked), LONGEST_WAIT_SECONDS)
         except (ValueError, TypeError):
             return None
+
+
+def _origin(address: str) -> tuple[str, str] | None:
+    """Scheme and host of a web address; None for anything else."""
+    try:
+        parts = urlsplit(address)
+        httpx.URL(f"{parts.scheme}://{parts.netloc}")
+    except (ValueError, httpx.InvalidURL):
+        return None
+    return (parts.scheme, parts.netloc) if parts.scheme in {"http", "https"} and parts.netloc else None
 
 
 class _UnauthorisedError(SourceError):

@@ -38,6 +38,17 @@ def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path, monkeypatch: 
         load_settings()
 
 
+@pytest.mark.parametrize("written", [b"port = [\n", b"anthropic_key = hunter2\n", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_told_without_what_it_holds(
+    written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "valvomo.toml").write_bytes(written)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"valvomo\.toml is not TOML") as refusal:
+        load_settings()
+    assert "hunter2" not in str(refusal.value)
+
+
 def test_a_line_is_one_json_object_and_withholds_what_may_be_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("json")
     logger("intake").info(

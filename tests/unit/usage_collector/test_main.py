@@ -192,6 +192,8 @@ def test_stopping_does_not_wait_for_a_vendors_patience(settings: Settings, city:
     [
         ({"sources": ("openai",)}, "found the source 'openai'"),
         ({"anthropic_key": None}, "VALVOMO_ANTHROPIC_KEY is not set"),
+        ({"anthropic_key": SecretStr("sk-ant-ö")}, "VALVOMO_ANTHROPIC_KEY holds a letter"),
+        ({"microsoft_client_secret": SecretStr("secret\n")}, "VALVOMO_MICROSOFT_CLIENT_SECRET holds a letter"),
         ({"microsoft_tenant": None}, "VALVOMO_MICROSOFT_TENANT is not set"),
         ({"servicenow_url": None}, "VALVOMO_SERVICENOW_URL is not set"),
         ({"servicenow_url": "instance"}, "not a web address"),
@@ -233,6 +235,12 @@ class TestCommand:
         bus = open_bus(settings, SteppedClock(NOW))
         assert sum(isinstance(event, UsageRecorded) for event in on_the_bus(bus)) == 7
         bus.close()
+
+    @pytest.mark.parametrize("since", ["0001-01-01", "1999-12-31", "9999-12-31"])
+    def test_a_day_of_which_nobody_knows(self, since: str) -> None:
+        shown = CliRunner().invoke(app, ["collect", "anthropic", "--since", since])
+        assert isinstance(shown.exception, ConfigurationError)
+        assert since in str(shown.exception)
 
     def test_an_unknown_vendor(self) -> None:
         shown = CliRunner().invoke(app, ["collect", "nobody"])

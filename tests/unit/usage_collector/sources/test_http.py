@@ -75,6 +75,7 @@ def test_tries_are_bounded_and_wait_ever_longer(slept: list[float], clock: Stepp
         pytest.param("Sun, 22 Nov 2026 12:00:20 GMT", 20.0, id="a date"),
         pytest.param("Sun, 22 Nov 2026 11:00:00 GMT", None, id="a date that is past: our own back-off"),
         pytest.param("soon", None, id="something else: our own back-off"),
+        pytest.param("²", None, id="a digit that is no number: our own back-off"),
     ],
 )
 def test_retry_after_is_obeyed(header: str, seconds: float | None, slept: list[float], clock: SteppedClock) -> None:
@@ -89,6 +90,14 @@ def test_a_long_wait_is_left_to_the_poller(slept: list[float], clock: SteppedClo
             make_fetch(vendor, slept, clock).get("/x")
         assert caught.value.retry_after_seconds == 3600
         assert (len(vendor.asked), slept) == (1, [])
+
+
+@pytest.mark.parametrize("asked", ["999999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_after_a_day_a_vendor_is_asked_again(asked: str, slept: list[float], clock: SteppedClock) -> None:
+    with Vendor([Said(status=429, headers={"Retry-After": asked})]) as vendor:
+        with pytest.raises(TransientError) as caught:
+            make_fetch(vendor, slept, clock).get("/x")
+        assert caught.value.retry_after_seconds == 86_400
 
 
 @pytest.mark.parametrize(
@@ -178,6 +187,17 @@ def test_redirects_into_nowhere(location: str, says: str, slept: list[float], cl
         make_fetch(vendor, slept, clock).get("/again")
 
 
+def test_a_redirect_to_nowhere_said_is_an_answer_we_do_not_expect(slept: list[float], clock: SteppedClock) -> None:
+    with Vendor([Said(status=302)]) as vendor, pytest.raises(SourceRejectedError, match="answered 302"):
+        make_fetch(vendor, slept, clock).get("/x")
+
+
+@pytest.mark.parametrize("next_page", ["http://[bad/next", "{base}/\x00", "{base}/" + "x" * 70_000])
+def test_a_next_page_that_is_no_address(next_page: str, slept: list[float], clock: SteppedClock) -> None:
+    with Vendor([said({})]) as vendor, pytest.raises(SourceChangedError, match="next page"):
+        make_fetch(vendor, slept, clock).get(next_page.format(base=vendor.address))
+
+
 def test_a_next_page_on_another_host_is_refused(slept: list[float], clock: SteppedClock) -> None:
     with Vendor([said({})]) as vendor:
         with pytest.raises(SourceChangedError, match="another host"):
@@ -186,9 +206,10 @@ def test_a_next_page_on_another_host_is_refused(slept: list[float], clock: Stepp
         assert vendor.asked[0].query == (("$skiptoken", "a b"),)
 
 
-def test_an_address_that_is_none(clock: SteppedClock) -> None:
+@pytest.mark.parametrize("address", ["api.example.org", "ftp://api.example.org", "https://[bad", "https://"])
+def test_an_address_that_is_none(address: str, clock: SteppedClock) -> None:
     with pytest.raises(ConfigurationError, match="web address"):
-        HttpFetch("vendor", "api.example.org", FixedHeaders({}), clock)
+        HttpFetch("vendor", address, FixedHeaders({}), clock)
 
 
 class TestClientCredentials:
@@ -238,6 +259,17 @@ class TestClientCredentials:
                 self._fetch(vendor, clock).get("/a")
             assert [asked.path for asked in vendor.asked] == ["/token", "/a", "/token", "/a"]
 
+    def test_a_token_for_ever_is_renewed_after_a_day(self, clock: SteppedClock) -> None:
+        def answer(asked: Asked) -> Said:
+            return said({"access_token": "t", "expires_in": 10**30} if asked.path == "/token" else {})
+
+        with Vendor(answer) as vendor:
+            fetch = self._fetch(vendor, clock)
+            fetch.get("/a")
+            clock.advance(timedelta(days=1))
+            fetch.get("/b")
+            assert [asked.path for asked in vendor.asked] == ["/token", "/a", "/token", "/b"]
+
     @pytest.mark.parametrize(
         ("answer", "error"),
         [
@@ -246,6 +278,10 @@ class TestClientCredentials:
             (PAGE, SourceChangedError),
             (said({"token": "x"}), SourceChangedError),
             (said([]), SourceChangedError),
+            (said({"access_token": "t", "expires_in": "²"}), SourceChangedError),
+            (said({"access_token": "t", "expires_in": True}), SourceChangedError),
+            (said({"access_token": "t\r\nx: y", "expires_in": 60}), SourceChangedError),
+            (said({"access_token": "tö", "expires_in": 60}), SourceChangedError),
         ],
     )
     def test_the_token_service_answers_badly(self, answer: Said, error: type[Exception], clock: SteppedClock) -> None:
