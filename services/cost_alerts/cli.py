@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from services.cost_alerts.adapters.check import check_ledger
+from services.cost_alerts.adapters.check_prices import check_prices
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
@@ -126,13 +127,15 @@ def _table(found: Report) -> Table:
 
 @ledger_app.command("check")
 def check(as_json: Annotated[bool, typer.Option("--json", help="a list of sentences as JSON")] = False) -> None:
-    """Prove that sums are the sums of their charges and that no reading is lost. Exit 1 when something does not hold.
+    """Prove that sums are the sums of their charges, that no reading is lost, and that each has its price.
+
+    Exit 1 when something does not hold.
 
     Example: valvomo ledger check
     """
     store = open_store(load_settings(), "ledger", METADATA)
     try:
-        problems = check_ledger(store)
+        problems = [*check_ledger(store), *check_prices(store)]
         counts = LedgerQueries(store).counts()
     finally:
         store.close()

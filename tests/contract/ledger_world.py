@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from services.cost_alerts.adapters.check import check_ledger
+from services.cost_alerts.adapters.check_prices import check_prices
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.main import GROUPS, CostService, build
@@ -265,7 +266,7 @@ class World:
         return {name: row["eur"] for name, row in self.rows(month, **how).items() if row["eur"] != "0"}
 
     def problems(self) -> Sequence[str]:
-        return check_ledger(self.service.store)
+        return [*check_ledger(self.service.store), *check_prices(self.service.store)]
 
     def events(self, kind: type[Event]) -> list[Any]:
         """The events of a kind on the bus."""

@@ -12,7 +12,10 @@ from services.cost_alerts.adapters.tables import (
     BASIS,
     BUDGET_USE,
     CHARGE,
+    METADATA,
     READING,
+    REGISTER_STATE,
+    REGISTER_VERSION,
     ROLLUP,
     ROLLUP_KEY,
     SEAT_CHARGE,
@@ -23,6 +26,9 @@ from services.shared.money import as_text, from_nano
 from services.shared.store import Store
 
 _SHOWN = 10
+_NAMES = ("reading_name", "reading_name_recent")
+_ANEW = "stop the program, set its database aside and start it again: it folds a new one from the events"
+_LOST = "(its name is lost)"
 _KEY = [name for name in ROLLUP_KEY if name != "shard"]
 _PAID = and_(READING.c.purpose == 0, READING.c.retracted == 0)
 
@@ -34,6 +40,9 @@ def check_ledger(store: Store) -> Sequence[str]:
             *_rollups(connection),
             *_readings(connection),
             *_versions(connection),
+            *_strays(connection),
+            *_names(connection),
+            *_register(connection),
             *_totals(connection),
             *_budgets(connection),
         ]
@@ -54,7 +63,8 @@ def _rollups(connection: Connection) -> Iterator[str]:
     for row in found:
         euro, charges = as_text(from_nano(int(row[len(_KEY)]))), int(row[len(_KEY) + 2])
         yield (
-            f"the rollup of {date.fromordinal(row[0])}, unit {words[row[1]]}, system {words[row[2]]} differs from its "
+            f"the rollup of {date.fromordinal(row[0])}, unit {words.get(row[1], _LOST)}, system "
+            f"{words.get(row[2], _LOST)} differs from its "
             f"charges by {euro} euro and {charges} charges: run valvomo ledger rebuild"
         )
 
@@ -110,6 +120,38 @@ def _versions(connection: Connection) -> Iterator[str]:
         yield f"{found} charges are current besides newer ones of the same reading: run valvomo ledger rebuild"
 
 
+def _strays(connection: Connection) -> Iterator[str]:
+    """Charges belong to readings, and say by whom and by what they are priced."""
+    of_nothing = select(func.count()).select_from(CHARGE).outerjoin(READING, READING.c.number == CHARGE.c.reading)
+    if found := _count(connection, of_nothing.where(CHARGE.c.superseded_at.is_(None), READING.c.number.is_(None))):
+        yield f"{found} charges are of readings that are lost: run valvomo ledger rebuild"
+    for table in (CHARGE, SEAT_CHARGE):
+        baseless = select(func.count()).select_from(table).outerjoin(BASIS, BASIS.c.id == table.c.basis)
+        if found := _count(connection, baseless.where(BASIS.c.id.is_(None))):
+            yield f"{found} charges have lost what they were priced by: {_ANEW}"
+    for name in ("unit", "system", "sku", "meter"):
+        nameless = select(func.count()).select_from(BASIS).outerjoin(WORD, WORD.c.id == BASIS.c[name])
+        if found := _count(connection, nameless.where(WORD.c.id.is_(None))):
+            yield f"the {name} of {found} prices is lost: {_ANEW}"
+
+
+def _names(connection: Connection) -> Iterator[str]:
+    """Every reading is known by its name: one that is not would count again when it is delivered again."""
+    named = union_all(*(select(METADATA.tables[name].c.number) for name in _NAMES)).subquery("named")
+    names = connection.execute(select(func.count(), func.sum(named.c.number))).one()
+    readings = connection.execute(select(func.count(), func.sum(READING.c.number))).one()
+    if tuple(map(_whole, names)) != tuple(map(_whole, readings)):
+        yield f"{names[0]} names are known of {readings[0]} readings, or of others: run valvomo ledger rebuild"
+
+
+def _register(connection: Connection) -> Iterator[str]:
+    """The version in force is the last that was published."""
+    in_force = _count(connection, select(REGISTER_STATE.c.version))
+    published = _count(connection, select(func.max(REGISTER_VERSION.c.version)))
+    if in_force != published:
+        yield f"register version {in_force} is in force, the last published is {published}: run valvomo ledger rebuild"
+
+
 def _totals(connection: Connection) -> Iterator[str]:
     """Units, systems and charges add up to one total."""
     total = _count(connection, select(func.sum(ROLLUP.c.eur_nano)))
@@ -136,4 +178,8 @@ def _budgets(connection: Connection) -> Iterator[str]:
 
 
 def _count(connection: Connection, query: Select[Any]) -> int:
-    return int(connection.execute(query).scalar() or 0)
+    return _whole(connection.execute(query).scalar())
+
+
+def _whole(value: Any) -> int:  # noqa: ANN401  # a sum: int, Decimal, or None of no rows
+    return int(value or 0)

@@ -83,7 +83,7 @@ class SqlSeats:
         return None if row is None else Product(row.system, row.sku)
 
     def observed(self, tx: Transaction, product: Product) -> tuple[Sequence[Count], Sequence[Holding]]:
-        return _counts(tx.connection, product), _holdings(tx.connection, product)
+        return observed(tx.connection, product)
 
     def take_marks(self, tx: Transaction, product: Product) -> Sequence[tuple[date, date]]:
         columns = (SEAT_DIRTY.c.id, SEAT_DIRTY.c.first_day, SEAT_DIRTY.c.last_day)
@@ -146,6 +146,11 @@ class _Ends:
         query = select(columns.revision, columns.released_on).where(here).order_by(columns.revision.desc()).limit(1)
         row = self._connection.execute(query).first()
         return None if row is None else (row.revision, row.released_on)
+
+
+def observed(connection: Connection, product: Product) -> tuple[Sequence[Count], Sequence[Holding]]:
+    """Everything observed of a SKU."""
+    return _counts(connection, product), _holdings(connection, product)
 
 
 def _counts(connection: Connection, product: Product) -> list[Count]:

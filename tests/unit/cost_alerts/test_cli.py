@@ -1,10 +1,11 @@
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 from typer.testing import CliRunner, Result
 
 from services.cost_alerts.adapters.tables import CHARGE, ROLLUP
@@ -12,7 +13,7 @@ from services.cost_alerts.cli import app
 from services.shared.bus.open import BUS_FILE
 from services.shared.bus.sqlite import SqliteBus
 from services.shared.events.outcomes import ThresholdCrossed
-from tests.contract.ledger_world import BASE, World, budget, make_world, reading
+from tests.contract.ledger_world import BASE, World, budget, make_world, reading, seat_count
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +137,40 @@ def test_damage_is_found_and_a_rebuild_mends_it(world: World, damage: object, se
     world.settle()
     assert (world.report(), world.outgoing("mail")) == (before, mails)
     assert len(world.events(ThresholdCrossed)) == 1
+
+
+PRICED = "not charged as the register prices them"
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ("DELETE FROM rollup WHERE shard = 0", "differs from its charges"),
+        ("DELETE FROM charge WHERE reading = 1 AND lead = 0", "differs from its charges"),
+        ("DELETE FROM reading WHERE number = 1", "charges are of readings that are lost"),
+        ("UPDATE charge SET superseded_at = 5 WHERE reading = 1", "neither charges nor a reason"),
+        ("UPDATE charge SET lead = 1", "differs from its charges"),
+        ("UPDATE reading SET quantities = '5 5' WHERE number = 1", PRICED),
+        ("UPDATE reading SET day = day + 40 WHERE number = 1", PRICED),
+        ("UPDATE reading SET retracted = 1 WHERE number = 1", "readings that cost nothing have charges"),
+        ("UPDATE charge SET eur_nano = eur_nano + 5; UPDATE rollup SET eur_nano = eur_nano + 5", PRICED),
+        ("DELETE FROM register_fact WHERE kind = 'Tariff'", PRICED),
+        ("DELETE FROM reading_name_recent WHERE number = 1", "2 names are known of 3 readings"),
+        ("UPDATE reading_name_recent SET number = 9 WHERE number = 1", "or of others"),
+        ("UPDATE register_state SET version = 9", "register version 9 is in force, the last published is 1"),
+        ("UPDATE budget_use SET eur_nano = eur_nano + 1", "as used, its units cost"),
+        ("DELETE FROM seat_charge; DELETE FROM rollup WHERE shard = -1", "the seats of 2 days are not charged"),
+        ("DELETE FROM basis WHERE reason IS NULL", "have lost what they were priced by"),
+        ("DELETE FROM word WHERE text = 'kymp'", "the unit of"),
+    ],
+)
+def test_no_damage_passes(world: World, damage: str, sentence: str) -> None:
+    world.publish(seat_count(date(2026, 10, 1), 3), seat_count(date(2026, 10, 2), 3))
+    world.settle()
+    assert run("ledger", "check").exit_code == 0
+    with world.service.store.transaction() as tx:
+        for statement in damage.split(";"):
+            tx.connection.execute(text(statement))
+    found = run("ledger", "check")
+    assert found.exit_code == 1
+    assert sentence in found.output
