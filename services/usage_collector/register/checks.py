@@ -12,12 +12,22 @@ from services.usage_collector.register.entries import Item
 from services.usage_collector.register.problems import Code, Problem, WarningCode
 
 OLD_PRICE = timedelta(days=180)
+MOST = 10
+"""Ten times a budget; a larger threshold was meant in per cent."""
+
+OUR_TIME = range(1900, 3000)
+"""Years of any day in the register: one further away is a slip, and its midnight may not exist in all time zones."""
+
 _OPEN = date.max
 
 
 def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
-    """Everything that makes the whole unusable. `ids` names what is defined, also by entries that have problems."""
+    """Everything that makes the whole unusable.
+
+    `ids` names what is defined, also by entries that have problems; references to a kind that is not in it stand.
+    """
     by_kind = _by_kind(items)
+    yield from _days(items)
     yield from _duplicates(items)
     yield from _references(items, ids)
     yield from _units(by_kind["unit"])
@@ -78,10 +88,25 @@ def _duplicates(items: Sequence[Item]) -> Iterator[Problem]:
             )
 
 
+def _days(items: Sequence[Item]) -> Iterator[Problem]:
+    for item in items:
+        for member in ("valid_from", "valid_to", "day"):
+            day = getattr(item.fact, member, None)
+            if day is not None and day.year not in OUR_TIME:
+                yield _problem(
+                    item,
+                    member,
+                    "not-a-day",
+                    found=f"{member}: {day}",
+                    expected=f"a day of the years {OUR_TIME[0]} to {OUR_TIME[-1]}",
+                    write="write the day that was meant; what holds until further notice has no valid_to",
+                )
+
+
 def _references(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
     for item in items:
         for member, kind, target in _targets(item):
-            if target not in ids[kind]:
+            if kind in ids and target not in ids[kind]:
                 known = ", ".join(sorted(ids[kind])[:12]) or "none"
                 yield _problem(
                     item,
@@ -256,14 +281,14 @@ def _zones(items: Sequence[Item]) -> Iterator[Problem]:
 def _thresholds(items: Sequence[Item]) -> Iterator[Problem]:
     for item in items:
         shares = item.fact.thresholds
-        if not all(shares) or any(low >= high for low, high in pairwise(shares)):
+        if not all(shares) or any(low >= high for low, high in pairwise(shares)) or max(shares, default=0) > MOST:
             found = ", ".join(f"{share:f}" for share in shares)
             yield _problem(
                 item,
                 "thresholds",
                 "thresholds",
                 found=f"thresholds {found}",
-                expected="shares above 0 that rise",
+                expected=f"shares of the amount that rise, above 0 and at most {MOST}: 0.8 is 80 %",
                 write='write for example thresholds: ["0.5", "0.8", "1.0"]',
             )
 

@@ -79,7 +79,7 @@ def load_folder(
     entries = _read(folder, problems)
     checked = _understood(entries, stand_in, problems)
     published = published_rates() if rates is None else rates
-    problems.extend(problems_between(checked.items, checked.ids))
+    problems.extend(problems_between(checked.items, _defined(checked.ids, problems)))
     problems.extend(_currency_problems(checked.items, published))
     problems.extend(_shared_identities(entries))
     if problems:
@@ -170,6 +170,12 @@ def _understood(entries: Sequence[tuple[str, Entry]], pseudonyms: Pseudonyms, pr
         for kind in ("unit", "system", "usecase")
     }
     return _Written(items, ids)
+
+
+def _defined(ids: Mapping[str, set[str]], problems: Sequence[Problem]) -> Mapping[str, set[str]]:
+    """What references may name. A file that could not be read at all is told once, not at each reference into it."""
+    refused = {problem.file for problem in problems}
+    return {kind: named for kind, named in ids.items() if named or KIND[kind].file not in refused}
 
 
 def _pseudonyms(entries: Sequence[tuple[str, Entry]], who: Who) -> Pseudonyms:

@@ -63,6 +63,18 @@ def test_a_file_without_end_is_not_read_into_memory_as_yaml(tmp_path: Path) -> N
         load_folder(tmp_path, today=TODAY)
 
 
+def test_brackets_without_end_end_nothing_but_the_file(tmp_path: Path) -> None:
+    write_folder(
+        tmp_path, {"budgets.yaml": "- " * 100_000 + "x\n", "policy.yaml": "- {a: " + "[" * 1_000 + "]" * 1_000 + "}"}
+    )
+    with pytest.raises(RegisterRefusedError) as refused:
+        load_folder(tmp_path, today=TODAY)
+    assert [(problem.file, problem.code) for problem in refused.value.problems] == [
+        ("budgets.yaml", "not-yaml"),
+        ("policy.yaml", "not-yaml"),
+    ]
+
+
 def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     cases = [read_case(CASES_BY_NAME[name]) for name in ("norway", "money-as-float", "falling-thresholds", "short-row")]
     files = {name: text for case in cases for name, text in case["files"].items()}
