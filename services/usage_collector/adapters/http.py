@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -123,7 +124,7 @@ def _lifetime(seconds: object) -> timedelta | None:
     text = str(seconds)
     if not isinstance(seconds, int | str) or not (text.isascii() and text.isdigit()):
         return None
-    return timedelta(seconds=min(int(text), _LONGEST_TOKEN_SECONDS))
+    return timedelta(seconds=int(min(Decimal(text), Decimal(_LONGEST_TOKEN_SECONDS))))
 
 
 class HttpFetch:

@@ -259,9 +259,10 @@ class TestClientCredentials:
                 self._fetch(vendor, clock).get("/a")
             assert [asked.path for asked in vendor.asked] == ["/token", "/a", "/token", "/a"]
 
-    def test_a_token_for_ever_is_renewed_after_a_day(self, clock: SteppedClock) -> None:
+    @pytest.mark.parametrize("seconds", [10**30, "9" * 5000], ids=["a number", "a text"])
+    def test_a_token_for_ever_is_renewed_after_a_day(self, seconds: object, clock: SteppedClock) -> None:
         def answer(asked: Asked) -> Said:
-            return said({"access_token": "t", "expires_in": 10**30} if asked.path == "/token" else {})
+            return said({"access_token": "t", "expires_in": seconds} if asked.path == "/token" else {})
 
         with Vendor(answer) as vendor:
             fetch = self._fetch(vendor, clock)
