@@ -1,15 +1,18 @@
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from prometheus_client import CollectorRegistry
 
 from services.cost_alerts.main import CostService, build
 from services.shared.bus.memory import MemoryBus
 from services.shared.events.outcomes import ThresholdCrossed
 from tests.contract.ledger_contract import LedgerContract, MakeWorld
+from tests.contract.ledger_stories import STORIES, Step, live
 from tests.contract.ledger_world import World, budget, make_world, reading, tariff
 from tests.servers.postgres import PostgresServer
 
@@ -49,6 +52,17 @@ class TestLedgerOnPostgres(LedgerContract):
         total = {"eur": "4800.96", "pricing": {"USD": "6001.2"}, "readings": 1000, "unpriced": 0}
         assert world.report()["total"] == total
         assert len(world.events(ThresholdCrossed)) == 2
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(story=STORIES)
+def test_a_second_opinion_agrees(postgres_server: PostgresServer, story: Sequence[Step]) -> None:
+    with postgres_server.database() as url, TemporaryDirectory() as folder:
+        world = make_world(Path(folder), lambda clock: MemoryBus(clock, partitions=2), url)
+        try:
+            live(world, story)
+        finally:
+            world.close()
 
 
 def is_caught_up(world: World, service: CostService) -> bool:
