@@ -1,10 +1,12 @@
 """`valvomo token new`: a fresh token, and the entry that lets it in."""
 
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from services.shared.access import new_token
+from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 
 app = typer.Typer(help="Tokens for who sends and reads.", no_args_is_help=True)
@@ -38,8 +40,20 @@ def new(
     given = {name: found for name, found in rights.items() if found}
     try:
         secret, entry = new_token(token_id, otlp_purpose=otlp_purpose, **given)
+        _refuse_past(expires_on)
     except ConfigurationError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     typer.echo(f"Give this token to its holder now, it is stored nowhere: {secret}", err=True)
     typer.echo(entry, nl=False)
+
+
+def _refuse_past(expires_on: str | None) -> None:
+    """A token that nobody could ever use is a slip.
+
+    Raises:
+        ConfigurationError: the day has come already.
+    """
+    today = SystemClock().now().date()
+    if expires_on and date.fromisoformat(expires_on) <= today:
+        raise ConfigurationError(f"no token was made: found --expires-on {expires_on}; expected a day after {today}")

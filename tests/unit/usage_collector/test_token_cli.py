@@ -11,6 +11,11 @@ from services.usage_collector.token_cli import app
 from tests.unit.usage_collector.door import NOW
 
 
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.usage_collector.token_cli.SystemClock", lambda: SteppedClock(NOW))
+
+
 def test_the_printed_token_opens_what_the_printed_entry_says(tmp_path: Path) -> None:
     arguments = [
         "new",
@@ -35,7 +40,13 @@ def test_the_printed_token_opens_what_the_printed_entry_says(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["library"], ["library", "--role", "king"], ["library", "--scope", "log", "--expires-on", "soon"]]
+    "arguments",
+    [
+        ["library"],
+        ["library", "--role", "king"],
+        ["library", "--scope", "log", "--expires-on", "soon"],
+        ["library", "--scope", "log", "--expires-on", f"{NOW:%Y-%m-%d}"],
+    ],
 )
 def test_rights_that_cannot_be_are_a_sentence(arguments: list[str]) -> None:
     made = CliRunner().invoke(app, ["new", *arguments])
