@@ -16,6 +16,7 @@ from rich.table import Table
 
 from services.cost_alerts.adapters.check import check_ledger
 from services.cost_alerts.adapters.check_prices import check_prices
+from services.cost_alerts.adapters.presence import is_another_at_work
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
@@ -153,7 +154,7 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="a list of senten
 def rebuild() -> None:
     """Throw the ledger away and fold it from the events again; nothing is told to anybody a second time.
 
-    Stop the program first, so that one process does the work. Interrupted, the program goes on when it is started.
+    Refused while the program runs: stop it first. Interrupted, the program goes on when it is started.
 
     Example: valvomo ledger rebuild
     """
@@ -163,6 +164,10 @@ def rebuild() -> None:
     try:
         store = open_store(settings, "ledger", METADATA)
         try:
+            if is_another_at_work(store):
+                raise ConfigurationError(
+                    "another process is at work on this ledger, a rebuild needs it alone: stop the program and try again"
+                )
             forget_ledger(store, tuple(GROUPS))
         finally:
             store.close()

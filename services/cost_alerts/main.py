@@ -1,6 +1,7 @@
 """The wiring of the ledger: what a process of it does."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings, Sql
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
 from services.cost_alerts.adapters.metrics import LedgerMetrics
+from services.cost_alerts.adapters.presence import presence
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.register import SqlRegister
 from services.cost_alerts.adapters.seats import SqlSeats
@@ -69,6 +71,7 @@ class CostService:
         self._bus = bus
         self._register_ends = bus.end_positions(RegisterHandler.topics)
         self._register_read = False
+        self._presence = ExitStack()
         self._loops = [
             *(Loop(one.group, partial(self._consume, one), on_stop=one.close) for one in self.consumers),
             Loop("seats", self.seats.step),
@@ -80,6 +83,7 @@ class CostService:
         ]
 
     def start(self) -> None:
+        self._presence.enter_context(presence(self.store))
         for loop in self._loops:
             loop.start()
 
@@ -87,6 +91,7 @@ class CostService:
         """End the loops; what was under way is finished or rolled back."""
         for loop in self._loops:
             loop.stop()
+        self._presence.close()
         self.store.close()
 
     def problems(self) -> Sequence[str]:

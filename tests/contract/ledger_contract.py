@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from sqlalchemy import delete
 
+from services.cost_alerts.adapters.presence import is_another_at_work
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.tables import METADATA
@@ -29,6 +30,7 @@ from services.shared.events.outcomes import (
 from services.shared.events.usage import Consumer, Cost
 from services.shared.periods import Month
 from services.shared.store import Transaction
+from services.shared.store.open import open_store
 from services.shared.store.tables import common_tables, micros
 from tests.contract.ledger_world import (
     BASE,
@@ -573,6 +575,24 @@ class LedgerContract:
         assert world.outgoing("mail") == []
         world.settle()
         assert world.events(ThresholdCrossed) == []
+
+    def test_a_program_at_work_is_seen(self, world: World) -> None:
+        """By a rebuild, which would make it read on from the wrong place."""
+
+        def seen() -> bool:
+            store = open_store(world.settings, "ledger", METADATA)
+            try:
+                return is_another_at_work(store)
+            finally:
+                store.close()
+
+        world.close()
+        assert not seen()
+        world.service.start()
+        assert seen()
+        world.service.stop()
+        world.restart()
+        assert not seen()
 
     def test_a_rebuild_sets_nothing_aside_a_second_time(self, world: World) -> None:
         world.settle()

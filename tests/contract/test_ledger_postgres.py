@@ -54,7 +54,7 @@ class TestLedgerOnPostgres(LedgerContract):
         assert len(world.events(ThresholdCrossed)) == 2
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(story=STORIES)
 def test_a_second_opinion_agrees(postgres_server: PostgresServer, story: Sequence[Step]) -> None:
     with postgres_server.database() as url, TemporaryDirectory() as folder:

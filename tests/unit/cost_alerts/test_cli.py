@@ -12,6 +12,7 @@ from services.cost_alerts.adapters.tables import CHARGE, ROLLUP
 from services.cost_alerts.cli import app
 from services.shared.bus.open import BUS_FILE
 from services.shared.bus.sqlite import SqliteBus
+from services.shared.errors import ConfigurationError
 from services.shared.events.outcomes import ThresholdCrossed
 from tests.contract.ledger_world import BASE, World, budget, make_world, reading, seat_count
 
@@ -137,6 +138,16 @@ def test_damage_is_found_and_a_rebuild_mends_it(world: World, damage: object, se
     world.settle()
     assert (world.report(), world.outgoing("mail")) == (before, mails)
     assert len(world.events(ThresholdCrossed)) == 1
+
+
+def test_no_rebuild_under_a_running_program(world: World) -> None:
+    before = world.report()
+    world.service.start()
+    with pytest.raises(ConfigurationError, match="stop the program"):
+        run("ledger", "rebuild")
+    assert world.report() == before
+    world.service.stop()
+    world.restart()
 
 
 PRICED = "not charged as the register prices them"
