@@ -166,7 +166,7 @@ def rebuild() -> None:
         try:
             if is_another_at_work(store):
                 raise ConfigurationError(
-                    "another process is at work on this ledger, a rebuild needs it alone: stop the program and try again"
+                    "another process is at work on this ledger, and a rebuild needs it alone: stop the program first"
                 )
             forget_ledger(store, tuple(GROUPS))
         finally:

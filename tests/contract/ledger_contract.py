@@ -16,7 +16,7 @@ from services.cost_alerts.domain.report import Sum, report
 from services.cost_alerts.domain.seats import Product
 from services.cost_alerts.main import GROUPS
 from services.shared.bus import Message
-from services.shared.events import DEAD_LETTER, OUTCOMES, USAGE
+from services.shared.events import DEAD_LETTER, OUTCOMES, USAGE, encode
 from services.shared.events import register as facts
 from services.shared.events.outcomes import (
     Finding,
@@ -606,6 +606,39 @@ class LedgerContract:
         world.restart()
         world.settle()
         assert world.bus.end_positions([DEAD_LETTER.name, OUTCOMES.name]) == before
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            pytest.param('"purchased":3', '"purchased":10000000000000000000', id="more seats than 64 bits"),
+            pytest.param('"revision":1', '"revision":9223372036854775808', id="more revisions than 64 bits"),
+            pytest.param("2026-10-01", "9999-12-31", id="seats at the end of the calendar"),
+            pytest.param('"observed_on":"2026-10-01"', '"observed_on":20261001', id="a number for a day"),
+        ],
+    )
+    def test_what_no_database_or_calendar_holds_is_set_aside(self, world: World, before: str, after: str) -> None:
+        """One record costs itself, not the consumer."""
+        world.register(SEATS, seat_price("31.00"))
+        world.settle()
+        value = encode(seat_count(date(2026, 10, 1), 3, revision=1)).decode()
+        assert before in value
+        world.bus.publish([Message(USAGE.name, b"k", value.replace(before, after).encode())])
+        world.publish(reading("a"))
+        world.settle()
+        assert world.rows() == {"kymp": KYMP}
+        assert world.bus.end_positions([DEAD_LETTER.name]) == {(DEAD_LETTER.name, 0): 1}
+
+    @pytest.mark.parametrize("year", ["0001", "1999", "2101", "9999"])
+    def test_a_reading_of_no_time_of_ours_is_set_aside(self, world: World, year: str) -> None:
+        world.settle()
+        value = encode(reading("far", start=datetime(2026, 12, 31, 22, 30, tzinfo=UTC))).decode()
+        far = value.replace("2026-12-31", f"{year}-12-31")
+        assert far != value
+        world.bus.publish([Message(USAGE.name, b"k", far.encode())])
+        world.publish(reading("a"))
+        world.settle()
+        assert world.rows() == {"kymp": KYMP}
+        assert world.bus.end_positions([DEAD_LETTER.name]) == {(DEAD_LETTER.name, 0): 1}
 
     def test_a_batch_that_is_rolled_back_leaves_no_trace(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.settle()

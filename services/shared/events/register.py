@@ -227,7 +227,7 @@ class FxRates(Fact):
 class RegisterFact(Fact):
     """Where a fact belongs: the register version it came with and its own id within its kind."""
 
-    version: int = Field(ge=1, strict=True)
+    version: int = Field(ge=1, le=2**31 - 1, strict=True)
     fact_id: Name
 
 
@@ -333,7 +333,7 @@ class FxPublished(Event):
 class RegisterVersion(Fact):
     """A whole version: how many facts changed with it, and the digest of everything that now holds."""
 
-    version: int = Field(ge=1, strict=True)
+    version: int = Field(ge=1, le=2**31 - 1, strict=True)
     changes: int = Field(ge=0, strict=True)
     digest: Sha256
 

@@ -3,11 +3,27 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Utc
 from services.shared.events.meters import Meter
 from services.shared.money import ExactDecimal, ExactQuantity
+
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+"""What was used was used between these days. Beyond them calendars and databases end, and a consumer would stop."""
+
+MOST_SEATS = 1_000_000_000
+
+
+def _of_our_time(day: date) -> date:
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"a day of use lies between {FIRST_DAY} and {LAST_DAY}")
+    return day
+
+
+UseDay = Annotated[date, AfterValidator(_of_our_time)]
+Revision = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
+Seats = Annotated[int, Field(ge=0, le=MOST_SEATS, strict=True)]
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Finality = Literal["estimate", "provisional", "final"]
@@ -37,7 +53,7 @@ class Reading(Fact):
     """
 
     reading_id: Id
-    revision: int = Field(default=0, ge=0, le=2**31 - 1, strict=True)
+    revision: Revision = 0
     system: Id
     sku: Name
     charge_period_start: Utc
@@ -55,6 +71,8 @@ class Reading(Fact):
     def _period_runs_forward(self) -> "Reading":
         if self.charge_period_end <= self.charge_period_start:
             raise ValueError("charge_period_end must be later than charge_period_start")
+        if self.charge_period_start.year < FIRST_DAY.year or self.charge_period_end.year > LAST_DAY.year:
+            raise ValueError(f"a charge period lies between {FIRST_DAY} and {LAST_DAY}")
         return self
 
 
@@ -76,11 +94,11 @@ class SeatCount(Fact):
 
     system: Id
     sku: Name
-    observed_on: date
-    purchased: int = Field(ge=0, strict=True)
-    assigned: int = Field(ge=0, strict=True)
-    active: int | None = Field(default=None, ge=0, strict=True)
-    revision: int = Field(default=0, ge=0, strict=True)
+    observed_on: UseDay
+    purchased: Seats
+    assigned: Seats
+    active: Seats | None = None
+    revision: Revision = 0
 
 
 class SeatsObserved(Event):
@@ -96,10 +114,10 @@ class SeatHolding(Fact):
     system: Id
     sku: Name
     person: Pseudonym
-    assigned_on: date
-    released_on: date | None = None
-    last_active_on: date | None = None
-    revision: int = Field(default=0, ge=0, strict=True)
+    assigned_on: UseDay
+    released_on: UseDay | None = None
+    last_active_on: UseDay | None = None
+    revision: Revision = 0
 
 
 class SeatAssigned(Event):
