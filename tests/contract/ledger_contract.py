@@ -115,6 +115,18 @@ class LedgerContract:
         assert world.rows() == {"kymp": KYMP}
         assert world.service.queries.counts() == {"readings": 1, "charges": 2, "conflicts": 0}
 
+    def test_a_reported_cost_is_the_same_however_it_is_written(self, world: World) -> None:
+        world.publish(*(reading("a", reported_cost={"amount": text, "currency": "USD"}) for text in ("1.20", "1.2")))
+        world.settle()
+        assert world.service.queries.counts()["conflicts"] == 0
+
+    def test_the_largest_charges_fit_one_sum(self, world: World) -> None:
+        largest = {"input_tokens": "330000000000"}  # at 3 dollars a million just below the largest charge
+        world.publish(*(reading(f"large-{number}", consumed=largest) for number in range(200)))
+        world.settle()
+        assert world.rows()["kymp"]["unpriced"] == 0
+        assert world.rows()["kymp"]["readings"] == 200
+
     def test_the_same_thrice_in_one_batch_counts_once(self, world: World) -> None:
         world.publish(reading("a"), reading("a"), reading("b"), reading("a"))
         world.settle()

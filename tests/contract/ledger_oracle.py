@@ -210,7 +210,7 @@ def charge(register: Register, reading: Reading, day: date, rows: dict[str, Figu
 def pay(register: Register, row: Figures, amount: Fraction, currency: str, day: date) -> bool:
     """Add an amount; whether its euro are known."""
     rate = per_euro(register, currency, day)
-    limit = 10**17
+    limit = 10**15
     nano = half_even(amount * NANO)
     eur = None if rate is None else half_even(amount * NANO / Fraction(rate))
     if abs(nano) > limit or (eur is not None and abs(eur) > limit):

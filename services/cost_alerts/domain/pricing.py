@@ -17,8 +17,8 @@ from services.cost_alerts.domain.use import Use
 from services.cost_alerts.domain.view import View
 from services.shared.money import NANO
 
-MAX_NANO = 10**17
-"""A charge above 100 million currency units is a mistake of its sender, and would overflow sums of 64 bits."""
+MAX_NANO = 10**15
+"""A charge above a million currency units is a mistake of its sender; a sum of 64 bits holds nine thousand of them."""
 
 TOO_LARGE = "amount too large"
 """The reason of a charge above `MAX_NANO`."""

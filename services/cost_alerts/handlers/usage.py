@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -247,8 +248,12 @@ def same_content(left: ReadingRow, right: ReadingRow) -> bool:
         and left.cost_currency == right.cost_currency
         and left[12:15] == right[12:15]
         and quantities_of(left) == quantities_of(right)
-        and left.cost == right.cost
+        and _number(left.cost) == _number(right.cost)
     )
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def waves(items: Iterable[Item]) -> list[list[Item]]:
