@@ -69,6 +69,8 @@ def report_command(
 ) -> None:
     """What finance books for a month: exact, with what has no price yet counted beside it.
 
+    Exit codes: 0 printed, 2 it could not be read.
+
     Example: valvomo report --month 2026-10 --by unit --format csv
     """
     store = open_store(load_settings(), "ledger", METADATA)
@@ -130,7 +132,7 @@ def _table(found: Report) -> Table:
 def check(as_json: Annotated[bool, typer.Option("--json", help="a list of sentences as JSON")] = False) -> None:
     """Prove that sums are the sums of their charges, that no reading is lost, and that each has its price.
 
-    Exit 1 when something does not hold.
+    Exit codes: 0 all holds, 1 something does not, 2 it could not be read.
 
     Example: valvomo ledger check
     """
@@ -155,6 +157,7 @@ def rebuild() -> None:
     """Throw the ledger away and fold it from the events again; nothing is told to anybody a second time.
 
     Refused while the program runs: stop it first. Interrupted, the program goes on when it is started.
+    Exit codes: 0 rebuilt and holds, 2 it could not be, or does not hold.
 
     Example: valvomo ledger rebuild
     """
