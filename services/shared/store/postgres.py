@@ -4,10 +4,9 @@ Transactions are READ COMMITTED, views REPEATABLE READ. Staging tables of the bu
 connection and target, emptied at the end of each use.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast
 
 import psycopg
@@ -15,21 +14,12 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError
 
-from services.shared.bus import TopicPartition
 from services.shared.errors import ConfigurationError, PlatformError, TransientError
-from services.shared.store import (
-    Dialect,
-    OutgoingMessage,
-    PendingMessage,
-    Transaction,
-    faults,
-    outbox,
-    positions,
-    summed,
-)
+from services.shared.store import Dialect, Transaction, faults, summed
+from services.shared.store.both import CommonStore, CommonTransaction
 from services.shared.store.faults import translated
 from services.shared.store.identity import check_cluster
-from services.shared.store.tables import CommonTables, common_tables
+from services.shared.store.tables import common_tables
 
 OLDEST_VERSION = 15
 LOCK_SECONDS = 30
@@ -48,11 +38,9 @@ _REJECTED_CODES = {"42501"}
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresTransaction:
+class PostgresTransaction(CommonTransaction):
     """See `Transaction`."""
 
-    connection: Connection
-    common: CommonTables
     dialect: Dialect = "postgresql"
 
     def bulk_insert(
@@ -73,19 +61,6 @@ class PostgresTransaction:
         )
         conflict = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(_names(key), change)
         self._merge(table, [*key, *sums], summed(rows, len(key)), conflict)
-
-    def positions(
-        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
-    ) -> dict[TopicPartition, int]:
-        return positions.load(self.connection, self.common.consumer_position, cluster, group, partitions)
-
-    def advance(self, cluster: str, group: str, partition: TopicPartition, expected: int | None, new: int) -> None:
-        table = self.common.consumer_position
-        positions.advance(self.connection, table, cluster, group, partition, expected=expected, new=new)
-
-    def send(self, messages: Sequence[OutgoingMessage]) -> None:
-        rows = [outbox.row_of(message) for message in messages]
-        self.bulk_insert(self.common.outbox, outbox.COLUMNS, rows, ignore_conflicts=True)
 
     def _merge(
         self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], conflict: sql.Composable
@@ -127,7 +102,7 @@ class PostgresTransaction:
         return cast("psycopg.Connection[Any]", self.connection.connection.driver_connection)
 
 
-class PostgresStore:
+class PostgresStore(CommonStore):
     """See `Store`.
 
     Args:
@@ -165,12 +140,6 @@ class PostgresStore:
             with view.begin():
                 yield view
 
-    def positions(
-        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
-    ) -> dict[TopicPartition, int]:
-        with self.reading() as connection:
-            return positions.load(connection, self._common.consumer_position, cluster, group, partitions)
-
     def bind(self, cluster_id: str) -> None:
         with self.transaction() as tx:
             check_cluster(tx, self._common.store_info, cluster_id, f"the schema {self.service}")
@@ -186,22 +155,6 @@ class PostgresStore:
             finally:
                 if mine:
                     alone.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), key)
-
-    def pending(self, destinations: Collection[str], now: datetime, limit: int) -> Sequence[PendingMessage]:
-        with self.reading() as connection:
-            return outbox.pending(connection, self._common.outbox, destinations, now, limit)
-
-    def mark_sent(self, sequences: Sequence[int], now: datetime) -> None:
-        with self.transaction() as tx:
-            outbox.mark_sent(tx.connection, self._common.outbox, sequences, now)
-
-    def mark_failed(self, sequence: int, reason: str, next_try: datetime | None) -> None:
-        with self.transaction() as tx:
-            outbox.mark_failed(tx.connection, self._common.outbox, sequence, reason, next_try)
-
-    def pending_counts(self) -> Mapping[tuple[str, str], int]:
-        with self.reading() as connection:
-            return outbox.pending_counts(connection, self._common.outbox)
 
     def close(self) -> None:
         self.engine.dispose()

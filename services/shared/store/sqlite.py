@@ -6,31 +6,21 @@ The process that opens the file queues its own writers on a lock; other processe
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from sqlalchemy import URL, Connection, Engine, MetaData, QueuePool, Table, create_engine, event
 
-from services.shared.bus import TopicPartition
 from services.shared.errors import IncompatibleStoreError, PlatformError, TransientError
-from services.shared.store import (
-    Dialect,
-    OutgoingMessage,
-    PendingMessage,
-    Transaction,
-    faults,
-    outbox,
-    positions,
-    summed,
-)
+from services.shared.store import Dialect, Transaction, faults, summed
+from services.shared.store.both import CommonStore, CommonTransaction
 from services.shared.store.faults import translated
 from services.shared.store.identity import check_cluster
-from services.shared.store.tables import CommonTables, common_tables
+from services.shared.store.tables import common_tables
 
 APPLICATION_ID = 0x56414C56
 """`VALV` at a fixed place in the file's first page: this file is one of ours."""
@@ -53,11 +43,9 @@ _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteTransaction:
+class SqliteTransaction(CommonTransaction):
     """See `Transaction`."""
 
-    connection: Connection
-    common: CommonTables
     dialect: Dialect = "sqlite"
 
     def bulk_insert(
@@ -77,19 +65,6 @@ class SqliteTransaction:
         statement = f"{self._insert(table, [*key, *sums])} ON CONFLICT ({names}) DO UPDATE SET {change}"
         self._driver.executemany(statement, summed(rows, len(key)))
 
-    def positions(
-        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
-    ) -> dict[TopicPartition, int]:
-        return positions.load(self.connection, self.common.consumer_position, cluster, group, partitions)
-
-    def advance(self, cluster: str, group: str, partition: TopicPartition, expected: int | None, new: int) -> None:
-        table = self.common.consumer_position
-        positions.advance(self.connection, table, cluster, group, partition, expected=expected, new=new)
-
-    def send(self, messages: Sequence[OutgoingMessage]) -> None:
-        rows = [outbox.row_of(message) for message in messages]
-        self.bulk_insert(self.common.outbox, outbox.COLUMNS, rows, ignore_conflicts=True)
-
     def _insert(self, table: Table, columns: Sequence[str]) -> str:
         preparer = self.connection.dialect.identifier_preparer
         names, places = ", ".join(map(preparer.quote, columns)), ", ".join("?" * len(columns))
@@ -100,7 +75,7 @@ class SqliteTransaction:
         return cast("sqlite3.Connection", self.connection.connection.driver_connection)
 
 
-class SqliteStore:
+class SqliteStore(CommonStore):
     """See `Store`.
 
     Args:
@@ -161,12 +136,6 @@ class SqliteStore:
         with self._translated(), self._readers.begin() as connection:
             yield connection
 
-    def positions(
-        self, cluster: str, group: str, partitions: Collection[TopicPartition] | None = None
-    ) -> dict[TopicPartition, int]:
-        with self.reading() as connection:
-            return positions.load(connection, self._common.consumer_position, cluster, group, partitions)
-
     def bind(self, cluster_id: str) -> None:
         with self.transaction() as tx:
             check_cluster(tx, self._common.store_info, cluster_id, self.path.name)
@@ -182,22 +151,6 @@ class SqliteStore:
                 yield _locked(file.fileno())
         finally:
             inside.release()
-
-    def pending(self, destinations: Collection[str], now: datetime, limit: int) -> Sequence[PendingMessage]:
-        with self.reading() as connection:
-            return outbox.pending(connection, self._common.outbox, destinations, now, limit)
-
-    def mark_sent(self, sequences: Sequence[int], now: datetime) -> None:
-        with self.transaction() as tx:
-            outbox.mark_sent(tx.connection, self._common.outbox, sequences, now)
-
-    def mark_failed(self, sequence: int, reason: str, next_try: datetime | None) -> None:
-        with self.transaction() as tx:
-            outbox.mark_failed(tx.connection, self._common.outbox, sequence, reason, next_try)
-
-    def pending_counts(self) -> Mapping[tuple[str, str], int]:
-        with self.reading() as connection:
-            return outbox.pending_counts(connection, self._common.outbox)
 
     def close(self) -> None:
         self._readers.dispose()
