@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, case, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from services.cost_alerts.adapters.register import load_book
+from services.cost_alerts.adapters.sums import in_month, month_sums, rollup_sums
 from services.cost_alerts.adapters.tables import (
     BASIS,
     BUDGET_USE,
@@ -20,7 +21,6 @@ from services.cost_alerts.adapters.tables import (
     RESTATED,
     RESTATEMENT,
     ROLLUP,
-    SEAT_CHARGE,
     SEAT_COUNT,
     SEAT_DIRTY,
     SEAT_HOLDING,
@@ -31,12 +31,9 @@ from services.cost_alerts.domain.seats import ACTIVE_WITHIN, METER
 from services.cost_alerts.domain.view import Book, View
 from services.shared.events.outcomes import Crossing
 from services.shared.events.register import UNALLOCATED, Budget
-from services.shared.periods import Month, day_start
+from services.shared.periods import Month
 from services.shared.store import Store
-from services.shared.store.tables import instant, micros
-
-_LAST_DAY = date.max - timedelta(days=2)
-"""The last day whose end can be told in every time zone."""
+from services.shared.store.tables import instant
 
 
 class Spent(NamedTuple):
@@ -134,8 +131,7 @@ class LedgerQueries:
         """
         with self._store.reading() as connection:
             grouped = "system" if by == "vendor" else by
-            query = _current(month, grouped) if as_known_on is None else _as_known(month, grouped, as_known_on)
-            sums = [_sum(row) for row in connection.execute(query)]
+            sums = month_sums(connection, month, grouped, as_known_on)
             if by == "vendor":
                 sums = self._by_vendor(connection, sums)
         return report(month, by, basis, as_known_on, sums)
@@ -149,10 +145,10 @@ class LedgerQueries:
         """Cost of a month by unit and system."""
         unit, system = WORD.alias("unit_word"), WORD.alias("system_word")
         query = (
-            select(unit.c.text, system.c.text, *_sums("eur_nano", "readings", "unpriced"))
+            select(unit.c.text, system.c.text, *rollup_sums("eur_nano", "readings", "unpriced"))
             .join(unit, unit.c.id == ROLLUP.c.unit)
             .join(system, system.c.id == ROLLUP.c.system)
-            .where(_in_month(ROLLUP.c.day, month))
+            .where(in_month(ROLLUP.c.day, month))
             .group_by(unit.c.text, system.c.text)
             .having(func.sum(ROLLUP.c.charges) != 0)
             .order_by(unit.c.text, system.c.text)
@@ -165,7 +161,7 @@ class LedgerQueries:
         query = (
             select(WORD.c.text, ROLLUP.c.day, func.sum(ROLLUP.c.eur_nano))
             .join(WORD, WORD.c.id == ROLLUP.c.unit)
-            .where(_in_month(ROLLUP.c.day, month))
+            .where(in_month(ROLLUP.c.day, month))
             .group_by(WORD.c.text, ROLLUP.c.day)
         )
         found: dict[str, dict[date, int]] = {}
@@ -196,7 +192,7 @@ class LedgerQueries:
     def unpriced(self) -> Sequence[Unpriced]:
         """Billing readings and unpriced ones, by system."""
         query = (
-            select(WORD.c.text, *_sums("readings", "unpriced"))
+            select(WORD.c.text, *rollup_sums("readings", "unpriced"))
             .join(WORD, WORD.c.id == ROLLUP.c.system)
             .group_by(WORD.c.text)
             .order_by(WORD.c.text)
@@ -237,7 +233,7 @@ class LedgerQueries:
         change = func.sum(func.abs(RESTATED.c.after_nano - RESTATED.c.before_nano))
         query = select(WORD.c.text, change).join(WORD, WORD.c.id == RESTATED.c.unit).group_by(WORD.c.text)
         with self._store.reading() as connection:
-            found = connection.execute(query.where(_in_month(RESTATED.c.day, month)))
+            found = connection.execute(query.where(in_month(RESTATED.c.day, month)))
             return {unit: int(nano) for unit, nano in found}
 
     def restatement_pending(self) -> int:
@@ -292,68 +288,6 @@ class LedgerQueries:
         return [part._replace(name=names.get(part.name, part.name)) for part in sums]
 
 
-def _sums(*names: str) -> list[ColumnElement[Any]]:
-    return [func.sum(ROLLUP.c[name]) for name in names]
-
-
-def _in_month(day: ColumnElement[int], month: Month) -> ColumnElement[bool]:
-    return and_(day >= month.first_day.toordinal(), day < month.next.first_day.toordinal())
-
-
-def _sum(row: Any) -> Sum:  # noqa: ANN401  # a row of either query below
-    name, currency, *sums = row
-    text = date.fromordinal(name).isoformat() if isinstance(name, int) else name
-    return Sum(text, currency or None, *(int(value or 0) for value in sums))
-
-
-def _grouping(source: FromClause, row: Table, by: str) -> tuple[ColumnElement[Any], FromClause]:
-    """What names a line of a report, and where it is read from: a day names itself, all else is a word."""
-    return (row.c.day, source) if by == "day" else (WORD.c.text, source.join(WORD, WORD.c.id == row.c[by]))
-
-
-def _current(month: Month, by: str) -> Select[Any]:
-    name, source = _grouping(ROLLUP, ROLLUP, by)
-    return (
-        select(name, ROLLUP.c.currency, *_sums("eur_nano", "nano", "readings", "unpriced"))
-        .select_from(source)
-        .where(_in_month(ROLLUP.c.day, month))
-        .group_by(name, ROLLUP.c.currency)
-        .having(func.sum(ROLLUP.c.charges) != 0)  # what a correction emptied is no row
-    )
-
-
-def _as_known(month: Month, by: str, known_on: date) -> Select[Any]:
-    """The same from the charges, as they stood at the end of a Helsinki day."""
-    before = micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1)))
-    charges = select(
-        CHARGE.c.basis,
-        CHARGE.c.eur_nano,
-        CHARGE.c.nano,
-        case((CHARGE.c.lead > 0, 1), else_=0).label("readings"),
-        case((CHARGE.c.lead > 1, 1), else_=0).label("unpriced"),
-    ).where(CHARGE.c.recorded_at < before, _stands(CHARGE.c.superseded_at, before))
-    seats = select(
-        SEAT_CHARGE.c.basis,
-        SEAT_CHARGE.c.eur_nano,
-        SEAT_CHARGE.c.nano,
-        case((SEAT_CHARGE.c.seats < 0, 1), else_=0).label("readings"),
-        case((SEAT_CHARGE.c.eur_nano.is_(None), 1), else_=0).label("unpriced"),
-    ).where(SEAT_CHARGE.c.recorded_at < before, _stands(SEAT_CHARGE.c.superseded_at, before))
-    known = charges.union_all(seats).subquery("known")
-    sums = [func.sum(known.c[name]) for name in ("eur_nano", "nano", "readings", "unpriced")]
-    name, source = _grouping(known.join(BASIS, BASIS.c.id == known.c.basis), BASIS, by)
-    return (
-        select(name, BASIS.c.currency, *sums)
-        .select_from(source)
-        .where(_in_month(BASIS.c.day, month))
-        .group_by(name, BASIS.c.currency)
-    )
-
-
-def _stands(superseded_at: ColumnElement[Any], before: int) -> ColumnElement[bool]:
-    return or_(superseded_at.is_(None), superseded_at >= before)
-
-
 def _latest_counts() -> Select[Any]:
     """The revisions of the latest observed day of every SKU, the highest last."""
     latest = (
@@ -401,7 +335,7 @@ def _seat_cost(connection: Connection, system: str, sku: str, month: Month) -> i
     query = select(func.sum(ROLLUP.c.eur_nano))
     for name, text in (("system", system), ("sku", sku), ("meter", METER)):
         query = query.join(words[name], and_(words[name].c.id == ROLLUP.c[name], words[name].c.text == text))
-    return int(connection.execute(query.where(_in_month(ROLLUP.c.day, month))).scalar() or 0)
+    return int(connection.execute(query.where(in_month(ROLLUP.c.day, month))).scalar() or 0)
 
 
 def _restatement_pending(connection: Connection) -> int:
