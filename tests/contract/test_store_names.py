@@ -1,6 +1,7 @@
 """The index of names that were seen answers as a dictionary would, on both stores, however rows wander inside."""
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,9 +28,9 @@ def ending(store: Store, *, well: bool) -> Iterator[Transaction]:
             raise ZeroDivisionError
 
 
-class NameIndexContract:
-    def open_store(self) -> Store:
-        raise NotImplementedError
+class NameIndexContract(ABC):
+    @abstractmethod
+    def open_store(self) -> Store: ...
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:
