@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from functools import cached_property
@@ -62,14 +63,25 @@ class Shown:
 def start(data_dir: Path, *options: str, **settings: str) -> "subprocess.Popen[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VALVOMO_")}
     environment |= {"VALVOMO_DATA_DIR": str(data_dir), "VALVOMO_PORT": "0", **settings}
-    return subprocess.Popen(
-        [sys.executable, "-m", "services", "demo", *options],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with heeding_ctrl_c():
+        return subprocess.Popen(
+            [sys.executable, "-m", "services", "demo", *options],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Children started here heed Ctrl-C, also where the tests are a shell's background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ended(child: "subprocess.Popen[str]", data_dir: Path) -> Shown:
