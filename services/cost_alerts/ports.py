@@ -19,7 +19,12 @@ from services.shared.store import Transaction
 
 
 class Basis(NamedTuple):
-    """What charges of a day have in common. `currency` is empty where nothing is priced."""
+    """What charges of a day have in common. `currency` is empty where nothing is priced.
+
+    `cost_centre` and `project` are empty where there is none, `vat_rate` where it is not known. `nano_per_unit` and
+    `list_per_unit` are fractions as text: what is paid and the list price, 10⁻⁹ of the currency per metered unit.
+    `agreement`: the pool, tiers or other agreement by which the reading is paid; its own amounts are then nought.
+    """
 
     day: int
     unit: str
@@ -37,6 +42,13 @@ class Basis(NamedTuple):
     rate: str | None
     rate_day: int | None
     reason: str | None
+    cost_centre: str
+    project: str
+    vat_rate: str
+    list_per_unit: str | None
+    credit_tariff: str | None
+    credit_tariff_version: int | None
+    agreement: str | None
 
 
 class ReadingRow(NamedTuple):

@@ -31,6 +31,7 @@ MOST_PLACES = 200_000
 _AT_ONCE = 400
 _DIGEST_BYTES = 16
 _BILLING = 0
+_WORDS = ("unit", "system", "sku", "meter", "cost_centre", "project")
 _BASIS_COLUMNS = ("digest", *Basis._fields)
 _HISTORY_COLUMNS = tuple(name for name in READING_HISTORY.c.keys())  # noqa: SIM118  # a column collection, not a mapping
 
@@ -81,8 +82,9 @@ class Memory:
         return (digest_of(body), self.words.number(tx, profile.system), body)
 
     def _basis_row(self, tx: Transaction, basis: Basis) -> tuple[Any, ...]:
-        words = (self.words.number(tx, word) for word in (basis.unit, basis.system, basis.sku, basis.meter))
-        return (digest_of(repr(tuple(basis))), basis.day, *words, *basis[5:])
+        row = basis._asdict()
+        row.update({name: self.words.number(tx, row[name]) for name in _WORDS})
+        return (digest_of(repr(tuple(basis))), *row.values())
 
 
 class SqlWork:
@@ -216,10 +218,13 @@ class SqlWork:
         found = places.get(number)
         if found is None:
             basis = self.basis_of(number)
-            words = (self.word(word) for word in (basis.unit, basis.system, basis.sku, basis.meter))
             view, day = self.book.view(self.book.newest), date.fromordinal(basis.day)
             counted = budgets_of(view.budgets, view.units, basis.unit, day)
-            found = places[number] = (basis.day, *words, basis.category, basis.currency, basis.estimated), counted
+            key = tuple(
+                self.word(getattr(basis, name)) if name in _WORDS else getattr(basis, name)
+                for name in (*tables.PLACE, *tables.BOOKS)
+            )
+            found = places[number] = key, counted
         return found
 
     def restatable(
@@ -265,7 +270,7 @@ class SqlWork:
 
 def bases() -> Select[Any]:
     """Number and basis, words spelled out, of every basis."""
-    words = [WORD.alias(name) for name in ("unit", "system", "sku", "meter")]
+    words = [WORD.alias(name) for name in _WORDS]
     spelled = {word.name: word.c.text for word in words}
     columns = [spelled.get(name, BASIS.c.get(name)).label(name) for name in Basis._fields]  # type: ignore[union-attr]
     joined = BASIS

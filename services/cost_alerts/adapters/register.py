@@ -10,12 +10,13 @@ from services.cost_alerts.adapters.tables import REGISTER_STATE, REGISTER_VERSIO
 from services.cost_alerts.domain.view import Book, FactVersion
 from services.cost_alerts.ports import StagedFact
 from services.shared.events.envelope import Fact
-from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Tariff, Unit
+from services.shared.events.prices import Contract, Tariff
+from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Unit
 from services.shared.store import Transaction
 from services.shared.store.tables import instant
 
 KINDS: dict[str, type[Fact]] = {
-    kind.__name__: kind for kind in (Unit, Placement, System, AllocationRule, Tariff, Budget, FxRates)
+    kind.__name__: kind for kind in (Unit, Placement, System, AllocationRule, Tariff, Contract, Budget, FxRates)
 }
 """The kinds of facts that the ledger prices, places and budgets by; it keeps no others."""
 

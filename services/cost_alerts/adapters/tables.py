@@ -62,9 +62,19 @@ BASIS = Table(
     Column("rate", Text),
     Column("rate_day", Integer),
     Column("reason", Text),
+    Column("cost_centre", BigInteger, nullable=False),
+    Column("project", BigInteger, nullable=False),
+    Column("vat_rate", Text, nullable=False),
+    Column("list_per_unit", Text),
+    Column("credit_tariff", Text),
+    Column("credit_tariff_version", Integer),
+    Column("agreement", Text),
     **STRICT,
 )
-"""What charges of a day have in common: who pays, by which rule, tariff and rate, or why there is no price."""
+"""What charges of a day have in common: who pays, by which rule, tariff and rate, or why there is no price.
+
+`cost_centre` and `project` are words, the empty one where there is none; so is an unknown `vat_rate`.
+"""
 
 READING = Table(
     "reading",
@@ -137,21 +147,40 @@ leads counts readings.
 """
 
 SUMS = ("eur_nano", "nano", "charges", "readings", "unpriced")
-ROLLUP_KEY = ("day", "unit", "system", "sku", "meter", "category", "currency", "estimated", "shard")
+PLACE = ("day", "unit", "system", "sku", "meter", "category", "currency", "estimated")
+"""Where a charge counts."""
+BOOKS = ("cost_centre", "project", "vat_rate")
+"""How bookkeeping tells charges of one place apart."""
+ROLLUP_KEY = (*PLACE, *BOOKS, "shard")
 
-ROLLUP = Table(
-    "rollup",
+
+def _sums() -> list[Column[Any]]:
+    """The key of a rollup and what it sums."""
+    whole = {"day": Integer, "estimated": SmallInteger, "shard": Integer}
+    texts = {"category", "currency", "vat_rate"}
+    return [
+        *(
+            Column(name, Text if name in texts else whole.get(name, BigInteger), primary_key=True, autoincrement=False)
+            for name in ROLLUP_KEY
+        ),
+        *(Column(name, BigInteger, nullable=False) for name in SUMS),
+    ]
+
+
+ROLLUP = Table("rollup", METADATA, *_sums(), **SMALL)
+"""Sums of the current charges. Shards (of partitions, on PostgreSQL) let consumers add without waiting."""
+
+ADJUSTMENT = Table(
+    "adjustment",
     METADATA,
-    Column("day", Integer, primary_key=True, autoincrement=False),
-    *(Column(name, BigInteger, primary_key=True, autoincrement=False) for name in ("unit", "system", "sku", "meter")),
-    Column("category", Text, primary_key=True),
-    Column("currency", Text, primary_key=True),
-    Column("estimated", SmallInteger, primary_key=True, autoincrement=False),
-    Column("shard", Integer, primary_key=True, autoincrement=False),
-    *(Column(name, BigInteger, nullable=False) for name in SUMS),
+    Column("booked_in", Integer, primary_key=True, autoincrement=False),
+    *_sums(),
     **SMALL,
 )
-"""Sums of the current charges. Shards (of partitions, on PostgreSQL) let consumers add without waiting."""
+"""What changed in closed months after their cut-off, by the open month (year × 12 + month − 1) that books it.
+
+A closed month as booked is its rollups less its adjustments, plus what it books for earlier months.
+"""
 
 BUDGET_USE = Table(
     "budget_use",
@@ -168,15 +197,22 @@ REGISTER_STATE = Table(
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
+    Column("closings", Integer, nullable=False),
     **STRICT,
 )
-"""One row: the newest register version. Who prices holds it shared, who applies a version holds it alone."""
+"""One row: the newest register version, and how many months are closed.
+
+Who prices holds it shared; who applies a version or closes a month holds it alone.
+"""
 
 REGISTER_VERSION = Table(
     "register_version",
     METADATA,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("published_at", BigInteger, nullable=False),
+    Column("author", Text),
+    Column("approver", Text),
+    Column("reason", Text),
     **STRICT,
 )
 
@@ -256,33 +292,93 @@ SEAT_HOLDING = Table(
     **SMALL,
 )
 
-SEAT_DIRTY = Table(
-    "seat_dirty",
+DAY = Table(
+    "day",
+    METADATA,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Helsinki days that have begun, as the outcomes tell: what is charged by time alone is charged up to the last."""
+
+INVOICE = Table(
+    "invoice",
+    METADATA,
+    Column("vendor", Text, primary_key=True),
+    Column("invoice_id", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("month", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Invoices as they came; of one revision the first counts. `month` is year × 12 + month − 1."""
+
+CLOSING = Table(
+    "closing",
+    METADATA,
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("cut_off", BigInteger, nullable=False),
+    Column("closed_by", Text),
+    **SMALL,
+)
+"""Closed months (year × 12 + month − 1): what is recorded after `cut_off` is booked in an open month."""
+
+PERIOD_DIRTY = Table(
+    "period_dirty",
     METADATA,
     Column("id", BigInteger, Identity(always=False), primary_key=True),
     Column("system", Text, nullable=False),
-    Column("sku", Text, nullable=False),
     Column("first_day", Integer, nullable=False),
     Column("last_day", Integer, nullable=False),
+    Column("recorded_from", BigInteger, nullable=False),
     **STRICT,
 )
-"""Days whose seats must be charged again; a worker does it and takes the row away."""
+"""Days of a system whose per-period charges must be made again, as known from `recorded_from` on."""
 
-SEAT_CHARGE = Table(
-    "seat_charge",
+PERIOD_CHARGE = Table(
+    "period_charge",
     METADATA,
-    Column("system", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    Column("agreement", Text, primary_key=True),
+    Column("cycle", BigInteger, primary_key=True, autoincrement=False),
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("recorded_at", BigInteger, primary_key=True, autoincrement=False),
     Column("basis", BigInteger, primary_key=True, autoincrement=False),
-    Column("seats", BigInteger, nullable=False),
+    Column("quantity", Text, nullable=False),
     Column("nano", BigInteger),
     Column("eur_nano", BigInteger),
+    Column("list_nano", BigInteger),
     Column("superseded_at", BigInteger),
     **SMALL,
 )
-"""A day's seats by unit, with their whole history; always written anew from everything observed."""
+"""Charges of seats, pools, monthly tiers, minimums, fees and invoices, by agreement, cycle and day, with their history.
+
+`cycle` is the instant at which it begins. `list_nano`: the list price of what was used, in the pricing currency.
+"""
+
+CHARGE_UNSENT = Table(
+    "charge_unsent",
+    METADATA,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("reading", BigInteger),
+    Column("agreement", Text),
+    Column("cycle", BigInteger),
+    **STRICT,
+)
+"""Whose charges changed since they were published: a reading, or a cycle of an agreement."""
+
+POSTING = Table(
+    "posting",
+    METADATA,
+    Column("batch", Text, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("month", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""What was handed to bookkeeping, as the outcomes tell it. Kept when the ledger is rebuilt."""
 
 CROSSING = Table(
     "crossing",

@@ -1,50 +1,81 @@
 """Which unit pays: the person's own placement on that day, then the rules in their order, else nobody."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from services.cost_alerts.domain.units import Units
 from services.cost_alerts.domain.use import Profile
 from services.shared.events.register import UNALLOCATED, AllocationRule, Match, Placement
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A unit, and by which rule it pays: `placement`, a rule's id, or None when nothing fitted."""
+    """A unit, and by which rule it pays: `placement`, a rule's id, or None when nothing fitted.
+
+    `cost_centre` and `project` are empty where there is none.
+    """
 
     unit: str
     rule: str | None
+    cost_centre: str = ""
+    project: str = ""
 
 
 NOBODY = Owner(UNALLOCATED, None)
 
 
 class Allocation:
-    """The placements and rules of one register version."""
+    """The placements, rules and units of one register version."""
 
-    def __init__(self, placements: Iterable[Placement], rules: Iterable[AllocationRule]) -> None:
+    def __init__(self, placements: Iterable[Placement], rules: Iterable[AllocationRule], units: Units) -> None:
         self._placements: dict[str, list[Placement]] = defaultdict(list)
         for placement in sorted(placements, key=lambda one: (one.valid_from, one.unit), reverse=True):
             self._placements[placement.person].append(placement)
         self._rules = sorted(rules, key=lambda rule: (rule.order, rule.id))
+        self._units = units
 
     def owner(self, profile: Profile, day: date) -> Owner:
         """Who pays for a use on a Helsinki day."""
-        for placement in self._placements.get(profile.person or "", ()):
-            if placement.holds_on(day):
-                return Owner(placement.unit, "placement")
-        for rule in self._rules:
-            if rule.holds_on(day) and _fits(rule.match, profile):
-                return Owner(rule.unit, rule.id)
-        return NOBODY
+        rule = self._rule(profile, day)
+        project = "" if rule is None or rule.project is None else rule.project
+        placed = self._placed(profile.person, day)
+        if placed is not None:
+            return self.unit_owner(placed, "placement", day, project)
+        return NOBODY if rule is None else self.unit_owner(rule.unit, rule.id, day, project)
+
+    def unit_owner(self, unit: str, rule: str | None, day: date, project: str = "") -> Owner:
+        """A unit as who pays on `day`, with its cost centre."""
+        found = self._units.on(unit, day)
+        return Owner(unit, rule, "" if found is None or found.cost_centre is None else found.cost_centre, project)
+
+    def headcount(self, day: date) -> Mapping[str, int]:
+        """Unit → persons placed in it on `day`."""
+        return Counter(
+            placed for placed in (self._placed(person, day) for person in self._placements) if placed is not None
+        )
+
+    def _placed(self, person: str | None, day: date) -> str | None:
+        placements = self._placements.get(person or "", ())
+        return next((placement.unit for placement in placements if placement.holds_on(day)), None)
+
+    def _rule(self, profile: Profile, day: date) -> AllocationRule | None:
+        return next((rule for rule in self._rules if rule.holds_on(day) and _fits(rule.match, profile)), None)
+
+
+_TAG_OF = {"api_key": "api_key", "project": "project", "group": "security_group"}
 
 
 def _fits(match: Match, profile: Profile) -> bool:
+    tags = dict(profile.tags)
     return (
         match.person in (None, profile.person)
         and match.account in (None, profile.account)
         and match.system in (None, profile.system)
+        and match.sku in (None, profile.sku)
         and match.environment in (None, profile.environment)
-        and match.tags.items() <= dict(profile.tags).items()
+        and match.tags.items() <= tags.items()
+        and all(getattr(match, member) in (None, tags.get(tag)) for member, tag in _TAG_OF.items())
+        and (match.path is None or tags.get("page_path", "").startswith(match.path))
     )

@@ -26,7 +26,7 @@ TOO_LARGE = "amount too large"
 WHOLE_READING = "*"
 """The meter of a charge that is for a whole reading of several meters."""
 
-Category = Literal["Usage", "Purchase"]
+Category = Literal["Usage", "Purchase", "Adjustment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Line:
     `nano_per_unit` is in 10⁻⁹ of `currency`; `rate` is units of `currency` per euro, published on `rate_day`.
     `reason` is None when both amounts are known. Without a rate the amount in `currency` is known, the euro is not.
     `of_reading`: the line is for the reading as a whole, its quantity is the cost that the vendor reported.
+
+    `nano_per_unit` is what is paid after discounts, `list_per_unit` the list price; a price by way of credits names
+    the tariff of the credit too. `round_to`: the quantity is rounded up to whole multiples of it. `agreement`: the
+    key of the agreement that charges this use by the period; this line's own amounts are then nought.
     """
 
     meter: str
@@ -49,11 +53,28 @@ class Line:
     rate_day: date | None = None
     reason: str | None = None
     of_reading: bool = False
+    list_per_unit: Fraction | None = None
+    round_to: Decimal | None = None
+    vat_rate: Decimal | None = None
+    credit_tariff: str | None = None
+    credit_tariff_version: int | None = None
+    agreement: str | None = None
 
     @property
     def effect(self) -> tuple[object, ...]:
         """What a reader of the ledger would notice: a restatement that changes none of it is none."""
-        return (self.meter, self.owner.unit, self.currency, self.nano_per_unit, self.rate, self.reason)
+        return (
+            self.meter,
+            (self.owner.unit, self.owner.cost_centre, self.owner.project),
+            self.currency,
+            self.nano_per_unit,
+            self.list_per_unit,
+            self.round_to,
+            self.rate,
+            self.vat_rate,
+            self.agreement,
+            self.reason,
+        )
 
 
 Amounts = tuple[int | None, int | None]

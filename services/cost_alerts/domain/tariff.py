@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from services.shared.events.register import Tariff
+from services.shared.events.prices import Tariff
 from services.shared.periods import day_start
 
 ANY_SKU = "*"

@@ -12,11 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from services.cost_alerts.domain.allocation import Allocation
+from services.cost_alerts.domain.contracts import Contracts, DatedContract
 from services.cost_alerts.domain.exchange import Exchange
 from services.cost_alerts.domain.tariff import DatedTariff, TariffBook
 from services.cost_alerts.domain.units import Units
 from services.shared.events.envelope import Fact
-from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Tariff, Unit
+from services.shared.events.prices import Contract, Tariff
+from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Unit
 
 FIRST_DAY = date.min
 LAST_DAY = date.max
@@ -53,6 +55,7 @@ class View:
 
     version: int
     tariffs: TariffBook
+    contracts: Contracts
     exchange: Exchange
     allocation: Allocation
     systems: Mapping[str, System]
@@ -78,7 +81,7 @@ class Book:
             self._facts[type(fact.fact)].append(fact)
         self._changes = {kind: _changes(found) for kind, found in self._facts.items()}
         self._scopes = _scopes(self._facts)
-        self._edges = _edges(self._facts.get(Tariff, []))
+        self._edges = _edges([*self._facts.get(Tariff, []), *self._facts.get(Contract, [])])
         self._parts: dict[tuple[str, int], Any] = {}
         self._views: dict[int, View] = {}
 
@@ -108,7 +111,7 @@ class Book:
                 yield version
 
     def segment(self, moment: datetime) -> int:
-        """Moments of one segment have the same tariffs in every version."""
+        """Moments of one segment have the same tariffs and contracts in every version."""
         return bisect_right(self._edges, moment)
 
     def view(self, version: int) -> View:
@@ -122,17 +125,23 @@ class Book:
         return View(
             version,
             self._part(version, lambda: TariffBook(at(Tariff, version)), Tariff),
+            self._part(version, lambda: Contracts(at(Contract, version)), Contract),
             self._part(version, lambda: Exchange(fact for _, fact in at(FxRates, version)), FxRates),
-            self._part(version, lambda: self._allocation(version), Placement, AllocationRule),
+            self._part(version, lambda: self._allocation(version), Placement, AllocationRule, Unit),
             self._part(version, lambda: {fact.id: fact for _, fact in at(System, version)}, System),
-            self._part(version, lambda: Units(fact for _, fact in at(Unit, version)), Unit),
+            self._units(version),
             self._part(version, lambda: tuple(fact for _, fact in at(Budget, version)), Budget),
         )
 
     def _allocation(self, version: int) -> Allocation:
         return Allocation(
-            (fact for _, fact in self._at(Placement, version)), (fact for _, fact in self._at(AllocationRule, version))
+            (fact for _, fact in self._at(Placement, version)),
+            (fact for _, fact in self._at(AllocationRule, version)),
+            self._units(version),
         )
+
+    def _units(self, version: int) -> Units:
+        return self._part(version, lambda: Units(fact for _, fact in self._at(Unit, version)), Unit)
 
     def _at(self, kind: type[F], version: int) -> Iterator[tuple[int, F]]:
         for found in self._facts.get(kind, ()):
@@ -160,10 +169,20 @@ def _last_change(changes: Sequence[int], version: int) -> int:
     return changes[found - 1] if found else 0
 
 
-def _edges(tariffs: Iterable[FactVersion]) -> list[datetime]:
-    """Every instant at which some version of some tariff begins or ends."""
-    dated = (DatedTariff.of(one.fact, one.since) for one in tariffs if isinstance(one.fact, Tariff))
-    return sorted({edge for tariff in dated for edge in (tariff.starts, tariff.ends) if edge is not None})
+def _edges(facts: Iterable[FactVersion]) -> list[datetime]:
+    """Every instant at which some version of some tariff or contract begins or ends."""
+    dated = (_dated(one) for one in facts)
+    return sorted({edge for one in dated if one for edge in (one.starts, one.ends) if edge is not None})
+
+
+def _dated(one: FactVersion) -> DatedTariff | DatedContract | None:
+    match one.fact:
+        case Tariff():
+            return DatedTariff.of(one.fact, one.since)
+        case Contract():
+            return DatedContract.of(one.fact, one.since)
+        case _:
+            return None
 
 
 def _scopes(facts: Mapping[type[Fact], Sequence[FactVersion]]) -> dict[int, list[Scope]]:
@@ -189,7 +208,7 @@ def _scopes_of(version: int, changed: Sequence[FactVersion], rates: Sequence[Fac
 def _scope_of(fact: Fact) -> Scope | None:
     """The readings that a fact may price or place; None when it does neither."""
     match fact:
-        case Tariff():  # its midnight may fall on the Helsinki day before or after
+        case Tariff() | Contract():  # its midnight may fall on the Helsinki day before or after
             return Scope(
                 fact.system,
                 _shift(fact.valid_from, -1),
@@ -197,7 +216,7 @@ def _scope_of(fact: Fact) -> Scope | None:
             )
         case AllocationRule():
             return Scope(fact.match.system, fact.valid_from, fact.valid_to or LAST_DAY)
-        case Placement():
+        case Placement() | Unit():  # a unit's cost centre stands on every charge
             return Scope(None, fact.valid_from, fact.valid_to or LAST_DAY)
         case System():
             return Scope(fact.id, FIRST_DAY, LAST_DAY)

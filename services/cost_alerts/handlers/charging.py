@@ -9,6 +9,7 @@ from services.cost_alerts.domain.pricing import TOO_LARGE, Amounts, Line, is_pos
 from services.cost_alerts.domain.timeline import Stretch, likeness, timeline
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.ports import Basis, ChargeValues, ReadingRow, Sums, Work
+from services.shared.money import as_text
 from services.shared.store.tables import instant, micros
 
 PURPOSES = ("billing", "attribution", "telemetry")
@@ -204,6 +205,13 @@ def basis_of(line: Line, use: Use, version: int, *, estimated: bool) -> Basis:
         None if line.rate is None else str(line.rate),
         None if line.rate_day is None else line.rate_day.toordinal(),
         line.reason,
+        line.owner.cost_centre,
+        line.owner.project,
+        "" if line.vat_rate is None else as_text(line.vat_rate),
+        None if line.list_per_unit is None else str(line.list_per_unit),
+        line.credit_tariff,
+        line.credit_tariff_version,
+        line.agreement,
     )
 
 

@@ -50,6 +50,9 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[
 Pseudonym = Annotated[str, StringConstraints(min_length=3, max_length=64, pattern=r"^p-[A-Za-z0-9_-]+$")]
 """A person as the collector's own table names them."""
 
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""Lower-case hex of a SHA-256 digest."""
+
 ContentHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """Lower-case hex of 32 bytes: a sender's SHA-256, or the collector's HMAC-SHA-256 of that digest."""
 

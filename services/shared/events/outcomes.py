@@ -55,11 +55,42 @@ class Restatement(Fact):
     readings: int = Field(ge=0, strict=True)
     before_eur: dict[Id, ExactDecimal]
     after_eur: dict[Id, ExactDecimal]
+    author: Id | None = None
+    approver: Id | None = None
+    reason: Name | None = None
 
 
 class LedgerRestated(Event):
     type: Literal["valvomo.ledger.restated.v1"] = "valvomo.ledger.restated.v1"
     data: Restatement
+
+
+class PostedLine(Fact):
+    """What one posting books: net and VAT in euro and whole cents."""
+
+    cost_centre: Name | None
+    project: Name | None
+    account: Name | None
+    unit: Id
+    vat_rate: ExactQuantity | None
+    net_eur: ExactDecimal
+    vat_eur: ExactDecimal | None
+
+
+class PostingBatch(Fact):
+    """Lines handed to the city's bookkeeping, once: a later batch of the month has only what has changed since."""
+
+    batch: Id
+    month: Annotated[str, StringConstraints(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
+    number: int = Field(ge=1, strict=True)
+    part: int = Field(ge=1, strict=True)
+    parts: int = Field(ge=1, strict=True)
+    lines: tuple[PostedLine, ...]
+
+
+class PostingsMade(Event):
+    type: Literal["valvomo.postings.made.v1"] = "valvomo.postings.made.v1"
+    data: PostingBatch
 
 
 class Finding(Fact):

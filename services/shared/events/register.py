@@ -7,55 +7,18 @@ Money is text; dates are inclusive `valid_from` and exclusive `valid_to` (null: 
 begin at midnight of the contract's time zone (default UTC), all others at midnight in Helsinki.
 """
 
-import re
-from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym
-from services.shared.events.meters import Meter
+from services.shared.events.dated import Dated, Day, Names, YearMonth
+from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Sha256, Utc
+from services.shared.events.prices import Contract, Tariff
 from services.shared.events.usage import Currency
 from services.shared.money import ExactQuantity
 
 UNALLOCATED = "unallocated"
 """The unit of what no rule gives to a unit."""
-
-_day_text = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII).fullmatch
-
-
-def _calendar_day(value: object) -> object:
-    """Only what is written as a day is one: 20260101 would otherwise be taken for seconds since 1970."""
-    written_as_day = (isinstance(value, str) and _day_text(value) is not None) or (
-        isinstance(value, date) and not isinstance(value, datetime)
-    )
-    if not written_as_day:
-        raise ValueError("a day is written YYYY-MM-DD; for example 2026-01-01")
-    return value
-
-
-Day = Annotated[date, BeforeValidator(_calendar_day)]
-"""A calendar day, written `YYYY-MM-DD`."""
-
-Names = Annotated[dict[Literal["fi", "sv", "en"], Name], Field(min_length=1)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Dated(Fact):
-    """A fact with a validity: `valid_from` inclusive, `valid_to` exclusive or null."""
-
-    valid_from: Day
-    valid_to: Day | None = None
-
-    @model_validator(mode="after")
-    def _ends_after_it_begins(self) -> "Dated":
-        if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise ValueError("valid_to must be later than valid_from; leave it out while the entry holds")
-        return self
-
-    def holds_on(self, day: date) -> bool:
-        """Whether the fact holds on `day`."""
-        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
 
 class Unit(Dated):
@@ -82,65 +45,45 @@ class System(Fact):
     name: Names | Name
     owner: Id
     price_from: Literal["tariff", "reported"] = "tariff"
+    account: Name | None = None
+    """The account of the city's bookkeeping that its cost goes to."""
+    host: Name | None = None
+    """Whose servers it runs on (FOCUS HostProviderName)."""
+    service_category: Name = "AI and Machine Learning"
+    """FOCUS ServiceCategory."""
 
 
 class Match(Fact):
-    """What an allocation rule looks at; every member given must fit."""
+    """What an allocation rule looks at; every member given must fit.
+
+    `api_key`, `project`, `group` and `path` look at the consumer's tags `api_key`, `project`, `security_group` and
+    `page_path`; `path` fits every path that begins with it, all others fit by being equal.
+    """
 
     person: Pseudonym | None = None
     account: Name | None = None
     tags: dict[Name, Name] = Field(default_factory=dict)
     system: Id | None = None
+    sku: Name | None = None
     environment: Name | None = None
+    api_key: Name | None = None
+    project: Name | None = None
+    group: Name | None = None
+    path: Name | None = None
 
 
 class AllocationRule(Dated):
     """Gives readings that match to a unit; rules are tried by rising `order`, the first that fits decides.
 
-    A person's own placement is tried before every rule.
+    A person's own placement is tried before every rule. `project` is written on the charges beside the cost centre;
+    with a placement, the first rule that fits still says the project.
     """
 
     id: Id
     order: int = Field(ge=0, strict=True)
     match: Match
     unit: Id
-
-
-class Tariff(Dated):
-    """A dated price of one meter: `price` per `per` units of it, in `currency`.
-
-    `when`: the dimensions the price holds for; `{}` holds for readings without regard to dimensions. `sku` `*`: every
-    SKU of the system. `per_seat_month`: per purchased seat and month, by the day.
-    """
-
-    id: Id
-    system: Id
-    sku: Name
-    meter: Meter
-    model: Literal["per_unit", "per_seat_month"]
-    price: ExactQuantity
-    per: ExactQuantity
-    currency: Currency
-    when: dict[Name, Name] = Field(default_factory=dict)
-    time_zone: Name = "UTC"
-    source: Name
-    checked_on: Day
-
-    @model_validator(mode="after")
-    def _divisor_is_positive(self) -> "Tariff":
-        if not self.per:
-            raise ValueError('per must be positive; for example per: "1000000"')
-        return self
-
-
-class Contract(Dated):
-    """A contract with a vendor; the engine for its price models comes with them."""
-
-    id: Id
-    system: Id
-    vendor: Id
-    time_zone: Name = "UTC"
-    document: Name | None = None
+    project: Name | None = None
 
 
 class Budget(Fact):
@@ -336,6 +279,10 @@ class RegisterVersion(Fact):
     version: int = Field(ge=1, le=2**31 - 1, strict=True)
     changes: int = Field(ge=0, strict=True)
     digest: Sha256
+    author: Id | None = None
+    approver: Id | None = None
+    reason: Name | None = None
+    proposal: Id | None = None
 
 
 class RegisterPublished(Event):
@@ -343,6 +290,66 @@ class RegisterPublished(Event):
 
     type: Literal["valvomo.register.published.v1"] = "valvomo.register.published.v1"
     data: RegisterVersion
+
+
+class ProposedChange(Fact):
+    """One change that waits for a second person. `kind` and `fact_id` name the fact, `body` is its JSON or null."""
+
+    proposal: Id
+    kind: Id
+    fact_id: Name
+    body: str | None
+
+
+class ChangeProposed(Event):
+    """Not a fact of the register: it counts for nothing until somebody approves it."""
+
+    type: Literal["valvomo.change.proposed.v1"] = "valvomo.change.proposed.v1"
+    data: ProposedChange
+
+
+class Proposal(Fact):
+    """A set of changes, whole: how many there are, the digest of them all, and who wants them and why."""
+
+    proposal: Id
+    changes: int = Field(ge=1, strict=True)
+    digest: Sha256
+    author: Id
+    reason: Name | None = None
+
+
+class ProposalMade(Event):
+    type: Literal["valvomo.proposal.made.v1"] = "valvomo.proposal.made.v1"
+    data: Proposal
+
+
+class Decision(Fact):
+    """What the second person decided; `version`: the register version that carries the changes, null when refused."""
+
+    proposal: Id
+    approver: Id
+    approved: bool
+    version: int | None = Field(default=None, ge=1, strict=True)
+
+
+class ProposalDecided(Event):
+    type: Literal["valvomo.proposal.decided.v1"] = "valvomo.proposal.decided.v1"
+    data: Decision
+
+
+class Closing(Fact):
+    """A month's books are closed: what is recorded after `cut_off` (bus ingest time) is booked in an open month."""
+
+    month: YearMonth
+    cut_off: Utc
+    closed_by: Id | None = None
+
+
+class PeriodClosed(Event):
+    """Counts at once; no marker is needed. The first closing of a month stands."""
+
+    type: Literal["valvomo.period.closed.v1"] = "valvomo.period.closed.v1"
+    data: Closing
 
 
 RegisterChange = (

@@ -1,6 +1,7 @@
 """What was used, what it is said to have cost, and which seats exist (topic `valvomo.usage`)."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -125,6 +126,49 @@ class SeatAssigned(Event):
 
     type: Literal["valvomo.seat.assigned.v1"] = "valvomo.seat.assigned.v1"
     data: SeatHolding
+
+
+class InvoiceLine(Fact):
+    """One line of an invoice, net of VAT, in the invoice's currency; a credit note's lines are negative."""
+
+    system: Id
+    sku: Name | None = None
+    quantity: ExactQuantity | None = None
+    net: ExactDecimal
+    vat_rate: ExactQuantity | None = None
+    description: Name | None = None
+
+
+class Invoice(Fact):
+    """A vendor's invoice for one Helsinki month, named by (vendor, invoice_id); a higher revision replaces the lower.
+
+    `per_euro`: units of its currency per 1 EUR as the invoice or the bank says; null: the register's rate counts.
+    """
+
+    vendor: Id
+    invoice_id: Id
+    revision: Revision = 0
+    month: Annotated[str, StringConstraints(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
+    issued_on: UseDay
+    currency: Currency
+    per_euro: ExactQuantity | None = None
+    net: ExactDecimal
+    lines: tuple[InvoiceLine, ...] = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Invoice":
+        if sum((line.net for line in self.lines), Decimal(0)) != self.net:
+            raise ValueError("net must be the sum of the lines' net")
+        if self.per_euro is not None and not self.per_euro:
+            raise ValueError("per_euro must be positive")
+        return self
+
+
+class InvoiceReceived(Event):
+    """An invoice, or a later revision of one. `id` names (vendor, invoice_id, revision)."""
+
+    type: Literal["valvomo.invoice.received.v1"] = "valvomo.invoice.received.v1"
+    data: Invoice
 
 
 class CollectionWindow(Fact):

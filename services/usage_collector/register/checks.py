@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from itertools import combinations, pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from services.shared.events.register import UNALLOCATED, Tariff
+from services.shared.events.prices import Tariff
+from services.shared.events.register import UNALLOCATED
 from services.usage_collector.register.entries import Item
 from services.usage_collector.register.problems import Code, Problem, WarningCode
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from services.shared.events import event_id
+from services.shared.events import event_id, prices
 from services.shared.events import register as events
 from services.shared.events.envelope import Fact
 
@@ -50,7 +50,7 @@ KINDS = (
     Kind(
         "allocation", "allocation.yaml", events.AllocationRule, events.AllocationDefined, events.AllocationChange, _id
     ),
-    Kind("contract", "contracts.yaml", events.Contract, events.ContractDefined, events.ContractChange, _dated_id),
+    Kind("contract", "contracts.yaml", prices.Contract, events.ContractDefined, events.ContractChange, _dated_id),
     Kind("budget", "budgets.yaml", events.Budget, events.BudgetSet, events.BudgetChange, _id),
     Kind("usecase", "usecases.yaml", events.UseCase, events.UseCaseRegistered, events.UseCaseChange, _dated_id),
     Kind(
@@ -71,7 +71,7 @@ KINDS = (
         events.PlacementChange,
         lambda fact: f"{fact.person}@{fact.valid_from}",
     ),
-    Kind("tariff", "tariffs/*.yaml", events.Tariff, events.TariffPublished, events.TariffChange, _id),
+    Kind("tariff", "tariffs/*.yaml", prices.Tariff, events.TariffPublished, events.TariffChange, _id),
 )
 
 KIND = {kind.name: kind for kind in KINDS}

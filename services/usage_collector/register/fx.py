@@ -15,7 +15,8 @@ from importlib.metadata import version
 from importlib.resources import files
 from zipfile import ZipFile
 
-from services.shared.events.register import FxRates, Tariff
+from services.shared.events.prices import Tariff
+from services.shared.events.register import FxRates
 
 BASE = "EUR"
 OLD_RATES = timedelta(days=7)

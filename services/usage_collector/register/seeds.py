@@ -15,7 +15,7 @@ from genai_prices.data import providers
 from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
 
 from services.shared.errors import ConfigurationError
-from services.shared.events.register import Tariff
+from services.shared.events.prices import Tariff
 from services.shared.money import as_text
 
 CURRENCY = "USD"

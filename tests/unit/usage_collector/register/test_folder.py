@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from services.shared.events import MAX_EVENT_BYTES, decode, encode
-from services.shared.events.register import AllocationRule, FxRates, Placement, ReviewerMandate, Tariff, Unit
+from services.shared.events.prices import Tariff
+from services.shared.events.register import AllocationRule, FxRates, Placement, ReviewerMandate, Unit
 from services.usage_collector.register.facts import change_event
 from services.usage_collector.register.folder import Folder, load_folder
 from services.usage_collector.source import Identity, Who

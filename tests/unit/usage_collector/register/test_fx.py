@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.shared.events.register import FxRates, Tariff
+from services.shared.events.prices import Tariff
+from services.shared.events.register import FxRates
 from services.usage_collector.register.fx import (
     DailyRates,
     currencies_without_rates,

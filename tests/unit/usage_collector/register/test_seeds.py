@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.shared.errors import ConfigurationError
-from services.shared.events.register import Tariff
+from services.shared.events.prices import Tariff
 from services.usage_collector.register.documents import Notes
 from services.usage_collector.register.entries import items_of
 from services.usage_collector.register.facts import KIND

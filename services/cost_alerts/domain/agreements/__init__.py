@@ -1,0 +1,1 @@
+"""Agreements that charge by the period: seats, pools, monthly tiers, capacity, fees, minimums, shared costs."""

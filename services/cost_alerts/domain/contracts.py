@@ -1,0 +1,67 @@
+"""Contracts in force: what is off the list price, which VAT an invoice carries, and the terms beyond the tariffs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from services.shared.events.prices import Contract, Term
+from services.shared.periods import day_start
+
+_NOTHING_OFF = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class DatedContract:
+    """A contract with its validity as instants (UTC), and the register version it came with."""
+
+    version: int
+    fact: Contract
+    starts: datetime
+    ends: datetime | None
+
+    @classmethod
+    def of(cls, contract: Contract, version: int) -> "DatedContract":
+        zone = ZoneInfo(contract.time_zone)
+        ends = None if contract.valid_to is None else day_start(contract.valid_to, zone)
+        return cls(version, contract, day_start(contract.valid_from, zone), ends)
+
+    def holds_at(self, moment: datetime) -> bool:
+        return self.starts <= moment and (self.ends is None or moment < self.ends)
+
+
+class Contracts:
+    """All contracts of one register version, by system; where several hold at once, the first by id counts."""
+
+    def __init__(self, contracts: Iterable[tuple[int, Contract]]) -> None:
+        self._by_system: dict[str, list[DatedContract]] = defaultdict(list)
+        for version, contract in sorted(contracts, key=lambda one: (one[1].id, one[1].valid_from)):
+            self._by_system[contract.system].append(DatedContract.of(contract, version))
+
+    def at(self, system: str, moment: datetime) -> Sequence[DatedContract]:
+        """The contracts on a system in force at `moment`."""
+        return [one for one in self._by_system.get(system, ()) if one.holds_at(moment)]
+
+    def vat_rate(self, system: str, moment: datetime) -> Decimal | None:
+        """The VAT rate of a system's invoices; None when no contract tells."""
+        rates = (one.fact.vat_rate for one in self.at(system, moment))
+        return next((rate for rate in rates if rate is not None), None)
+
+    def off(self, system: str, sku: str, meter: str, moment: datetime) -> Decimal:
+        """The part off the list price, from 0 to 1."""
+        for contract in self.at(system, moment):
+            for discount in contract.fact.discounts:
+                if discount.sku in ("*", sku) and discount.meter in (None, meter):
+                    return discount.off
+        return _NOTHING_OFF
+
+    def terms(self, system: str) -> Iterator[tuple[DatedContract, Term]]:
+        """Every term on a system, in force now or not."""
+        for contract in self._by_system.get(system, ()):
+            for term in contract.fact.terms:
+                yield contract, term
+
+    def systems(self) -> Iterable[str]:
+        return self._by_system.keys()
