@@ -113,6 +113,28 @@ RollupChange = tuple[int, int, Sums]
 """(shard, basis number, sums)."""
 
 
+class Adjustment(NamedTuple):
+    """A late change to a closed month: `booked_in` is the month (year × 12 + month − 1) whose books take it."""
+
+    booked_in: int
+    shard: int
+    basis: int
+    sums: Sums
+
+
+class Mark(NamedTuple):
+    """Days (ordinals, inclusive) of a system about which something is known from an instant on.
+
+    `about`: `usage`, `seats`, `register`, `invoice` or `day`; an agreement is made again for those it depends on.
+    """
+
+    about: str
+    system: str
+    first_day: int
+    last_day: int
+    recorded_from: int
+
+
 class Work(Protocol):
     """The ledger inside one transaction, with the register version that it prices by held still."""
 
@@ -189,6 +211,14 @@ class Work(Protocol):
 
     def add_sums(self, changes: Sequence[RollupChange]) -> None:
         """Add to the rollups and to the budgets that the newest register counts them towards."""
+        ...
+
+    def add_adjustments(self, adjustments: Sequence[Adjustment]) -> None:
+        """Add to the books of open months what changed in closed ones."""
+        ...
+
+    def add_marks(self, marks: Sequence[Mark]) -> None:
+        """Mark days to be charged again by the period."""
         ...
 
     def restatable(

@@ -12,9 +12,11 @@ from services.cost_alerts.adapters.conflicts import keep_conflict
 from services.cost_alerts.adapters.dictionary import Dictionary
 from services.cost_alerts.adapters.register import BookShelf
 from services.cost_alerts.adapters.tables import (
+    ADJUSTMENT,
     BASIS,
     BUDGET_USE,
     CHARGE,
+    PERIOD_DIRTY,
     PROFILE,
     READING,
     READING_HISTORY,
@@ -24,7 +26,16 @@ from services.cost_alerts.adapters.tables import (
 from services.cost_alerts.domain.budget import budgets_of
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
-from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ConflictRow, ReadingRow, RollupChange
+from services.cost_alerts.ports import (
+    Adjustment,
+    Basis,
+    ChargeRow,
+    ChargeValues,
+    ConflictRow,
+    Mark,
+    ReadingRow,
+    RollupChange,
+)
 from services.shared.store import Transaction, chunks
 
 MOST_PLACES = 200_000
@@ -211,6 +222,13 @@ class SqlWork:
             budgets += ((budget, shard, sums.eur_nano) for budget in counted)
         self.tx.bulk_add(ROLLUP, tables.ROLLUP_KEY, tables.SUMS, rows)
         self.tx.bulk_add(BUDGET_USE, ("budget", "shard"), ("eur_nano",), budgets)
+
+    def add_adjustments(self, adjustments: Sequence[Adjustment]) -> None:
+        rows = [(one.booked_in, *self._place(one.basis)[0], one.shard, *one.sums) for one in adjustments]
+        self.tx.bulk_add(ADJUSTMENT, ("booked_in", *tables.ROLLUP_KEY), tables.SUMS, rows)
+
+    def add_marks(self, marks: Sequence[Mark]) -> None:
+        self.tx.bulk_insert(PERIOD_DIRTY, Mark._fields, marks)
 
     def _place(self, number: int) -> tuple[tuple[Any, ...], Sequence[str]]:
         """Of a basis: its key among the rollups, and the budgets of the newest register that it counts towards."""

@@ -328,6 +328,7 @@ PERIOD_DIRTY = Table(
     "period_dirty",
     METADATA,
     Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("about", Text, nullable=False),
     Column("system", Text, nullable=False),
     Column("first_day", Integer, nullable=False),
     Column("last_day", Integer, nullable=False),

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from services.cost_alerts.domain.allocation import Allocation
+from services.cost_alerts.domain.closing import NOTHING_CLOSED, Closings
 from services.cost_alerts.domain.contracts import Contracts, DatedContract
 from services.cost_alerts.domain.exchange import Exchange
 from services.cost_alerts.domain.tariff import DatedTariff, TariffBook
@@ -71,8 +72,11 @@ class View:
 class Book:
     """Every version of the register. Version 0 is empty; numbers rise, and some may be missing."""
 
-    def __init__(self, published: Mapping[int, datetime], facts: Iterable[FactVersion]) -> None:
+    def __init__(
+        self, published: Mapping[int, datetime], facts: Iterable[FactVersion], closings: Closings = NOTHING_CLOSED
+    ) -> None:
         """`published`: version → ingest time of its marker; both rise together."""
+        self.closings = closings
         self._published = dict(sorted(published.items()))
         self._versions = list(self._published)
         self._moments = list(self._published.values())

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from services.cost_alerts.domain.pricing import TOO_LARGE, Amounts, Line, is_possible
 from services.cost_alerts.domain.timeline import Stretch, likeness, timeline
 from services.cost_alerts.domain.use import Profile, Use
-from services.cost_alerts.ports import Basis, ChargeValues, ReadingRow, Sums, Work
+from services.cost_alerts.handlers.tally import Counted
+from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ReadingRow, Sums, Work
 from services.shared.money import as_text
 from services.shared.store.tables import instant, micros
 
@@ -184,6 +185,12 @@ def quantities_of(row: ReadingRow) -> tuple[Decimal, ...]:
 def sums_of(nano: int | None, eur_nano: int | None, lead: int) -> Sums:
     """What a current charge adds to a rollup."""
     return Sums(eur_nano or 0, nano or 0, 1, int(lead != NO_LEAD), int(lead == UNPRICED))
+
+
+def counted(charge: ChargeRow) -> Counted:
+    """A charge as the sums see it."""
+    sums = sums_of(charge.nano, charge.eur_nano, charge.lead)
+    return Counted(charge.basis, sums, charge.recorded_at, charge.superseded_at)
 
 
 def basis_of(line: Line, use: Use, version: int, *, estimated: bool) -> Basis:

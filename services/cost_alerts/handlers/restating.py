@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from services.cost_alerts.handlers import outgoing
-from services.cost_alerts.handlers.charging import Charger, Revision, quantities_of, sums_of
+from services.cost_alerts.handlers.charging import Charger, Revision, counted, quantities_of
+from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.ports import (
     ChargeRow,
     OpenWork,
     ReadingRow,
     Restatements,
-    RollupChange,
-    Sums,
     Walk,
     Work,
 )
@@ -100,18 +99,26 @@ class Restater:
         made = self._charger.next(work, list(zip(revisions, since, strict=True)))
         remade = list(zip(rows, made, strict=True))
         changed = [(row, made) for row, made in remade if made.rows]
+        before = [charge for row, _ in changed for charge in present[row.number]]
         closed = [charge._replace(superseded_at=made.since) for row, made in changed for charge in present[row.number]]
+        came = [ChargeRow(*values) for _, made in changed for values in made.rows]
         work.close_charges(closed)
-        work.add_charges([charge for _, made in changed for charge in made.rows])
+        work.add_charges(came)
         newest = work.book.newest
         pricing = {row.number: made.version for row, made in changed}
         work.repriced(
             [row._replace(pricing=pricing.get(row.number, row.pricing), register_version=newest) for row in rows]
         )
-        left = [(charge.basis, sums_of(charge.nano, charge.eur_nano, charge.lead)) for charge in closed]
-        came = [(basis, sums_of(nano, eur, lead)) for _, made in changed for basis, nano, eur, lead in made.current]
-        work.add_sums([*_changes(left, -1), *_changes(came, 1)])
-        return _by_unit(work, left, came), len(changed)
+        tally = Tally(work)
+        for charge in before:
+            tally.count(SHARD, counted(charge), -1)
+        for charge in (*closed, *came):
+            tally.count(SHARD, counted(charge))
+        for row, charged in changed:
+            tally.touch("usage", work.profile(row.profile).system, row.day, charged.since)
+        tally.save()
+        current = [charge for charge in came if charge.superseded_at is None]
+        return _by_unit(work, before, current), len(changed)
 
     def _announce(self, tx: Transaction, walk: Walk) -> None:
         if walk.readings:
@@ -137,17 +144,13 @@ def _revision(work: Work, row: ReadingRow) -> Revision:
     return Revision(row, work.profile(row.profile), instant(row.starts_at), quantities_of(row))
 
 
-def _changes(sums: Sequence[tuple[int, Sums]], sign: int) -> list[RollupChange]:
-    return [(SHARD, basis, Sums(*(sign * value for value in added))) for basis, added in sums]
-
-
 def _by_unit(
-    work: Work, left: Sequence[tuple[int, Sums]], came: Sequence[tuple[int, Sums]]
+    work: Work, left: Sequence[ChargeRow], came: Sequence[ChargeRow]
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """(unit, day) → 10⁻⁹ euro that left and that came."""
     found: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
-    for side, sums in enumerate((left, came)):
-        for number, added in sums:
-            basis = work.basis_of(number)
-            found[basis.unit, basis.day][side] += added.eur_nano
+    for side, charges in enumerate((left, came)):
+        for charge in charges:
+            basis = work.basis_of(charge.basis)
+            found[basis.unit, basis.day][side] += charge.eur_nano or 0
     return {key: (before, after) for key, (before, after) in found.items()}

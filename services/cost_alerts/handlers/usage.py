@@ -1,7 +1,6 @@
 """Readings and seats: what arrives on the usage topic becomes rows, charges and sums, in one transaction per batch."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from typing import NamedTuple
@@ -15,19 +14,18 @@ from services.cost_alerts.handlers.charging import (
     Addition,
     Charger,
     Revision,
+    counted,
     makes_charges,
     quantities_of,
-    sums_of,
 )
+from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.ports import (
     ChargeRow,
     ChargeValues,
     ConflictRow,
     OpenWork,
     ReadingRow,
-    RollupChange,
     SeatBook,
-    Sums,
     Work,
 )
 from services.shared.bus import Record
@@ -113,48 +111,54 @@ class UsageHandler:
         if readings:
             work = self._begin(tx)
             self._charger.begin(work)
-            sums = _Totals(work)
+            tally = Tally(work)
             for wave in waves(readings):
-                self._wave(work, wave, sums)
-            work.add_sums(sums.changes())
+                self._wave(work, wave, tally)
+            tally.save()
         counts = [(d.event.data, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, SeatsObserved)]
         holdings = [(d.event.data, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, SeatAssigned)]
         self._seats.add(tx, counts, holdings)
 
-    def _wave(self, work: Work, items: Sequence[Item], sums: "_Totals") -> None:
+    def _wave(self, work: Work, items: Sequence[Item], tally: Tally) -> None:
         known = work.find([item.digest for item in items])
         fresh = [item for item in items if item.digest not in known] if known else items
         if fresh:
-            self._add(work, fresh, sums)
+            self._add(work, fresh, tally)
         if known:
             again = [(known[item.digest], item) for item in items if item.digest in known]
-            self._revise(work, again, sums)
+            self._revise(work, again, tally)
 
-    def _add(self, work: Work, items: Sequence[Item], sums: "_Totals") -> None:
+    def _add(self, work: Work, items: Sequence[Item], tally: Tally) -> None:
         """Readings that are seen for the first time: rows, charges, sums."""
         numbers = work.enter([item.digest for item in items])
         profiles = self._profiles.of(work, items)
         arrivals = [Arrival(*parts, 0) for parts in zip(numbers, items, profiles, strict=True)]
-        rows, charges = self._charged(work, arrivals, sums)
+        rows, charges = self._charged(work, arrivals, tally)
         work.add_readings(rows)
         work.add_charges(charges)
 
     def _charged(
-        self, work: Work, arrivals: Sequence[Arrival], sums: "_Totals"
+        self, work: Work, arrivals: Sequence[Arrival], tally: Tally
     ) -> tuple[list[ReadingRow], list[ChargeValues]]:
-        """Rows of revisions, and their charges, whose current ones are added to `sums`."""
+        """Rows of revisions, and their charges, which are counted."""
         rows = _rows(work, arrivals)
         paid = [index for index, row in enumerate(rows) if makes_charges(row)]
         made = self._charger.first(work, [_revision(rows[index], arrivals[index]) for index in paid])
         charges: list[ChargeValues] = []
         for index, charged in zip(paid, made, strict=True):
             charges += charged.rows
-            sums.add(arrivals[index].item.record.partition, charged.current)
+            row, item = rows[index], arrivals[index].item
+            shard = work.shard(item.record.partition)
+            _add_current(tally, shard, charged.current)
+            tally.touch("usage", item.event.data.system, row.day, row.recorded_at)
+            if row.day < tally.open_from:
+                for charge in charged.rows:
+                    tally.count_late(shard, counted(ChargeRow(*charge)))
             if charged.version != rows[index].pricing:
                 rows[index] = rows[index]._replace(pricing=charged.version)
         return rows, charges
 
-    def _revise(self, work: Work, items: Sequence[tuple[int, Item]], sums: "_Totals") -> None:
+    def _revise(self, work: Work, items: Sequence[tuple[int, Item]], tally: Tally) -> None:
         """Known readings: a higher revision replaces; the same is a duplicate or a conflict; a lower one is late."""
         stored = work.readings([number for number, _ in items])
         profiles = self._profiles.of(work, [item for _, item in items])
@@ -166,7 +170,7 @@ class UsageHandler:
             else:
                 self._compare(work, stored[number], item, profile)
         if higher:
-            self._replace(work, higher, sums)
+            self._replace(work, higher, tally)
 
     def _compare(self, work: Work, stored: ReadingRow, item: Item, profile: tuple[int, Profile]) -> None:
         [row] = _rows(work, [Arrival(stored.number, item, profile, 0)])
@@ -176,20 +180,20 @@ class UsageHandler:
         elif not same_content(before, row):
             work.add_conflict(ConflictRow(item.event.source, row.reading_id, row.revision, row.recorded_at))
 
-    def _replace(
-        self, work: Work, items: Sequence[tuple[ReadingRow, Item, tuple[int, Profile]]], sums: "_Totals"
-    ) -> None:
+    def _replace(self, work: Work, items: Sequence[tuple[ReadingRow, Item, tuple[int, Profile]]], tally: Tally) -> None:
         since = {old.number: micros(item.record.ingest_time) for old, item, _ in items}
-        partitions = {old.number: item.record.partition for old, item, _ in items}
+        shards = {old.number: work.shard(item.record.partition) for old, item, _ in items}
+        for old, _, _ in items:
+            tally.touch("usage", work.profile(old.profile).system, old.day, since[old.number])
         closed = []
         for charge in work.charges_after(since):
-            until = max(charge.recorded_at, since[charge.reading])
-            closed.append(charge._replace(superseded_at=until))
-            if charge.superseded_at is None:
-                sums.take(partitions[charge.reading], charge)
+            ended = charge._replace(superseded_at=max(charge.recorded_at, since[charge.reading]))
+            closed.append(ended)
+            tally.count(shards[charge.reading], counted(charge), -1)
+            tally.count(shards[charge.reading], counted(ended))
         work.close_charges(closed)
         arrivals = [Arrival(old.number, item, profile, old.pricing + 1) for old, item, profile in items]
-        fresh, charges = self._charged(work, arrivals, sums)
+        fresh, charges = self._charged(work, arrivals, tally)
         work.replace_readings([old for old, _, _ in items], fresh)
         work.add_charges(charges)
 
@@ -269,32 +273,15 @@ def waves(items: Iterable[Item]) -> list[list[Item]]:
     return found
 
 
-class _Totals:
-    """Sums of a batch, by shard and basis."""
-
-    def __init__(self, work: Work) -> None:
-        self._shard: Callable[[int], int] = work.shard
-        self._sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(Sums._fields))
-
-    def add(self, partition: int, current: Iterable[Addition]) -> None:
-        """Add charges that have become current."""
-        shard = self._shard(partition)
-        for basis, nano, eur_nano, lead in current:
-            total = self._sums[shard, basis]
-            if eur_nano is not None:
-                total[0] += eur_nano
-            if nano is not None:
-                total[1] += nano
-            total[2] += 1
-            if lead:
-                total[3] += 1
-                total[4] += lead == UNPRICED
-
-    def take(self, partition: int, charge: ChargeRow) -> None:
-        """Take a charge that is current no more out of the sums."""
-        total = self._sums[self._shard(partition), charge.basis]
-        for index, value in enumerate(sums_of(charge.nano, charge.eur_nano, charge.lead)):
-            total[index] -= value
-
-    def changes(self) -> list[RollupChange]:
-        return [(shard, basis, Sums(*total)) for (shard, basis), total in self._sums.items() if any(total)]
+def _add_current(tally: Tally, shard: int, current: Iterable[Addition]) -> None:
+    """Add charges that have become current to the rollups."""
+    for basis, nano, eur_nano, lead in current:
+        total = tally.sums(shard, basis)
+        if eur_nano is not None:
+            total[0] += eur_nano
+        if nano is not None:
+            total[1] += nano
+        total[2] += 1
+        if lead:
+            total[3] += 1
+            total[4] += lead == UNPRICED
