@@ -31,6 +31,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("var"), description="Folder of the embedded databases, keys and written mails")
     register_dir: Path | None = Field(None, description="Folder with the city's register: units, tariffs, budgets, …")
+    register_approval: bool = Field(
+        default=False, description="Tariffs, contracts and budgets count once a second person has approved them"
+    )
     bus: str = Field(
         "sqlite", description="`sqlite`, or `kafka://host:port[,host:port]`", pattern=r"^(sqlite|kafka://.+)$"
     )

