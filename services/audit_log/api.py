@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from services.audit_log.adapters.cases import list_cases, list_findings
 from services.audit_log.adapters.checkpoints import newest_checkpoint
-from services.audit_log.adapters.entries import conflict_of, read_entries, read_frontier, tile_reader
+from services.audit_log.adapters.entries import conflict_of, entries_named, read_entries, read_frontier, tile_reader
 from services.audit_log.adapters.export import tile_bytes
 from services.audit_log.domain.checkpoint import Checkpoint, parse_checkpoint
 from services.audit_log.domain.entry import parse_entry
@@ -70,6 +70,17 @@ def _add_entries(router: APIRouter, store: Store) -> None:
     def entry(index: Index) -> dict[str, Any]:
         """One entry: where it stood on the bus, the event, and the exact bytes that are hashed (base64)."""
         with store.reading() as connection:
+            return _entry(connection, index)
+
+    @router.get("/api/v1/log/entries", tags=["log"])
+    def entry_of_event(
+        source: Annotated[str, Query(max_length=128)], event_id: Annotated[str, Query(alias="id", max_length=192)]
+    ) -> dict[str, Any]:
+        """The first entry of an event, by the event's source and id."""
+        with store.reading() as connection:
+            index = entries_named(connection, [(source, event_id)]).get((source, event_id))
+            if index is None:
+                raise HTTPException(404, "found no entry of that source and id; the log may be behind the bus")
             return _entry(connection, index)
 
     @router.get("/api/v1/log/proof", tags=["log"])

@@ -448,6 +448,9 @@ class LogContract(ABC):
         assert http.get("/api/v1/log/proof", params={"index": 300}).status_code == 404
         assert http.get("/api/v1/log/proof").status_code == 422
         assert http.get("/api/v1/log/entries/300").status_code == 404
+        name = {"source": found["event"]["source"], "id": found["event"]["id"]}
+        assert http.get("/api/v1/log/entries", params=name).json() == found
+        assert http.get("/api/v1/log/entries", params=name | {"id": "another"}).status_code == 404
         for beyond in (-1, 2**63 - 1, 10**30):
             assert http.get(f"/api/v1/log/entries/{beyond}").status_code == 422
             assert http.get("/api/v1/log/proof", params={"index": beyond}).status_code == 422

@@ -53,6 +53,9 @@ class NameIndexContract(ABC):
             known |= new if batch % 7 != 3 else {}
         with store.transaction() as tx:
             assert NAMES.lookup(tx, list(known)) == known
+        with store.reading() as connection:
+            some = chance.sample(sorted(known), 50)
+            assert NAMES.find(connection, [*some, chance.randbytes(DIGEST_BYTES)]) == {one: known[one] for one in some}
         assert len(known) > 1_000
 
     def test_a_name_that_was_added_meanwhile_is_never_added_twice(self, store: Store) -> None:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select, update
 
 from services.audit_log.adapters.names import number_by_name
-from services.audit_log.adapters.tables import conflict, entry, head, source_partition, tile
+from services.audit_log.adapters.tables import conflict, entry, head, names, source_partition, tile
 from services.audit_log.domain.entry import Entry, EntryError, make_entry, parse_entry
 from services.audit_log.domain.merkle import leaf_hash
 from services.audit_log.domain.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 from services.audit_log.ports import Appended, Arrival
 from services.shared.errors import IncompatibleStoreError, StalePositionError
 from services.shared.store import Transaction
+from services.shared.store.names import digest_of
 
 _Partition = tuple[str, str, int]
 _Place = tuple[int, int]
@@ -111,6 +112,12 @@ def newest_of_partitions(connection: Connection, cluster: str) -> list[Entry]:
         return [parse_entry(body) for body in bodies if body is not None]
     except EntryError as error:
         raise IncompatibleStoreError(f"an entry of the log is damaged ({error}); restore the log as it was") from None
+
+
+def entries_named(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """(source, id) of an event → the index of its first entry, for those that the log has."""
+    digests = {digest_of(*name): name for name in wanted}
+    return {digests[digest]: index for digest, index in names.find(connection, list(digests)).items()}
 
 
 def conflict_of(connection: Connection, index: int) -> int | None:

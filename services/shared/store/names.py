@@ -80,6 +80,12 @@ class NameIndex:
                 found.update((row[0], row[1]) for row in tx.connection.exec_driver_sql(query, tuple(some)))
         return found
 
+    def find(self, connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
+        """The same outside a write transaction, for a few digests: what is committed."""
+        tables = (self._archive, self._recent)
+        queries = (select(table.c.digest, table.c.number).where(table.c.digest.in_(digests)) for table in tables)
+        return {bytes(row.digest): row.number for query in queries for row in connection.execute(query)}
+
     def add(self, tx: Transaction, names: Mapping[bytes, int] | Sequence[tuple[bytes, int]]) -> None:
         """Add digests that `lookup` did not find, each once, with their row numbers, which grow with time.
 
