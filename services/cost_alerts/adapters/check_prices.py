@@ -21,7 +21,8 @@ from services.cost_alerts.adapters.tables import (
     SEAT_DIRTY,
     WORD,
 )
-from services.cost_alerts.domain.pricing import Amounts, Pricer, is_possible, lines
+from services.cost_alerts.domain.covering import lines
+from services.cost_alerts.domain.pricing import Amounts, Pricer, is_possible
 from services.cost_alerts.domain.seats import Product, day_parts, states
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.domain.view import Book

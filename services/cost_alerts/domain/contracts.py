@@ -7,8 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from services.shared.events.prices import Contract, Term
+from services.shared.events.prices import Contract, Discount, Pool, Term
 from services.shared.periods import day_start
+
+CREDITS = "credits"
+"""The meter of a vendor's credits; their SKU is the credit's name."""
 
 _NOTHING_OFF = Decimal(0)
 
@@ -49,11 +52,14 @@ class Contracts:
         rates = (one.fact.vat_rate for one in self.at(system, moment))
         return next((rate for rate in rates if rate is not None), None)
 
-    def off(self, system: str, sku: str, meter: str, moment: datetime) -> Decimal:
-        """The part off the list price, from 0 to 1."""
+    def off(self, system: str, sku: str, meter: str, moment: datetime, credit: str | None = None) -> Decimal:
+        """The part off the list price, from 0 to 1.
+
+        What is priced by way of a credit has the discounts on its own SKU and meter, and those on the credit.
+        """
         for contract in self.at(system, moment):
             for discount in contract.fact.discounts:
-                if discount.sku in ("*", sku) and discount.meter in (None, meter):
+                if _fits(discount, sku, meter) or (credit is not None and _fits(discount, credit, CREDITS)):
                     return discount.off
         return _NOTHING_OFF
 
@@ -63,5 +69,16 @@ class Contracts:
             for term in contract.fact.terms:
                 yield contract, term
 
+    def pools(self, system: str, moment: datetime) -> Iterator[tuple[DatedContract, Pool]]:
+        """The pools of the contracts on a system in force at `moment`."""
+        for contract in self.at(system, moment):
+            for term in contract.fact.terms:
+                if isinstance(term, Pool):
+                    yield contract, term
+
     def systems(self) -> Iterable[str]:
         return self._by_system.keys()
+
+
+def _fits(discount: Discount, sku: str, meter: str) -> bool:
+    return discount.sku in ("*", sku) and discount.meter in (None, meter)

@@ -1,30 +1,22 @@
-"""From a use and a register version to the lines a reading is charged by; from a line and a quantity to money.
+"""From a line and a quantity to money. Which line a use has say `rating` (by the unit) and `covering` (by agreements).
 
 An amount is computed as an exact fraction and rounded once, half-even, to 10⁻⁹ of the pricing currency, and once,
 from the same unrounded fraction, to 10⁻⁹ euro. "Cannot price" is a line with a reason, never a charge of nought.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
 from services.cost_alerts.domain.allocation import Owner
-from services.cost_alerts.domain.exchange import EUR, ONE_TO_ONE
-from services.cost_alerts.domain.tariff import DatedTariff
-from services.cost_alerts.domain.use import Use
-from services.cost_alerts.domain.view import View
-from services.shared.money import NANO
 
 MAX_NANO = 10**15
 """A charge above a million currency units is a mistake of its sender; a sum of 64 bits holds nine thousand of them."""
 
 TOO_LARGE = "amount too large"
 """The reason of a charge above `MAX_NANO`."""
-
-WHOLE_READING = "*"
-"""The meter of a charge that is for a whole reading of several meters."""
 
 Category = Literal["Usage", "Purchase", "Adjustment"]
 
@@ -83,48 +75,6 @@ Amounts = tuple[int | None, int | None]
 NOTHING: Amounts = (None, None)
 
 
-def lines(view: View, use: Use) -> tuple[Line, ...]:
-    """The lines of a use, in the order of its meters; one for the whole reading where the vendor's own cost counts."""
-    owner = view.allocation.owner(use.profile, use.day)
-    if view.price_from(use.profile.system) == "reported":
-        return (_reported(view, use, owner),)
-    if not use.profile.meters:
-        return (Line(WHOLE_READING, "Usage", owner, reason="nothing metered", of_reading=True),)
-    return tuple(_metered(view, use, owner, meter) for meter in use.profile.meters)
-
-
-def _reported(view: View, use: Use, owner: Owner) -> Line:
-    meters = use.profile.meters
-    line = Line(meters[0] if len(meters) == 1 else WHOLE_READING, "Usage", owner, of_reading=True)
-    if use.reported_currency is None:
-        return replace(line, reason="no reported cost")
-    return _in_euro(view, replace(line, currency=use.reported_currency, nano_per_unit=Fraction(NANO)), use.day)
-
-
-def _metered(view: View, use: Use, owner: Owner, meter: str) -> Line:
-    profile = use.profile
-    tariff = view.tariffs.per_unit(profile.system, profile.sku, meter, dict(profile.dimensions), use.start)
-    line = Line(meter, "Usage", owner)
-    return replace(line, reason=tariff) if isinstance(tariff, str) else priced(view, line, tariff, use.day)
-
-
-def priced(view: View, line: Line, tariff: DatedTariff, day: date) -> Line:
-    """`line` with the price of a tariff and the exchange rate of a Helsinki day."""
-    per_unit = Fraction(tariff.fact.price) * NANO / Fraction(tariff.fact.per)
-    with_price = replace(
-        line, tariff=tariff.id, tariff_version=tariff.version, currency=tariff.fact.currency, nano_per_unit=per_unit
-    )
-    return _in_euro(view, with_price, day)
-
-
-def _in_euro(view: View, line: Line, day: date) -> Line:
-    assert line.currency is not None
-    rate = ONE_TO_ONE if line.currency == EUR else view.exchange.before(line.currency, day)
-    if rate is None:
-        return replace(line, reason="no exchange rate")
-    return replace(line, rate=rate.per_euro, rate_day=rate.published_on)
-
-
 def unpriced(line: Line, reason: str) -> Line:
     """The line of the same meter and unit that says why it has no price."""
     return Line(line.meter, line.category, line.owner, reason=reason)
@@ -133,22 +83,53 @@ def unpriced(line: Line, reason: str) -> Line:
 class Pricer:
     """A line made ready for many quantities. `amounts` is the hot path of the ledger: whole numbers only."""
 
-    __slots__ = ("_eur", "_per_unit", "line")
+    __slots__ = ("_eur", "_package", "_per_package", "_per_unit", "line")
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        price = line.nano_per_unit
-        self._per_unit = None if price is None else price.as_integer_ratio()
+        price, to = line.nano_per_unit, line.round_to
         euro = None if price is None or line.rate is None or line.reason is not None else price / Fraction(line.rate)
-        self._eur = None if euro is None else euro.as_integer_ratio()
+        self._package = None if to is None else to.as_integer_ratio()
+        self._per_package = _times(price, to)
+        self._per_unit = _times(price, None) if to is None else None
+        self._eur = _times(euro, to)
 
     def amounts(self, quantity: Decimal) -> Amounts:
         """The money for `quantity` units; unknown parts are None."""
         if self._per_unit is None:
-            return NOTHING
+            return self._of_packages(quantity)
         above, below = quantity.as_integer_ratio()
         nano = rounded(above, below, self._per_unit)
         return (nano, None if self._eur is None else rounded(above, below, self._eur))
+
+    def _of_packages(self, quantity: Decimal) -> Amounts:
+        """The money for the whole packages that `quantity` begins; apart, so that others do not ask for them."""
+        if self._package is None or self._per_package is None:
+            return NOTHING
+        begun = _packages(quantity, self._package)
+        nano = rounded(begun, 1, self._per_package)
+        return (nano, None if self._eur is None else rounded(begun, 1, self._eur))
+
+
+def _times(price: Fraction | None, units: Decimal | None) -> tuple[int, int] | None:
+    """The price of so many units (None: of one) as whole numbers."""
+    if price is None:
+        return None
+    return (price if units is None else price * Fraction(units)).as_integer_ratio()
+
+
+def _packages(quantity: Decimal, package: tuple[int, int]) -> int:
+    """How many packages of `package` units a quantity begins; the ratio's parts are positive."""
+    above, below = quantity.as_integer_ratio()
+    return -(-above * package[1] // (below * package[0]))
+
+
+def rounded_up(quantity: Decimal, to: Decimal | None) -> Fraction:
+    """`quantity` rounded up to a whole multiple of `to`; as it is where `to` is None."""
+    if to is None:
+        return Fraction(quantity)
+    package = to.as_integer_ratio()
+    return Fraction(_packages(quantity, package) * package[0], package[1])
 
 
 def rounded(above: int, below: int, price: tuple[int, int]) -> int:

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from services.shared.events.prices import Tariff
+from services.shared.events.prices import MONTHLY, PER_SEAT, Tariff
 from services.shared.periods import day_start
 
 ANY_SKU = "*"
@@ -34,22 +36,53 @@ class DatedTariff:
     def holds_at(self, moment: datetime) -> bool:
         return self.starts <= moment and (self.ends is None or moment < self.ends)
 
+    @property
+    def is_by_month(self) -> bool:
+        """Whether the cost of a reading depends on the other readings of its month."""
+        rounding = self.fact.round_up
+        return self.fact.model in MONTHLY or (rounding is not None and rounding.per == "month")
+
+    @property
+    def round_to(self) -> Decimal | None:
+        """What the quantity of each reading is rounded up to whole multiples of."""
+        rounding = self.fact.round_up
+        return None if rounding is None or rounding.per == "month" else rounding.to
+
+    def price_at(self, size: Decimal) -> Fraction:
+        """The price of one unit, before multipliers, of a request of `size`; a tier ends at its edge, inclusive."""
+        fact = self.fact
+        if fact.price is not None:
+            return Fraction(fact.price) / Fraction(fact.per)
+        tier = next(tier for tier in fact.tiers if tier.up_to is None or size <= tier.up_to)
+        return Fraction(tier.price) / Fraction(fact.per)
+
+    def factor(self, dimensions: Mapping[str, str]) -> Fraction | str:
+        """What the price is multiplied by, or in a few words why that is not known."""
+        factor, missing = Fraction(1), []
+        for name, factors in self.fact.multipliers.items():
+            found = factors.get(dimensions.get(name, ""))
+            if found is None:
+                missing.append(name)
+            else:
+                factor *= Fraction(found)
+        return f"no factor for its {', '.join(sorted(missing))}" if missing else factor
+
 
 class TariffBook:
     """All tariffs of one register version."""
 
     def __init__(self, tariffs: Iterable[tuple[int, Tariff]]) -> None:
         """Sort tariffs for asking; each comes with the register version that brought it."""
-        self._per_unit: dict[tuple[str, str], list[DatedTariff]] = defaultdict(list)
+        self._metered: dict[tuple[str, str], list[DatedTariff]] = defaultdict(list)
         self._per_seat: dict[str, list[DatedTariff]] = defaultdict(list)
         for version, tariff in tariffs:
             dated = DatedTariff.of(tariff, version)
-            if tariff.model == "per_unit":
-                self._per_unit[tariff.system, tariff.meter].append(dated)
-            else:
+            if tariff.model in PER_SEAT:
                 self._per_seat[tariff.system].append(dated)
+            else:
+                self._metered[tariff.system, tariff.meter].append(dated)
 
-    def per_unit(
+    def metered(
         self, system: str, sku: str, meter: str, dimensions: Mapping[str, str], moment: datetime
     ) -> DatedTariff | str:
         """The tariff of one meter at `moment`, or in a few words why there is none.
@@ -57,12 +90,12 @@ class TariffBook:
         Of the tariffs in force, those that name the SKU go before those for every SKU. Conditions must all fit the
         reading's dimensions; when several tariffs fit, the one whose conditions include those of all others decides.
         """
-        in_force = [tariff for tariff in self._per_unit.get((system, meter), ()) if tariff.holds_at(moment)]
+        in_force = [tariff for tariff in self._metered.get((system, meter), ()) if tariff.holds_at(moment)]
         named = _of_sku(in_force, sku)
         return _fitting(named, dimensions) if named else NO_TARIFF
 
     def per_seat(self, system: str, sku: str, day: date) -> DatedTariff | str:
-        """The price of a seat and month on `day`, counted in the tariff's own time zone, or why there is none."""
+        """The price of a seat, per month or year, on `day` of the tariff's own time zone, or why there is none."""
         named = _of_sku([tariff for tariff in self._per_seat.get(system, ()) if tariff.fact.holds_on(day)], sku)
         if not named:
             return NO_TARIFF

@@ -7,7 +7,8 @@ later one that changes the result; so a rebuild, and a consumer that is late, ar
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.cost_alerts.domain.pricing import Line, Pricer, lines
+from services.cost_alerts.domain.covering import lines
+from services.cost_alerts.domain.pricing import Line, Pricer
 from services.cost_alerts.domain.use import Use
 from services.cost_alerts.domain.view import Book
 
@@ -37,7 +38,7 @@ def timeline(book: Book, use: Use, version: int) -> tuple[Stretch, ...]:
 
 
 def likeness(book: Book, use: Use, version: int) -> tuple[object, ...]:
-    """What uses of one day, tariff segment and currency have in common when their timelines are equal.
+    """What uses of one day, tariff segment, currency and size have in common when their timelines are equal.
 
     Who used it matters only by who pays: a day of hundreds of people has as many timelines as they have units.
     """

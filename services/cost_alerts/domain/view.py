@@ -4,11 +4,12 @@ The ledger is a function of events, so a reading that is handled late is priced 
 time, and then at each later version that touches it. Nothing here forgets a version.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
 from services.cost_alerts.domain.allocation import Allocation
@@ -17,15 +18,20 @@ from services.cost_alerts.domain.contracts import Contracts, DatedContract
 from services.cost_alerts.domain.exchange import Exchange
 from services.cost_alerts.domain.tariff import DatedTariff, TariffBook
 from services.cost_alerts.domain.units import Units
+from services.cost_alerts.domain.use import Profile, Sizes, Use, request_sizes
 from services.shared.events.envelope import Fact
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Unit
+from services.shared.periods import helsinki_day
 
 FIRST_DAY = date.min
 LAST_DAY = date.max
 
 F = TypeVar("F", bound=Fact)
 P = TypeVar("P")
+
+LARGEST = Decimal("Infinity")
+"""The size of a request above every edge of a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ class Book:
         self._changes = {kind: _changes(found) for kind, found in self._facts.items()}
         self._scopes = _scopes(self._facts)
         self._edges = _edges([*self._facts.get(Tariff, []), *self._facts.get(Contract, [])])
+        self._size_edges = _size_edges(self._facts.get(Tariff, []))
         self._parts: dict[tuple[str, int], Any] = {}
         self._views: dict[int, View] = {}
 
@@ -117,6 +124,25 @@ class Book:
     def segment(self, moment: datetime) -> int:
         """Moments of one segment have the same tariffs and contracts in every version."""
         return bisect_right(self._edges, moment)
+
+    def sizes(self, profile: Profile, quantities: Sequence[Decimal]) -> Sizes:
+        """The sizes of a request, each the smallest edge of any version's price of that system that is not below it.
+
+        Empty when no version prices the system by size: the usual case, and quick.
+        """
+        edges = self._size_edges.get(profile.system)
+        if edges is None:
+            return ()
+        return tuple(
+            None if size is None else edges[bisect_left(edges, size)]
+            for size in request_sizes(profile.meters, quantities)
+        )
+
+    def use(
+        self, profile: Profile, start: datetime, quantities: Sequence[Decimal], reported_currency: str | None = None
+    ) -> Use:
+        """What the price of a reading depends on. `quantities`: in the order of the profile's meters."""
+        return Use(profile, start, helsinki_day(start), reported_currency, self.sizes(profile, quantities))
 
     def view(self, version: int) -> View:
         """The register as `version` left it."""
@@ -177,6 +203,15 @@ def _edges(facts: Iterable[FactVersion]) -> list[datetime]:
     """Every instant at which some version of some tariff or contract begins or ends."""
     dated = (_dated(one) for one in facts)
     return sorted({edge for one in dated if one for edge in (one.starts, one.ends) if edge is not None})
+
+
+def _size_edges(tariffs: Iterable[FactVersion]) -> dict[str, list[Decimal]]:
+    """System → every edge of its prices by size in any version, rising, `LARGEST` the last."""
+    found: dict[str, set[Decimal]] = defaultdict(lambda: {LARGEST})
+    for one in tariffs:
+        if isinstance(one.fact, Tariff) and one.fact.model == "by_request_size":
+            found[one.fact.system].update(tier.up_to for tier in one.fact.tiers if tier.up_to is not None)
+    return {system: sorted(edges) for system, edges in found.items()}
 
 
 def _dated(one: FactVersion) -> DatedTariff | DatedContract | None:

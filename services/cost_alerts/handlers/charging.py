@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from services.cost_alerts.domain.pricing import TOO_LARGE, Amounts, Line, is_possible
 from services.cost_alerts.domain.timeline import Stretch, likeness, timeline
-from services.cost_alerts.domain.use import Profile, Use
+from services.cost_alerts.domain.use import Profile, Sizes, Use
 from services.cost_alerts.handlers.tally import Counted
 from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ReadingRow, Sums, Work
 from services.shared.money import as_text
@@ -55,8 +55,9 @@ class Revision(NamedTuple):
     quantities: Sequence[Decimal]
 
 
-_Key = tuple[int, int, int, bool, str | None, int]
-"""What a timeline depends on: profile, day, segment of the tariffs, whether estimated, cost currency, version."""
+_Key = tuple[int, int, int, bool, str | None, Sizes, int]
+"""What a timeline depends on: profile, day, segment of tariffs and contracts, whether estimated, cost currency, sizes
+of the request where a price depends on them, version."""
 
 _Kind = tuple[object, ...]
 """The same with the likeness of the use in the place of its profile: fewer, and they need asking the register."""
@@ -123,10 +124,18 @@ class Charger:
         self, work: Work, revisions: Sequence[Revision], versions: Sequence[int]
     ) -> list[tuple[ReadyStretch, ...]]:
         """The timelines of revisions from these register versions on, in order."""
-        segment, ready = work.book.segment, self._ready
-        keys = [
-            (row.profile, row.day, segment(start), row.finality != FINAL, row.cost_currency, version)
-            for (row, _, start, _), version in zip(revisions, versions, strict=True)
+        segment, sizes, ready = work.book.segment, work.book.sizes, self._ready
+        keys: list[_Key] = [
+            (
+                row.profile,
+                row.day,
+                segment(start),
+                row.finality != FINAL,
+                row.cost_currency,
+                sizes(profile, quantities),
+                version,
+            )
+            for (row, profile, start, quantities), version in zip(revisions, versions, strict=True)
         ]
         missing = {key: one for key, one in zip(keys, revisions, strict=True) if key not in ready}
         if missing:
@@ -138,10 +147,11 @@ class Charger:
         kinds: dict[_Key, _Kind] = {}
         made: dict[_Kind, tuple[Use, bool, tuple[Stretch, ...]]] = {}
         for key, (row, profile, start, _) in missing.items():
-            use = Use(profile, start, date.fromordinal(row.day), row.cost_currency)
-            kind = kinds[key] = (*likeness(work.book, use, key[-1]), *key[1:])
+            *_, sizes, version = key
+            use = Use(profile, start, date.fromordinal(row.day), row.cost_currency, sizes)
+            kind = kinds[key] = (*likeness(work.book, use, version), *key[1:])
             if kind not in self._of_kind and kind not in made:
-                made[kind] = (use, row.finality != FINAL, timeline(work.book, use, key[-1]))
+                made[kind] = (use, row.finality != FINAL, timeline(work.book, use, version))
         work.enter_bases(
             [
                 basis_of(pricer.line, use, stretch.version, estimated=estimated)
