@@ -76,7 +76,7 @@ def unit_line(view: View, use: Use, meter: str, blank: Line | None = None) -> Li
 def _reported(view: View, use: Use, line: Line) -> Line:
     if use.reported_currency is None:
         return replace(line, reason="no reported cost")
-    return _in_euro(view, replace(line, currency=use.reported_currency, nano_per_unit=Fraction(NANO)), use.day)
+    return in_euro(view, replace(line, currency=use.reported_currency, nano_per_unit=Fraction(NANO)), use.day)
 
 
 def step(view: View, use: Use, sku: str, meter: str) -> Step | str:
@@ -136,21 +136,23 @@ def _contracted(
 ) -> Line:
     profile = use.profile
     off = view.contracts.off(profile.system, profile.sku, line.meter, use.start, credit)
-    return _at_price(view, replace(line, currency=price[1]), price[0], off, use.day)
+    return at_price(view, replace(line, currency=price[1]), price[0], off, use.day)
 
 
 def priced(view: View, line: Line, tariff: DatedTariff, day: date, off: Decimal = _NOTHING_OFF) -> Line:
     """`line` at a tariff's single price, `off` (0 to 1) taken from it, and the exchange rate of a Helsinki day."""
     with_tariff = replace(line, tariff=tariff.id, tariff_version=tariff.version, currency=tariff.fact.currency)
-    return _at_price(view, with_tariff, tariff.price_at(_ANY_SIZE), off, day)
+    return at_price(view, with_tariff, tariff.price_at(_ANY_SIZE), off, day)
 
 
-def _at_price(view: View, line: Line, list_price: Fraction, off: Decimal, day: date) -> Line:
+def at_price(view: View, line: Line, list_price: Fraction, off: Decimal, day: date) -> Line:
+    """`line` at a list price per unit in its currency, `off` taken from it, and the rate of a Helsinki day."""
     per_unit = list_price * NANO
-    return _in_euro(view, replace(line, list_per_unit=per_unit, nano_per_unit=per_unit * (1 - Fraction(off))), day)
+    return in_euro(view, replace(line, list_per_unit=per_unit, nano_per_unit=per_unit * (1 - Fraction(off))), day)
 
 
-def _in_euro(view: View, line: Line, day: date) -> Line:
+def in_euro(view: View, line: Line, day: date) -> Line:
+    """`line` with the rate of its currency last published before a Helsinki day, or the reason that there is none."""
     assert line.currency is not None
     rate = ONE_TO_ONE if line.currency == EUR else view.exchange.before(line.currency, day)
     if rate is None:
