@@ -100,6 +100,8 @@ READING = Table(
 )
 """The revision of each reading that stands, with the version of its charges and of the register they were made by."""
 
+Index("reading_day", READING.c.day, READING.c.profile)
+
 READING_HISTORY = Table(
     "reading_history",
     METADATA,
@@ -113,6 +115,8 @@ READING_HISTORY = Table(
     **SMALL,
 )
 """Revisions that were replaced, or came too late to count."""
+
+Index("reading_history_day", READING_HISTORY.c.day, READING_HISTORY.c.profile)
 
 READING_CONFLICT = Table(
     "reading_conflict",
