@@ -55,6 +55,10 @@ class Scope:
     def touches(self, system: str, day: date) -> bool:
         return self.first <= day <= self.last and self.system in (None, system)
 
+    def reaches(self, system: str, first: date, last: date) -> bool:
+        """Whether it touches any of these days (inclusive)."""
+        return self.first <= last and first <= self.last and self.system in (None, system)
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -120,6 +124,16 @@ class Book:
         for version in self._versions[bisect_right(self._versions, since) :]:
             if any(scope.touches(system, day) for scope in self._scopes.get(version, ())):
                 yield version
+
+    def touching_days(self, system: str, first: date, last: date) -> Iterator[int]:
+        """The versions that may price a use of `system` on one of these days differently, rising."""
+        for version in self._versions:
+            if any(scope.reaches(system, first, last) for scope in self._scopes.get(version, ())):
+                yield version
+
+    def changing(self, *kinds: type[Fact]) -> Sequence[int]:
+        """The versions that changed a fact of these kinds, rising."""
+        return sorted({version for kind in kinds for version in self._changes.get(kind, ())})
 
     def segment(self, moment: datetime) -> int:
         """Moments of one segment have the same tariffs and contracts in every version."""
