@@ -372,6 +372,21 @@ CHARGE_UNSENT = Table(
 )
 """Whose charges changed since they were published: a reading, or a cycle of an agreement."""
 
+CHARGE_SENT = Table(
+    "charge_sent",
+    METADATA,
+    Column("agreement", Text, primary_key=True),
+    Column("cycle", BigInteger, primary_key=True, autoincrement=False),
+    Column("charge_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", LargeBinary),
+    **SMALL,
+)
+"""What readers outside were told of agreements' charges. Without a digest: that the charge is no more.
+
+Kept when the ledger is rebuilt, so that versions rise for good and nothing that stands is told again.
+"""
+
 POSTING = Table(
     "posting",
     METADATA,

@@ -185,6 +185,16 @@ def _create_books() -> None:
         **_STRICT,
     )
     op.create_table(
+        "charge_sent",
+        _text("agreement"),
+        _big("cycle"),
+        _text("charge_id"),
+        _big("version"),
+        sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("agreement", "cycle", "charge_id"),
+        **_KEYED,
+    )
+    op.create_table(
         "posting",
         _text("batch"),
         _int("part"),
