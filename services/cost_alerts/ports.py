@@ -10,11 +10,13 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from services.cost_alerts.domain.budget import Known
+from services.cost_alerts.domain.closing import Closings
 from services.cost_alerts.domain.seats import Count, Holding, Product
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
 from services.shared.events.outcomes import Crossing, Finding, FindingClosing
-from services.shared.events.usage import SeatCount, SeatHolding
+from services.shared.events.register import RegisterVersion
+from services.shared.events.usage import Invoice, SeatCount, SeatHolding
 from services.shared.store import Transaction
 
 
@@ -302,10 +304,17 @@ class RegisterBook(Protocol):
         """Keep changes until a marker comes; the last word on a fact counts."""
         ...
 
-    def apply(self, tx: Transaction, version: int, published_at: int) -> Book | None:
-        """Put everything staged into force as `version`, alone: nobody prices meanwhile. The register as it now is.
+    def apply(self, tx: Transaction, marker: RegisterVersion, published_at: int) -> Book | None:
+        """Put everything staged into force as that version, alone: nobody prices meanwhile. The register as it now is.
 
-        None when `version` is not above the one in force: what was staged is then dropped.
+        None when the version is not above the one in force: what was staged is then dropped.
+        """
+        ...
+
+    def close_month(self, tx: Transaction, month: int, cut_off: int, closed_by: str | None) -> Closings | None:
+        """Close a month (year × 12 + month − 1), alone; what was recorded after the cut-off moves to an open month.
+
+        The closings as they now are; None when the month was closed before: the first closing stands.
         """
         ...
 
@@ -395,3 +404,15 @@ class Findings(Protocol):
     def opened(self, tx: Transaction, findings: Sequence[Finding]) -> None: ...
 
     def closed(self, tx: Transaction, closings: Sequence[FindingClosing]) -> None: ...
+
+
+class InvoiceBook(Protocol):
+    """Invoices as they came, with every revision."""
+
+    def add(self, tx: Transaction, invoices: Sequence[tuple[Invoice, int]]) -> None:
+        """Keep revisions with their recorded times (microseconds); of one revision the first counts."""
+        ...
+
+    def revisions(self, tx: Transaction, vendor: str, invoice_id: str) -> Sequence[Invoice]:
+        """Every revision of one invoice, rising."""
+        ...

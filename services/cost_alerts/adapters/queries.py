@@ -125,13 +125,10 @@ class LedgerQueries:
     def report(
         self, month: Month, *, by: By = "unit", basis: Basis = "booked", as_known_on: date | None = None
     ) -> Report:
-        """A month's cost. `as_known_on`: only what was recorded by the end of that Helsinki day counts.
-
-        Without closed periods, which nothing closes yet, both bases tell the same.
-        """
+        """A month's cost. `as_known_on`: only what was recorded by the end of that Helsinki day counts."""
         with self._store.reading() as connection:
             grouped = "system" if by == "vendor" else by
-            sums = month_sums(connection, month, grouped, as_known_on)
+            sums = month_sums(connection, month, grouped, as_known_on, basis)
             if by == "vendor":
                 sums = self._by_vendor(connection, sums)
         return report(month, by, basis, as_known_on, sums)

@@ -16,6 +16,7 @@ _TOLD = (
     "crossing",
     "reading_conflict",
     "restatement",
+    "posting",
     "outbox",
     "register_state",
     "store_info",
@@ -37,7 +38,7 @@ def forget_ledger(store: Store, groups: tuple[str, ...]) -> None:
         tx.connection.execute(update(CONFLICT).values(recorded_at=None))
         tx.connection.execute(delete(RESTATEMENT).where(RESTATEMENT.c.announced == 0))
         tx.connection.execute(update(RESTATEMENT).values(since=NOT_BEGUN, done_to=0, last=0, readings=0, finished=0))
-        tx.connection.execute(update(tables.REGISTER_STATE).values(version=0))
+        tx.connection.execute(update(tables.REGISTER_STATE).values(version=0, closings=0))
         _back_to_the_start(tx, groups)
 
 

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, delete, select, update
 
+from services.cost_alerts.adapters.closing import close_month, load_closings
 from services.cost_alerts.adapters.tables import REGISTER_FACT as FACTS
 from services.cost_alerts.adapters.tables import REGISTER_STAGED as STAGED
 from services.cost_alerts.adapters.tables import REGISTER_STATE, REGISTER_VERSION
+from services.cost_alerts.domain.closing import Closings
 from services.cost_alerts.domain.view import Book, FactVersion
 from services.cost_alerts.ports import StagedFact
 from services.shared.events.envelope import Fact
 from services.shared.events.prices import Contract, Tariff
-from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Unit
+from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, RegisterVersion, System, Unit
 from services.shared.store import Transaction
 from services.shared.store.tables import instant
 
@@ -22,22 +24,23 @@ KINDS: dict[str, type[Fact]] = {
 
 
 class BookShelf:
-    """The register as one thread read it last; read again when its version has changed."""
+    """The register as one thread read it last; read again when its version has changed, or a month was closed."""
 
     def __init__(self) -> None:
         self._book: Book | None = None
 
     def hold(self, tx: Transaction) -> Book:
         """The register of the version in force, which stays in force until this transaction ends."""
-        query = select(REGISTER_STATE.c.version)
-        version = tx.connection.execute(query.with_for_update(read=True)).scalar_one()
-        if self._book is None or self._book.newest != version:
-            self._book = load_book(tx.connection)
-        return self._book
+        query = select(REGISTER_STATE.c.version, REGISTER_STATE.c.closings)
+        version, closings = tx.connection.execute(query.with_for_update(read=True)).one()
+        book = self._book
+        if book is None or book.newest != version or len(book.closings.cut_offs) != closings:
+            book = self._book = load_book(tx.connection)
+        return book
 
 
 def load_book(connection: Connection) -> Book:
-    """Every version of the register."""
+    """Every version of the register, and the closed months."""
     versions = connection.execute(select(REGISTER_VERSION.c.version, REGISTER_VERSION.c.published_at))
     published = {row.version: instant(row.published_at) for row in versions}
     facts = connection.execute(select(FACTS)).all()
@@ -47,6 +50,7 @@ def load_book(connection: Connection) -> Book:
             FactVersion(row.fact_id, row.since, row.until, KINDS[row.kind].model_validate_json(row.body))
             for row in facts
         ),
+        load_closings(connection),
     )
 
 
@@ -60,16 +64,22 @@ class SqlRegister:
         rows = [(*key, body) for key, body in last_words.items()]
         tx.bulk_insert(STAGED, ("kind", "fact_id", "body"), rows)
 
-    def apply(self, tx: Transaction, version: int, published_at: int) -> Book | None:
+    def apply(self, tx: Transaction, marker: RegisterVersion, published_at: int) -> Book | None:
+        version = marker.version
         in_force = tx.connection.execute(select(REGISTER_STATE.c.version).with_for_update()).scalar_one()
         staged = tx.connection.execute(select(STAGED)).all() if version > in_force else []
         tx.connection.execute(delete(STAGED))
         if version <= in_force:
             return None
         self._put_in_force(tx, version, [StagedFact(*row) for row in staged])
-        tx.bulk_insert(REGISTER_VERSION, ("version", "published_at"), [(version, published_at)])
+        columns = ("version", "published_at", "author", "approver", "reason")
+        row = (version, published_at, marker.author, marker.approver, marker.reason)
+        tx.bulk_insert(REGISTER_VERSION, columns, [row])
         tx.connection.execute(update(REGISTER_STATE).values(version=version))
         return load_book(tx.connection)
+
+    def close_month(self, tx: Transaction, month: int, cut_off: int, closed_by: str | None) -> Closings | None:
+        return close_month(tx, month, cut_off, closed_by)
 
     def _put_in_force(self, tx: Transaction, version: int, staged: Sequence[StagedFact]) -> None:
         standing = select(FACTS.c.kind, FACTS.c.fact_id, FACTS.c.body).where(FACTS.c.until.is_(None))

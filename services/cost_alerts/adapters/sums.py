@@ -1,23 +1,67 @@
 """A month's sums, from the rollups as they stand now or from the charges as they were known at the end of a day."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select, union_all
 
-from services.cost_alerts.adapters.tables import BASIS, CHARGE, ROLLUP, SEAT_CHARGE, WORD
-from services.cost_alerts.domain.report import Sum
+from services.cost_alerts.adapters.closing import entries, is_booked, load_closings, sums_of
+from services.cost_alerts.adapters.tables import (
+    ADJUSTMENT,
+    BASIS,
+    CHARGE,
+    PERIOD_CHARGE,
+    ROLLUP,
+    SUMS,
+    WORD,
+)
+from services.cost_alerts.domain.closing import Closings, month_number
+from services.cost_alerts.domain.report import Basis, Sum
 from services.shared.periods import Month, day_start
 from services.shared.store.tables import micros
+
+WORDS = ("unit", "system", "sku", "meter", "cost_centre", "project")
+"""Members of a rollup's key that stand as words; `day` and the others stand as they are."""
 
 _LAST_DAY = date.max - timedelta(days=2)
 """The last day whose end can be told in every time zone."""
 
 
-def month_sums(connection: Connection, month: Month, by: str, known_on: date | None) -> list[Sum]:
+class Grouped(NamedTuple):
+    """Part of a month. `names`: in the order asked for, words spelled out, days as ordinals; money in 10⁻⁹."""
+
+    names: tuple[Any, ...]
+    eur_nano: int
+    nano: int
+    charges: int
+    readings: int
+    unpriced: int
+
+
+def month_sums(connection: Connection, month: Month, by: str, known_on: date | None, basis: Basis) -> list[Sum]:
     """A month by the names of `by`. `known_on`: only what was recorded by the end of that Helsinki day; None: all."""
-    query = _current(month, by) if known_on is None else _as_known(month, by, known_on)
-    return [_sum(row) for row in connection.execute(query)]
+    found = grouped_sums(connection, month, (by, "currency", "vat_rate"), known_on, basis)
+    return [_sum(one) for one in found]
+
+
+def grouped_sums(
+    connection: Connection, month: Month, names: Sequence[str], known_on: date | None, basis: Basis
+) -> list[Grouped]:
+    """A month parted by members of a rollup's key, for example `("cost_centre", "project", "vat_rate")`, by name.
+
+    A part that corrections have emptied is left out; one that costs nothing is not.
+    """
+    closings = load_closings(connection) if basis == "booked" else Closings({})
+    parts = (
+        _from_rollups(month, names, closings)
+        if known_on is None
+        else [_from_charges(month, names, closings, micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1))))]
+    )
+    rows = connection.execute(_spelled(parts, names))
+    width = len(names)
+    found = [Grouped(tuple(row[:width]), *(int(value or 0) for value in row[width:])) for row in rows]
+    return sorted(found, key=lambda one: tuple(map(str, one.names)))
 
 
 def rollup_sums(*names: str) -> list[ColumnElement[Any]]:
@@ -28,55 +72,53 @@ def in_month(day: ColumnElement[int], month: Month) -> ColumnElement[bool]:
     return and_(day >= month.first_day.toordinal(), day < month.next.first_day.toordinal())
 
 
-def _sum(row: Any) -> Sum:  # noqa: ANN401  # a row of either query below
-    name, currency, *sums = row
+def _sum(found: Grouped) -> Sum:
+    name, currency, vat_rate = found.names
     text = date.fromordinal(name).isoformat() if isinstance(name, int) else name
-    return Sum(text, currency or None, *(int(value or 0) for value in sums))
+    return Sum(text, currency or None, found.eur_nano, found.nano, found.readings, found.unpriced, vat_rate)
 
 
-def _grouping(source: FromClause, row: Table, by: str) -> tuple[ColumnElement[Any], FromClause]:
-    """What names a line of a report, and where it is read from: a day names itself, all else is a word."""
-    return (row.c.day, source) if by == "day" else (WORD.c.text, source.join(WORD, WORD.c.id == row.c[by]))
+def _spelled(parts: Sequence[Select[Any]], names: Sequence[str]) -> Select[Any]:
+    """The sum of the parts, with the words that name it."""
+    whole = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery("whole")
+    words = {name: WORD.alias(f"{name}_word") for name in names if name in WORDS}
+    shown = [words[name].c.text if name in words else whole.c[name] for name in names]
+    sums = [func.sum(whole.c[name]) for name in SUMS]
+    source = whole
+    for name, word in words.items():
+        source = source.join(word, word.c.id == whole.c[name])  # type: ignore[assignment]
+    return select(*shown, *sums).select_from(source).group_by(*shown).having(or_(*(one != 0 for one in sums)))
 
 
-def _current(month: Month, by: str) -> Select[Any]:
-    name, source = _grouping(ROLLUP, ROLLUP, by)
-    return (
-        select(name, ROLLUP.c.currency, *rollup_sums("eur_nano", "nano", "readings", "unpriced"))
-        .select_from(source)
-        .where(in_month(ROLLUP.c.day, month))
-        .group_by(name, ROLLUP.c.currency)
-        .having(func.sum(ROLLUP.c.charges) != 0)  # what a correction emptied is no row
-    )
+def _from_rollups(month: Month, names: Sequence[str], closings: Closings) -> list[Select[Any]]:
+    """The month's days; and, where anything is closed, what moved out of its books, and what moved in."""
+    own = _summed(ROLLUP, names, 1).where(in_month(ROLLUP.c.day, month))
+    if not closings.cut_offs:
+        return [own]
+    left = _summed(ADJUSTMENT, names, -1).where(in_month(ADJUSTMENT.c.day, month))
+    came = _summed(ADJUSTMENT, names, 1).where(ADJUSTMENT.c.booked_in == month_number(month))
+    return [own, left, came]
 
 
-def _as_known(month: Month, by: str, known_on: date) -> Select[Any]:
-    """The same from the charges, as they stood at the end of a Helsinki day."""
-    before = micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1)))
-    charges = select(
-        CHARGE.c.basis,
-        CHARGE.c.eur_nano,
-        CHARGE.c.nano,
-        case((CHARGE.c.lead > 0, 1), else_=0).label("readings"),
-        case((CHARGE.c.lead > 1, 1), else_=0).label("unpriced"),
-    ).where(CHARGE.c.recorded_at < before, _stands(CHARGE.c.superseded_at, before))
-    seats = select(
-        SEAT_CHARGE.c.basis,
-        SEAT_CHARGE.c.eur_nano,
-        SEAT_CHARGE.c.nano,
-        case((SEAT_CHARGE.c.seats < 0, 1), else_=0).label("readings"),
-        case((SEAT_CHARGE.c.eur_nano.is_(None), 1), else_=0).label("unpriced"),
-    ).where(SEAT_CHARGE.c.recorded_at < before, _stands(SEAT_CHARGE.c.superseded_at, before))
-    known = charges.union_all(seats).subquery("known")
-    sums = [func.sum(known.c[name]) for name in ("eur_nano", "nano", "readings", "unpriced")]
-    name, source = _grouping(known.join(BASIS, BASIS.c.id == known.c.basis), BASIS, by)
-    return (
-        select(name, BASIS.c.currency, *sums)
-        .select_from(source)
-        .where(in_month(BASIS.c.day, month))
-        .group_by(name, BASIS.c.currency)
-    )
+def _summed(table: Table, names: Sequence[str], sign: int) -> Select[Any]:
+    key = [table.c[name] for name in names]
+    return select(*key, *((sign * func.sum(table.c[name])).label(name) for name in SUMS)).group_by(*key)
 
 
-def _stands(superseded_at: ColumnElement[Any], before: int) -> ColumnElement[bool]:
-    return or_(superseded_at.is_(None), superseded_at >= before)
+def _from_charges(month: Month, names: Sequence[str], closings: Closings, before: int) -> Select[Any]:
+    """The same from the charges, as they stood before an instant."""
+    if any(cut_off < before for cut_off in closings.cut_offs.values()):
+        charges = entries(before=before).subquery("entry")
+        here = is_booked(closings.bookings(month_number(month)), BASIS.c.day, charges.c.moment)
+    else:
+        charges = union_all(*(_standing(table, before) for table in (CHARGE, PERIOD_CHARGE))).subquery("standing")
+        here = in_month(BASIS.c.day, month)
+    key = [BASIS.c[name] for name in names]
+    sums = [func.sum(charges.c[name]).label(name) for name in SUMS]
+    return select(*key, *sums).join(BASIS, BASIS.c.id == charges.c.basis).where(here).group_by(*key)
+
+
+def _standing(table: Table, before: int) -> Select[Any]:
+    sums = [one.label(name) for name, one in zip(SUMS, sums_of(table), strict=True)]
+    stands = or_(table.c.superseded_at.is_(None), table.c.superseded_at >= before)
+    return select(table.c.basis, *sums).where(table.c.recorded_at < before, stands)

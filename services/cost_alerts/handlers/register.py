@@ -1,13 +1,22 @@
 """The register: facts are kept aside until a marker comes, then apply as a whole."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import cast, get_args, get_type_hints
 
+from services.cost_alerts.domain.closing import cut_off_of, month_number
 from services.cost_alerts.ports import BudgetUse, RegisterBook, SeatBook, StagedFact
 from services.shared.consumer import Delivered
 from services.shared.events import REGISTER
 from services.shared.events.envelope import Event
-from services.shared.events.register import RegisterChange, RegisterPublished
+from services.shared.events.register import (
+    Closing,
+    PeriodClosed,
+    RegisterChange,
+    RegisterPublished,
+    RegisterVersion,
+)
+from services.shared.periods import Month
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
 
@@ -29,7 +38,7 @@ class RegisterHandler:
     """Keeps every version of the register; see `Handler`.
 
     A marker above the version in force applies what waits, the last word on each fact counting; any other marker
-    drops what waits: its publisher lost a race, or an interrupted one left it behind.
+    drops what waits: its publisher lost a race, or an interrupted one left it behind. A closing counts at once.
     """
 
     group = GROUP
@@ -46,16 +55,22 @@ class RegisterHandler:
             if isinstance(event, RegisterPublished):
                 self._register.stage(tx, waiting)
                 waiting = []
-                self._apply(tx, event.data.version, micros(record.ingest_time))
+                self._apply(tx, event.data, micros(record.ingest_time))
+            elif isinstance(event, PeriodClosed):
+                self._close(tx, event.data, record.ingest_time)
             elif isinstance(event, _CHANGES):
                 waiting.append(_staged(cast("RegisterChange", event)))
         self._register.stage(tx, waiting)
 
-    def _apply(self, tx: Transaction, version: int, published_at: int) -> None:
-        book = self._register.apply(tx, version, published_at)
+    def _apply(self, tx: Transaction, marker: RegisterVersion, published_at: int) -> None:
+        book = self._register.apply(tx, marker, published_at)
         if book is not None:
-            self._seats.mark(tx, list(book.scopes(version - 1)))
+            self._seats.mark(tx, list(book.scopes(marker.version - 1)))
             self._budgets.recount(tx, book)
+
+    def _close(self, tx: Transaction, closing: Closing, ingested: datetime) -> None:
+        cut_off = micros(cut_off_of(closing.cut_off, ingested))
+        self._register.close_month(tx, month_number(Month.parse(closing.month)), cut_off, closing.closed_by)
 
 
 def _staged(event: RegisterChange) -> StagedFact:
