@@ -1,4 +1,4 @@
-"""The ledger's commands: `report`, `ledger check`, `ledger rebuild`."""
+"""The ledger's commands: `report`, `invoices`, `ledger check`, `ledger rebuild`."""
 
 import csv
 import io
@@ -21,6 +21,7 @@ from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.domain.report import Basis, By, Report
+from services.cost_alerts.invoices_cli import app as invoices_app
 from services.cost_alerts.main import GROUPS, build
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
@@ -33,6 +34,7 @@ from services.shared.store.open import open_store
 app = typer.Typer()
 ledger_app = typer.Typer(help="Prove the ledger, or make it anew from the events.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(invoices_app)
 
 
 class ReportFormat(StrEnum):

@@ -358,3 +358,8 @@ def vat_of(bills: Sequence[Billed], system: str) -> Decimal | None:
 
 def _lines(bills: Sequence[Billed], system: str) -> Iterator[InvoiceLine]:
     return (line for bill in bills for line in bill.invoice.lines if line.system == system)
+
+
+def of_month(revisions: Iterable[Invoice], month: Month) -> list[Invoice]:
+    """The invoices that stand for a month, by id. A revision may have moved its invoice to another month."""
+    return [one for one in standing(revisions) if one.month == str(month)]
