@@ -4,24 +4,28 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import Connection, Select, Table, and_, func, or_, select, union_all
 
+from services.cost_alerts.adapters.closing import KEY, current, late_sums, load_closings
 from services.cost_alerts.adapters.decisions import budget_use
 from services.cost_alerts.adapters.register import load_book
+from services.cost_alerts.adapters.sums import WORDS
 from services.cost_alerts.adapters.tables import (
+    ADJUSTMENT,
     BASIS,
     BUDGET_USE,
     CHARGE,
+    CLOSING,
     METADATA,
+    PERIOD_CHARGE,
     READING,
     REGISTER_STATE,
     REGISTER_VERSION,
     ROLLUP,
-    ROLLUP_KEY,
-    SEAT_CHARGE,
     SUMS,
     WORD,
 )
+from services.cost_alerts.domain.closing import month_of
 from services.shared.money import as_text, from_nano
 from services.shared.store import Store
 
@@ -29,7 +33,7 @@ _SHOWN = 10
 _NAMES = ("reading_name", "reading_name_recent")
 _ANEW = "stop the program, set its database aside and start it again: it folds a new one from the events"
 _LOST = "(its name is lost)"
-_KEY = [name for name in ROLLUP_KEY if name != "shard"]
+_CHARGES = (CHARGE, PERIOD_CHARGE)
 _PAID = and_(READING.c.purpose == 0, READING.c.retracted == 0)
 
 
@@ -38,6 +42,7 @@ def check_ledger(store: Store) -> Sequence[str]:
     with store.reading() as connection:
         return [
             *_rollups(connection),
+            *_adjustments(connection),
             *_readings(connection),
             *_versions(connection),
             *_strays(connection),
@@ -50,18 +55,18 @@ def check_ledger(store: Store) -> Sequence[str]:
 
 def _rollups(connection: Connection) -> Iterator[str]:
     """The sum of each rollup is the sum of its current charges."""
-    parts = union_all(_rollup_part(), _charge_part(), _seat_part()).subquery("part")
+    parts = union_all(_rollup_part(), *(_current_part(table) for table in _CHARGES)).subquery("part")
     sums = [func.sum(parts.c[name]) for name in SUMS]
     differing = (
-        select(*(parts.c[name] for name in _KEY), *sums)
-        .group_by(*(parts.c[name] for name in _KEY))
+        select(*(parts.c[name] for name in KEY), *sums)
+        .group_by(*(parts.c[name] for name in KEY))
         .having(or_(*(one != 0 for one in sums)))
         .limit(_SHOWN)
     )
     found = connection.execute(differing).all()
     words = {row.id: row.text for row in connection.execute(select(WORD))} if found else {}
     for row in found:
-        euro, charges = as_text(from_nano(int(row[len(_KEY)]))), int(row[len(_KEY) + 2])
+        euro, charges = as_text(from_nano(int(row[len(KEY)]))), int(row[len(KEY) + 2])
         yield (
             f"the rollup of {date.fromordinal(row[0])}, unit {words.get(row[1], _LOST)}, system "
             f"{words.get(row[2], _LOST)} differs from its "
@@ -70,21 +75,29 @@ def _rollups(connection: Connection) -> Iterator[str]:
 
 
 def _rollup_part() -> Select[Any]:
-    return select(*(ROLLUP.c[name] for name in _KEY), *(ROLLUP.c[name] for name in SUMS))
+    return select(*(ROLLUP.c[name] for name in KEY), *(ROLLUP.c[name] for name in SUMS))
 
 
-def _charge_part() -> Select[Any]:
-    lead = CHARGE.c.lead
-    sums = (CHARGE.c.eur_nano, CHARGE.c.nano, literal(1), case((lead > 0, 1), else_=0), case((lead > 1, 1), else_=0))
-    query = select(*(BASIS.c[name] for name in _KEY), *(-func.coalesce(one, 0) for one in sums))
-    return query.join(CHARGE, CHARGE.c.basis == BASIS.c.id).where(CHARGE.c.superseded_at.is_(None))
+def _current_part(table: Table) -> Select[Any]:
+    charge = current(table).subquery()
+    query = select(*(BASIS.c[name] for name in KEY), *((-charge.c[name]).label(name) for name in SUMS))
+    return query.join(charge, charge.c.basis == BASIS.c.id)
 
 
-def _seat_part() -> Select[Any]:
-    unpriced = case((SEAT_CHARGE.c.eur_nano.is_(None), 1), else_=0)
-    sums = (SEAT_CHARGE.c.eur_nano, SEAT_CHARGE.c.nano, literal(1), literal(0), unpriced)
-    query = select(*(BASIS.c[name] for name in _KEY), *(-func.coalesce(one, 0) for one in sums))
-    return query.join(SEAT_CHARGE, SEAT_CHARGE.c.basis == BASIS.c.id).where(SEAT_CHARGE.c.superseded_at.is_(None))
+def _adjustments(connection: Connection) -> Iterator[str]:
+    """What open months' books take of closed ones is what was recorded after their cut-offs."""
+    key = [ADJUSTMENT.c[name] for name in ("booked_in", *KEY)]
+    sums = [func.sum(ADJUSTMENT.c[name]) for name in SUMS]
+    rows = connection.execute(select(*key, *sums).group_by(*key))
+    kept = {tuple(row[: len(key)]): [int(value) for value in row[len(key) :]] for row in rows}
+    kept = {place: found for place, found in kept.items() if any(found)}
+    late = late_sums(connection, load_closings(connection))
+    differing = sorted({place[0] for place in {*kept, *late} if kept.get(place) != late.get(place)})
+    for month in differing[:_SHOWN]:
+        yield (
+            f"the books of {month_of(month)} take something else of closed months than was recorded after they were "
+            "closed: run valvomo ledger rebuild"
+        )
 
 
 def _readings(connection: Connection) -> Iterator[str]:
@@ -125,11 +138,11 @@ def _strays(connection: Connection) -> Iterator[str]:
     of_nothing = select(func.count()).select_from(CHARGE).outerjoin(READING, READING.c.number == CHARGE.c.reading)
     if found := _count(connection, of_nothing.where(CHARGE.c.superseded_at.is_(None), READING.c.number.is_(None))):
         yield f"{found} charges are of readings that are lost: run valvomo ledger rebuild"
-    for table in (CHARGE, SEAT_CHARGE):
+    for table in _CHARGES:
         baseless = select(func.count()).select_from(table).outerjoin(BASIS, BASIS.c.id == table.c.basis)
         if found := _count(connection, baseless.where(BASIS.c.id.is_(None))):
             yield f"{found} charges have lost what they were priced by: {_ANEW}"
-    for name in ("unit", "system", "sku", "meter"):
+    for name in WORDS:
         nameless = select(func.count()).select_from(BASIS).outerjoin(WORD, WORD.c.id == BASIS.c[name])
         if found := _count(connection, nameless.where(WORD.c.id.is_(None))):
             yield f"the {name} of {found} prices is lost: {_ANEW}"
@@ -155,13 +168,19 @@ def _register(connection: Connection) -> Iterator[str]:
 def _totals(connection: Connection) -> Iterator[str]:
     """Units, systems and charges add up to one total."""
     total = _count(connection, select(func.sum(ROLLUP.c.eur_nano)))
-    charges = _count(connection, select(func.sum(CHARGE.c.eur_nano)).where(CHARGE.c.superseded_at.is_(None)))
-    seats = _count(connection, select(func.sum(SEAT_CHARGE.c.eur_nano)).where(SEAT_CHARGE.c.superseded_at.is_(None)))
-    if total != charges + seats:
+    charges = sum(
+        _count(connection, select(func.sum(table.c.eur_nano)).where(table.c.superseded_at.is_(None)))
+        for table in _CHARGES
+    )
+    if total != charges:
         yield (
             f"units and vendors add up to {as_text(from_nano(total))} euro, charges to "
-            f"{as_text(from_nano(charges + seats))}: run valvomo ledger rebuild"
+            f"{as_text(from_nano(charges))}: run valvomo ledger rebuild"
         )
+    closed = _count(connection, select(func.count()).select_from(CLOSING))
+    told = _count(connection, select(REGISTER_STATE.c.closings))
+    if closed != told:
+        yield f"{closed} months are closed and {told} were counted: run valvomo ledger rebuild"
 
 
 def _budgets(connection: Connection) -> Iterator[str]:
