@@ -8,13 +8,14 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from services.cost_alerts.adapters.conflicts import SqlConflicts
-from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings, SqlRestatements
+from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
 from services.cost_alerts.adapters.metrics import LedgerMetrics
 from services.cost_alerts.adapters.presence import presence
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.register import SqlRegister
+from services.cost_alerts.adapters.restatements import SqlRestatements
 from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api import make_router

@@ -4,19 +4,21 @@ Instants are microseconds since 1970 UTC, days ordinals, money 10⁻⁹ units: r
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
+from services.cost_alerts.domain.agreements.agreement import Spent
+from services.cost_alerts.domain.agreements.seating import Count, Holding
 from services.cost_alerts.domain.budget import Known
 from services.cost_alerts.domain.closing import Closings
-from services.cost_alerts.domain.seats import Count, Holding, Product
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
 from services.shared.events.outcomes import Crossing, Finding, FindingClosing
 from services.shared.events.register import RegisterVersion
 from services.shared.events.usage import Invoice, SeatCount, SeatHolding
+from services.shared.periods import Month
 from services.shared.store import Transaction
 
 
@@ -128,6 +130,7 @@ class Mark(NamedTuple):
     """Days (ordinals, inclusive) of a system about which something is known from an instant on.
 
     `about`: `usage`, `seats`, `register`, `invoice` or `day`; an agreement is made again for those it depends on.
+    Or it is the key of one agreement, which alone is made again. System `*`: every system.
     """
 
     about: str
@@ -238,8 +241,8 @@ OpenWork = Callable[[Transaction], Work]
 """Begins work in a transaction: holds the register version still, and takes up or drops what was remembered."""
 
 
-class SeatBook(Protocol):
-    """What was observed of seats, and their charges."""
+class Observations(Protocol):
+    """What was observed of seats."""
 
     def add(
         self, tx: Transaction, counts: Sequence[tuple[SeatCount, int]], holdings: Sequence[tuple[SeatHolding, int]]
@@ -247,46 +250,117 @@ class SeatBook(Protocol):
         """Keep observations with their recorded times (microseconds); the days they touch are marked to be charged."""
         ...
 
-    def has_dirty(self, connection: Connection) -> bool: ...
 
-    def next_dirty(self, tx: Transaction) -> Product | None:
-        """A SKU with days to charge again, if any."""
-        ...
+class Version(NamedTuple):
+    """A revision of a reading, as the agreements of a cycle are told of it. `source` is spelled out."""
 
-    def observed(self, tx: Transaction, product: Product) -> tuple[Sequence[Count], Sequence[Holding]]:
-        """Everything observed of a SKU."""
-        ...
-
-    def take_marks(self, tx: Transaction, product: Product) -> Sequence[tuple[date, date]]:
-        """Take away every mark of a SKU: first and last day, inclusive."""
-        ...
-
-    def put_back(self, tx: Transaction, product: Product, days: Sequence[date]) -> None:
-        """Mark these days, rising, again: another step will charge them."""
-        ...
-
-    def charges(self, tx: Transaction, product: Product, day: date) -> Sequence["SeatRow"]:
-        """The charges of one day, with their history."""
-        ...
-
-    def replace(self, tx: Transaction, product: Product, day: date, rows: Sequence["SeatRow"]) -> None:
-        """Put `rows` in the place of a day's charges."""
-        ...
-
-    def mark(self, tx: Transaction, scopes: Sequence[Scope]) -> None:
-        """Mark the days that a change of the register may touch."""
-        ...
+    number: int
+    source: str
+    reading_id: str
+    revision: int
+    recorded_at: int
+    starts_at: int
+    day: int
+    profile: int
+    quantities: str
+    cost: str | None
+    cost_currency: str | None
+    finality: int
+    purpose: int
+    retracted: int
 
 
-class SeatRow(NamedTuple):
-    """A unit's seats of one day."""
+class PeriodRow(NamedTuple):
+    """A charge of a cycle; `superseded_at` None: it is current."""
 
+    day: int
     recorded_at: int
     basis: int
-    seats: int
+    quantity: str
     nano: int | None
     eur_nano: int | None
+    list_nano: int | None
     superseded_at: int | None
+
+
+class Seen(NamedTuple):
+    """Everything observed of the seats of one SKU."""
+
+    counts: Sequence[Count]
+    holdings: Sequence[Holding]
+
+
+class PeriodBook(Protocol):
+    """What the charges by the period are made from, and those charges. Days are inclusive."""
+
+    def pending(self, connection: Connection) -> int:
+        """How many marks wait."""
+        ...
+
+    def take(self, work: Work) -> Sequence[Mark]:
+        """Take away every mark of the system that waits longest; none when nothing waits.
+
+        Whoever writes something and its mark in one transaction can be sure: the mark is taken before what it is about
+        is read, or by a later step.
+        """
+        ...
+
+    def days(self, tx: Transaction) -> Sequence[tuple[date, datetime]]:
+        """Helsinki days that have begun, and when that was recorded; in the order of recording."""
+        ...
+
+    def reach(self, tx: Transaction) -> tuple[date, date]:
+        """The first and last day of all readings, seats and invoices, and the last that has begun."""
+        ...
+
+    def seats(self, tx: Transaction, system: str) -> Mapping[str, Seen]:
+        """What was observed of a system's seats, by SKU."""
+        ...
+
+    def versions(self, work: Work, system: str, days: tuple[date, date]) -> Sequence[Version]:
+        """Every revision of every reading that was ever told to be of these days of a system."""
+        ...
+
+    def invoices(self, tx: Transaction, vendor: str, month: Month) -> Sequence[tuple[Invoice, datetime]]:
+        """Every revision of the vendor's invoices that ever were for a month, with their recorded times, rising."""
+        ...
+
+    def spent(self, work: Work, system: str, days: tuple[date, date], at: int, without: str) -> Sequence[Spent]:
+        """What a system cost on these days as known at an instant; by day and owner.
+
+        Agreements of the kind `without`, and those that compare with it, do not count.
+        """
+        ...
+
+    def instants(self, work: Work, system: str, days: tuple[date, date], without: str) -> Sequence[int]:
+        """The instants at which other charges by the period of these days began or ended."""
+        ...
+
+    def rows(self, work: Work, agreement: str, system: str, cycle: int) -> Sequence[tuple[PeriodRow, Basis]]:
+        """The charges of a cycle, which is named by the instant it begins at, with their history."""
+        ...
+
+    def replace(
+        self, tx: Transaction, agreement: str, cycle: int, gone: Sequence[PeriodRow], came: Sequence[PeriodRow]
+    ) -> None:
+        """Take rows of a cycle away and put others in."""
+        ...
+
+
+class Days(Protocol):
+    """Helsinki days that have begun, as the outcomes tell them."""
+
+    def last(self, connection: Connection) -> date | None:
+        """The last day that is known or was told."""
+        ...
+
+    def tell(self, tx: Transaction, day: date) -> None:
+        """Keep that a day was told; it counts once the outcomes bring it back."""
+        ...
+
+    def begun(self, tx: Transaction, days: Sequence[tuple[date, int]]) -> None:
+        """Keep days with their recorded times (microseconds), and mark what is charged by time alone."""
+        ...
 
 
 class StagedFact(NamedTuple):
@@ -328,7 +402,7 @@ class BudgetUse(Protocol):
 
 
 class Restatements(Protocol):
-    """Walks over the readings after a change of the register."""
+    """Walks over the readings after a change of the register, and what each version changed."""
 
     def has_work(self, connection: Connection) -> bool:
         """Whether a walk is unfinished, or the register newer than the last one."""
@@ -338,23 +412,53 @@ class Restatements(Protocol):
 
     def begin(self, tx: Transaction, walk: "Walk") -> None: ...
 
-    def save(self, tx: Transaction, walk: "Walk", changed: Mapping[tuple[str, int], tuple[int, int]]) -> None:
-        """Keep where a walk stands, and add what it changed: (unit, day) → 10⁻⁹ euro before and after."""
-        ...
-
-    def changed(self, tx: Transaction, version: int) -> Mapping[str, tuple[int, int]]:
-        """Unit → 10⁻⁹ euro before and after, of one walk."""
+    def save(self, tx: Transaction, walk: "Walk") -> None:
+        """Keep where a walk stands."""
         ...
 
     def newest(self, tx: Transaction) -> int:
         """The version that the last walk began for."""
         ...
 
+    def is_settled(self, connection: Connection) -> bool:
+        """Whether what is charged by the period follows the newest register too."""
+        ...
+
+    def versions(self, connection: Connection, since: int, until: int) -> Sequence[int]:
+        """The register versions after `since`, up to `until` inclusive, rising."""
+        ...
+
+    def last_day(self, connection: Connection) -> int:
+        """The last day (ordinal) that has charges, 0 when none has."""
+        ...
+
+    def changes(self, connection: Connection, versions: Sequence[int]) -> Sequence["Change"]:
+        """What these versions changed, each from just before it was published to just after; unchanged ones left out.
+
+        A function of the charges with their history: asked again, and after a rebuild, it is the same.
+        """
+        ...
+
+    def keep(self, tx: Transaction, changes: Sequence["Change"]) -> None:
+        """Keep what versions changed, in the place of what was kept of them before."""
+        ...
+
     def note_announced(self, tx: Transaction, version: int) -> None:
-        """An earlier life of this ledger announced this restatement."""
+        """This restatement was announced, now or by an earlier life of this ledger."""
         ...
 
     def is_announced(self, tx: Transaction, version: int) -> bool: ...
+
+
+class Change(NamedTuple):
+    """What a register version changed: (unit, day) → 10⁻⁹ euro before and after; `readings`: how many were repriced."""
+
+    version: int
+    author: str | None
+    approver: str | None
+    reason: str | None
+    readings: int
+    amounts: Mapping[tuple[str, int], tuple[int, int]]
 
 
 class Walk(NamedTuple):

@@ -1,4 +1,4 @@
-"""What was decided and told, in SQL: crossings, restatements, findings, and what counts towards each budget."""
+"""What was decided and told, in SQL: crossings, findings, and what counts towards each budget."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,11 @@ from services.cost_alerts.adapters.tables import (
     CROSSING,
     FINDING,
     REGISTER_STATE,
-    RESTATED,
-    RESTATEMENT,
     ROLLUP,
     WORD,
 )
 from services.cost_alerts.domain.budget import Known, budgets_of, crossing_id, threshold_text
 from services.cost_alerts.domain.view import Book
-from services.cost_alerts.ports import Walk
 from services.shared.events.outcomes import Crossing, Finding, FindingClosing
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
@@ -77,68 +74,6 @@ def budget_use(connection: Connection, book: Book) -> Mapping[str, int]:
         for budget in budgets_of(view.budgets, view.units, unit, date.fromordinal(day)):
             used[budget] += int(nano)
     return used
-
-
-class SqlRestatements:
-    """See `Restatements`."""
-
-    def has_work(self, connection: Connection) -> bool:
-        version = connection.execute(select(REGISTER_STATE.c.version)).scalar_one()
-        return version > _newest_walk(connection) or _unfinished(connection) is not None
-
-    def unfinished(self, tx: Transaction) -> Walk | None:
-        return _unfinished(tx.connection)
-
-    def newest(self, tx: Transaction) -> int:
-        return _newest_walk(tx.connection)
-
-    def begin(self, tx: Transaction, walk: Walk) -> None:
-        columns = ("version", "since", "done_to", "last", "readings", "finished", "announced")
-        row = (walk.version, walk.since, walk.done_to, walk.last, walk.readings, int(walk.finished), 0)
-        tx.bulk_insert(RESTATEMENT, columns, [row], ignore_conflicts=True)
-        change = update(RESTATEMENT).where(RESTATEMENT.c.version == walk.version)
-        tx.connection.execute(change.values(since=walk.since, last=walk.last, finished=0))
-
-    def save(self, tx: Transaction, walk: Walk, changed: Mapping[tuple[str, int], tuple[int, int]]) -> None:
-        change = update(RESTATEMENT).where(RESTATEMENT.c.version == walk.version)
-        values = {"done_to": walk.done_to, "readings": walk.readings, "finished": int(walk.finished)}
-        tx.connection.execute(change.values(**values))
-        words = {row.text: row.id for row in tx.connection.execute(select(WORD.c.text, WORD.c.id))} if changed else {}
-        rows = [(walk.version, words[unit], day, *amounts) for (unit, day), amounts in changed.items()]
-        tx.bulk_add(RESTATED, ("version", "unit", "day"), ("before_nano", "after_nano"), rows)
-
-    def changed(self, tx: Transaction, version: int) -> Mapping[str, tuple[int, int]]:
-        sums = (func.sum(RESTATED.c.before_nano), func.sum(RESTATED.c.after_nano))
-        query = select(WORD.c.text, *sums).join(WORD, WORD.c.id == RESTATED.c.unit)
-        found = tx.connection.execute(query.where(RESTATED.c.version == version).group_by(WORD.c.text))
-        return {unit: (int(before), int(after)) for unit, before, after in found}
-
-    def note_announced(self, tx: Transaction, version: int) -> None:
-        columns = ("version", "since", "done_to", "last", "readings", "finished", "announced")
-        row = (version, NOT_BEGUN, 0, 0, 0, 0, 1)
-        if tx.bulk_insert(RESTATEMENT, columns, [row], ignore_conflicts=True) == 0:
-            tx.connection.execute(update(RESTATEMENT).where(RESTATEMENT.c.version == version).values(announced=1))
-
-    def is_announced(self, tx: Transaction, version: int) -> bool:
-        query = select(RESTATEMENT.c.announced).where(RESTATEMENT.c.version == version)
-        return bool(tx.connection.execute(query).scalar())
-
-
-NOT_BEGUN = -1
-"""`since` of a walk that an earlier life of this ledger announced and this one has not begun."""
-
-
-def _newest_walk(connection: Connection) -> int:
-    query = select(func.max(RESTATEMENT.c.version)).where(RESTATEMENT.c.since != NOT_BEGUN)
-    return int(connection.execute(query).scalar() or 0)
-
-
-def _unfinished(connection: Connection) -> Walk | None:
-    table = RESTATEMENT.c
-    columns = (table.version, table.since, table.done_to, table.last, table.readings)
-    query = select(*columns).where(table.finished == 0, table.since != NOT_BEGUN).order_by(table.version).limit(1)
-    row = connection.execute(query).first()
-    return None if row is None else Walk(*row, finished=False)
 
 
 class SqlFindings:

@@ -3,7 +3,7 @@
 from sqlalchemy import Table, delete, update
 
 from services.cost_alerts.adapters import tables
-from services.cost_alerts.adapters.decisions import NOT_BEGUN
+from services.cost_alerts.adapters.restatements import NOT_BEGUN
 from services.cost_alerts.adapters.tables import METADATA, RESTATEMENT
 from services.cost_alerts.adapters.tables import READING_CONFLICT as CONFLICT
 from services.shared.store import Store, Transaction

@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from sqlalchemy import Connection
 
+from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers import outgoing
 from services.cost_alerts.handlers.charging import Charger, Revision, counted, quantities_of
 from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.ports import (
+    Change,
     ChargeRow,
     OpenWork,
     ReadingRow,
@@ -35,7 +38,8 @@ class Restater:
     """Walks the readings after each change of the register, for a `Loop`; one process at a time.
 
     Where the walk stands is kept with each step's changes, so that it goes on after a fault. Readings that arrive
-    meanwhile are priced by the newest version already.
+    meanwhile are priced by the newest version already. When it has arrived, and what is charged by the period follows
+    the register too, each version's change is told, from just before it was published to just after.
     """
 
     def __init__(
@@ -64,8 +68,10 @@ class Restater:
             walk = self._book.unfinished(tx) or self._new_walk(work)
             if walk is None:
                 return False
-            self._walk_on(work, walk)
-            return True
+            if walk.done_to < walk.last:
+                self._walk_on(work, walk)
+                return True
+        return self._finish(work.book, walk)
 
     def _new_walk(self, work: Work) -> Walk | None:
         since = self._book.newest(work.tx)
@@ -81,16 +87,28 @@ class Restater:
         found: Sequence[ReadingRow] = []
         if scopes:
             found = work.restatable(walk.done_to, walk.last, READINGS_AT_ONCE, scopes, work.book.newest)
-        changed, restated = self._reprice(work, found)
-        finished = len(found) < READINGS_AT_ONCE
-        done_to = walk.last if finished else found[-1].number
-        walk = walk._replace(done_to=done_to, readings=walk.readings + restated, finished=finished)
-        self._book.save(work.tx, walk, changed)
-        if finished:
-            self._announce(work.tx, walk)
+        readings = walk.readings + self._reprice(work, found)
+        done_to = walk.last if len(found) < READINGS_AT_ONCE else found[-1].number
+        self._book.save(work.tx, walk._replace(done_to=done_to, readings=readings))
 
-    def _reprice(self, work: Work, rows: Sequence[ReadingRow]) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
-        """Supersede the charges whose price or unit changed; (unit, day) → euro before and after, and how many."""
+    def _finish(self, book: Book, walk: Walk) -> bool:
+        """Tell what the versions changed, once the charges by the period follow them too; whether they do."""
+        with self._store.reading() as connection:
+            if not self._book.is_settled(connection):
+                return False
+            last_day = self._book.last_day(connection)
+            versions = self._book.versions(connection, walk.since, walk.version)
+            reaching = [one for one in versions if _reaches(book, one, last_day)]
+            changes = self._book.changes(connection, reaching)
+        with self._store.transaction() as tx:
+            self._book.keep(tx, changes)
+            self._book.save(tx, walk._replace(finished=True))
+            for change in changes:
+                self._announce(tx, change)
+        return True
+
+    def _reprice(self, work: Work, rows: Sequence[ReadingRow]) -> int:
+        """Supersede the charges whose price or unit changed; of how many readings."""
         present: dict[int, list[ChargeRow]] = defaultdict(list)
         for charge in work.charges_after({row.number: _NEVER for row in rows}):
             present[charge.reading].append(charge)
@@ -117,23 +135,24 @@ class Restater:
         for row, charged in changed:
             tally.touch("usage", work.profile(row.profile).system, row.day, charged.since)
         tally.save()
-        current = [charge for charge in came if charge.superseded_at is None]
-        return _by_unit(work, before, current), len(changed)
+        return len(changed)
 
-    def _announce(self, tx: Transaction, walk: Walk) -> None:
-        if walk.readings:
-            self._log.info("restated", register_version=walk.version, readings=walk.readings)
-        if not walk.readings or self._book.is_announced(tx, walk.version) or not self._may_tell(tx.connection):
+    def _announce(self, tx: Transaction, change: Change) -> None:
+        self._log.info("restated", register_version=change.version, readings=change.readings)
+        if self._book.is_announced(tx, change.version) or not self._may_tell(tx.connection):
             return
-        changed = self._book.changed(tx, walk.version)
+        before, after = _by_unit(change)
         restatement = Restatement(
-            register_version=walk.version,
-            readings=walk.readings,
-            before_eur={unit: from_nano(before) for unit, (before, _) in sorted(changed.items())},
-            after_eur={unit: from_nano(after) for unit, (_, after) in sorted(changed.items())},
+            register_version=change.version,
+            readings=change.readings,
+            before_eur=before,
+            after_eur=after,
+            author=change.author,
+            approver=change.approver,
+            reason=change.reason,
         )
         tx.send([outgoing.restated(restatement, self._clock.now())])
-        self._book.note_announced(tx, walk.version)
+        self._book.note_announced(tx, change.version)
 
 
 _NEVER = 2**62
@@ -144,13 +163,16 @@ def _revision(work: Work, row: ReadingRow) -> Revision:
     return Revision(row, work.profile(row.profile), instant(row.starts_at), quantities_of(row))
 
 
-def _by_unit(
-    work: Work, left: Sequence[ChargeRow], came: Sequence[ChargeRow]
-) -> dict[tuple[str, int], tuple[int, int]]:
-    """(unit, day) → 10⁻⁹ euro that left and that came."""
-    found: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
-    for side, charges in enumerate((left, came)):
-        for charge in charges:
-            basis = work.basis_of(charge.basis)
-            found[basis.unit, basis.day][side] += charge.eur_nano or 0
-    return {key: (before, after) for key, (before, after) in found.items()}
+def _reaches(book: Book, version: int, last_day: int) -> bool:
+    """Whether a version touches days up to this one: a rate for tomorrow changes nothing that was charged."""
+    return any(scope.first.toordinal() <= last_day for scope in book.scopes(version - 1, version))
+
+
+def _by_unit(change: Change) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Unit → euro before, and after."""
+    sides: tuple[dict[str, int], dict[str, int]] = (defaultdict(int), defaultdict(int))
+    for (unit, _), amounts in sorted(change.amounts.items()):
+        for side, nano in zip(sides, amounts, strict=True):
+            side[unit] += nano
+    before, after = ({unit: from_nano(nano) for unit, nano in side.items()} for side in sides)
+    return before, after
