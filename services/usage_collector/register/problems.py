@@ -14,10 +14,15 @@ Code = Literal[
     "bad-value",
     "bare-boolean",
     "bare-number",
+    "credit-in-credits",
+    "credit-rounding",
+    "credit-without-price",
     "cycle",
     "duplicate-entry",
     "duplicate-member",
     "empty-value",
+    "ended-unit",
+    "endless-term",
     "float",
     "missing-file",
     "missing-member",
@@ -28,8 +33,10 @@ Code = Literal[
     "not-an-entry",
     "not-readable",
     "not-yaml",
+    "overlapping-discounts",
     "overlapping-placements",
     "overlapping-tariffs",
+    "overlapping-terms",
     "overlapping-versions",
     "reference",
     "reserved-unit",
@@ -38,14 +45,26 @@ Code = Literal[
     "tab",
     "thresholds",
     "time-zone",
+    "two-models",
     "two-rules-per-class",
+    "unknown-currency",
     "unknown-file",
     "unknown-member",
+    "vat-rate",
     "yaml-feature",
 ]
 """Why a folder is refused."""
 
-WarningCode = Literal["future-check", "gap", "old-exchange-rates", "old-price", "outside-validity"]
+WarningCode = Literal[
+    "differs-from-list",
+    "future-check",
+    "gap",
+    "missing-exchange-rates",
+    "old-exchange-rates",
+    "old-price",
+    "outside-validity",
+    "rule-without-effect",
+]
 """What a person should look at; the folder can be published all the same."""
 
 

@@ -17,6 +17,10 @@ _TAG = "tag:yaml.org,2002:"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _LIST = "a list of entries"
+_SWITCHES = {"carries_over", "indirect"}
+"""The members that are meant to be true or false; anywhere else that is a text somebody forgot to quote."""
+_NAMES_LIKE_SWITCHES = {"off"}
+"""A discount's member, which YAML takes for false."""
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 100
 """Levels of brackets and indentation; beyond, the fast reader would not raise an error but end the process."""
@@ -129,7 +133,7 @@ class _Converter:
         return members
 
     def _key(self, node: yaml.Node) -> str | None:
-        if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
+        if isinstance(node, yaml.ScalarNode) and (node.tag == _TAG + "str" or node.value in _NAMES_LIKE_SWITCHES):
             return str(node.value)
         code: Code = "bare-boolean" if node.tag == _TAG + "bool" else "bad-value"
         self._refuse(node, code, f"{_shape(node)} as a member's name", "text", "put the name in quotes")
@@ -158,6 +162,8 @@ class _Converter:
                 return self._day(node, text, said)
             case "int":
                 self._refuse(node, "bare-number", f"{said}, which YAML takes for another number", "text", quoted)
+            case "bool" if name in _SWITCHES and text in ("true", "false"):
+                return text == "true"
             case "float":
                 self._refuse(node, "float", f"{said}, which YAML would round", "a decimal in quotes", quoted)
             case "bool":

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.shared.events import decode, encode
-from services.usage_collector.register.entries import EXPECTED
+from services.usage_collector.register.expected import EXPECTED
 from services.usage_collector.register.facts import KINDS, Facts, Kind, change_event
 from services.usage_collector.register.folder import load_folder
 from services.usage_collector.register.problems import RegisterRefusedError

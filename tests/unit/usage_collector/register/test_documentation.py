@@ -6,8 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from services.shared.events.envelope import Fact
+from services.shared.events.prices import (
+    Capacity,
+    Discount,
+    Fee,
+    Minimum,
+    Pool,
+    Rounding,
+    SplitKey,
+    Tier,
+    UnusedSeats,
+)
 from services.shared.events.register import Match, ReviewRule
-from services.usage_collector.register.entries import EXPECTED
+from services.usage_collector.register.expected import EXPECTED
 from services.usage_collector.register.facts import KINDS, Kind
 from services.usage_collector.register.folder import load_folder
 
@@ -15,6 +27,19 @@ PAGE = (Path(__file__).parents[4] / "docs" / "register.md").read_text(encoding="
 SECTIONS = {
     found[1]: found[2] for found in re.finditer(r"^### `([^`]+)`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
 }
+INNER: list[type[Fact]] = [
+    Match,
+    ReviewRule,
+    Tier,
+    Rounding,
+    Discount,
+    SplitKey,
+    Pool,
+    Capacity,
+    Fee,
+    Minimum,
+    UnusedSeats,
+]
 KIND_IDS = [pytest.param(kind, id=kind.file) for kind in KINDS]
 
 
@@ -48,4 +73,10 @@ def test_every_member_is_in_the_table_and_required_ones_are_bold(kind: Kind) -> 
 
 @pytest.mark.parametrize("kind", KIND_IDS)
 def test_every_member_has_a_sentence_for_who_gets_it_wrong(kind: Kind) -> None:
-    assert {*kind.model.model_fields, *Match.model_fields, *ReviewRule.model_fields} <= set(EXPECTED)
+    assert set(kind.model.model_fields) <= set(EXPECTED)
+
+
+@pytest.mark.parametrize("model", INNER, ids=lambda model: model.__name__)
+def test_every_inner_member_has_a_sentence_and_is_on_the_page(model: type[Fact]) -> None:
+    assert set(model.model_fields) <= set(EXPECTED)
+    assert [name for name in model.model_fields if f"`{name}`" not in PAGE] == []

@@ -30,7 +30,28 @@ def load(folder: Path, files: Mapping[str, str], who: Who | None = None) -> Fold
     return load_folder(folder, today=TODAY, who=who)
 
 
-def tariff(name: str = "t", **members: str) -> str:
+CITY_AND_TEMP = SMALLEST["units.yaml"] + (
+    "- {id: temp, parent: city, name: {en: Temporary}, valid_from: 2026-01-01, valid_to: 2026-07-01}\n"
+)
+BUDGET_OF_TEMP = (
+    '- {id: b, unit: temp, period: 2026, amount: "9.00", currency: EUR, thresholds: ["0.8"], recipients: [f]}\n'
+)
+
+
+def rate(day: str) -> str:
+    return f'- {{day: {day}, rates: {{USD: "1.1"}}, source: bank}}\n'
+
+
+def contract(*terms: str) -> str:
+    return f"- {{id: c, system: api, vendor: anthropic, valid_from: 2026-01-01, terms: [{', '.join(terms)}]}}\n"
+
+
+def rule(name: str = "r", **members: str) -> str:
+    usual = {"id": name, "order": "1", "match": "{account: w}", "unit": "city", "valid_from": "2026-01-01"}
+    return "- {" + ", ".join(f"{key}: {value}" for key, value in (usual | members).items()) + "}\n"
+
+
+def tariff(name: str = "t", **members: str | None) -> str:
     usual = {
         "id": name,
         "system": "api",
@@ -44,7 +65,7 @@ def tariff(name: str = "t", **members: str) -> str:
         "source": "list",
         "checked_on": "2026-11-01",
     }
-    return "- {" + ", ".join(f"{key}: {value}" for key, value in (usual | members).items()) + "}\n"
+    return "- {" + ", ".join(f"{key}: {value}" for key, value in (usual | members).items() if value) + "}\n"
 
 
 def facts_of(folder: Folder, kind: type[Any]) -> list[Any]:
@@ -81,7 +102,11 @@ def test_example_city_can_be_published_as_events() -> None:
 def test_example_city_has_what_its_stories_need() -> None:
     folder = load_folder(EXAMPLE_CITY, today=TODAY)
     assert folder.entries["placement"] == 535
-    assert {warning.code for warning in folder.warnings} <= {"old-exchange-rates", "old-price"}
+    assert {warning.code for warning in folder.warnings} <= {
+        "missing-exchange-rates",
+        "old-exchange-rates",
+        "old-price",
+    }
     guidance = sorted((unit.valid_from, unit.parent) for unit in facts_of(folder, Unit) if unit.id == "neuvonta")
     assert guidance == [(date(2026, 1, 1), "konserni"), (date(2026, 10, 16), "hyve")]
     moved = [placement for placement in facts_of(folder, Placement) if placement.valid_from == date(2026, 10, 16)]
@@ -194,7 +219,117 @@ def test_rates_come_with_the_tariffs_that_need_them(tmp_path: Path) -> None:
             id="an old price that has ended",
         ),
         pytest.param(
-            {"tariffs/a.yaml": tariff(currency="USD")}, ["old-exchange-rates"], id="rates that end three weeks ago"
+            {"tariffs/a.yaml": tariff(currency="USD")}, ["missing-exchange-rates"], id="rates that end three weeks ago"
+        ),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(currency="USD"), "fx.yaml": rate("2026-11-09")},
+            ["missing-exchange-rates"],
+            id="no rate for thirteen days",
+        ),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(currency="USD"), "fx.yaml": rate("2026-11-10")},
+            ["old-exchange-rates"],
+            id="no rate for twelve days",
+        ),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(currency="USD"), "fx.yaml": rate("2026-11-17")},
+            ["old-exchange-rates"],
+            id="no rate for five days",
+        ),
+        pytest.param(
+            {"tariffs/a.yaml": tariff(currency="USD"), "fx.yaml": rate("2026-11-18")},
+            [],
+            id="a rate of four days ago",
+        ),
+        pytest.param(
+            {"contracts.yaml": contract('{kind: fee, id: f, sku: f, amount: "9", currency: SEK}')},
+            ["missing-exchange-rates"],
+            id="a term in another currency needs rates too",
+        ),
+        pytest.param(
+            {
+                "tariffs/a.yaml": tariff(currency=None, credit="pack")
+                + tariff("u", sku="pack", meter="credits", valid_to="2026-07-01")
+            },
+            ["gap"],
+            id="a credit whose price ends before the card does",
+        ),
+        pytest.param(
+            {
+                "tariffs/a.yaml": tariff(currency=None, credit="pack"),
+                "contracts.yaml": contract(
+                    '{kind: pool, id: p, sku: pack, meter: credits, size: "9", price: "9", currency: EUR}'
+                ),
+            },
+            [],
+            id="a credit that a pool pays for",
+        ),
+        pytest.param(
+            {"units.yaml": CITY_AND_TEMP, "allocation.yaml": rule(unit="temp")},
+            ["outside-validity"],
+            id="a rule that goes on after its unit",
+        ),
+        pytest.param(
+            {"units.yaml": CITY_AND_TEMP, "budgets.yaml": BUDGET_OF_TEMP},
+            ["outside-validity"],
+            id="a budget of a year in which its unit ends",
+        ),
+        pytest.param(
+            {
+                "units.yaml": CITY_AND_TEMP,
+                "contracts.yaml": contract(
+                    '{kind: fee, id: f, sku: f, amount: "9", currency: EUR, '
+                    'share: {by: fixed, weights: {city: "1", temp: "1"}}}'
+                ),
+            },
+            ["outside-validity"],
+            id="a weight of a unit that ends before the contract",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule() + rule("s", order="2", match="{account: w, tags: {a: x}}")},
+            ["rule-without-effect"],
+            id="a rule behind one that fits all that it fits",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{path: /a}") + rule("s", order="2", match="{path: /a/b}")},
+            ["rule-without-effect"],
+            id="a path behind its beginning",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{project: x}") + rule("s", order="2", match="{tags: {project: x}}")},
+            ["rule-without-effect"],
+            id="a tag by its other name",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{project: x, tags: {project: y}}")},
+            ["rule-without-effect"],
+            id="a rule that demands two values of one tag",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{path: /a, tags: {page_path: /b}}")},
+            ["rule-without-effect"],
+            id="a rule for a path and another page",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{sku: nothing}"), "tariffs/a.yaml": tariff()},
+            ["rule-without-effect"],
+            id="a rule for a SKU without a price",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{sku: any}"), "tariffs/a.yaml": tariff(sku='"*"')},
+            [],
+            id="a rule for a SKU where all have a price",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(valid_to="2026-06-01") + rule("s", order="2", match="{account: w, sku: m}")}
+            | {"tariffs/a.yaml": tariff()},
+            [],
+            id="a rule behind one that ends",
+        ),
+        pytest.param(
+            {"allocation.yaml": rule(match="{account: w, system: api}") + rule("s", order="2")},
+            [],
+            id="the narrower rule first",
         ),
         pytest.param(
             {"people.csv": "person,unit,valid_from\na,city,2025-12-31\n"},

@@ -39,7 +39,7 @@ def priced(sku: str, meter: str, dimensions: dict[str, str], day: date, found: S
     ]
     widest = max((len(tariff.when) for tariff in fitting), default=0)
     best = [tariff for tariff in fitting if len(tariff.when) == widest]
-    return best[0].price / best[0].per if len(best) == 1 else None
+    return best[0].price / best[0].per if len(best) == 1 and best[0].price is not None else None
 
 
 def meters_of(row: dict[str, Any]) -> dict[str, int]:

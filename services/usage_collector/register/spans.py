@@ -1,0 +1,56 @@
+"""How long entries hold, whether they hold at once, and which follow each other."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from datetime import date
+from itertools import pairwise
+
+from services.usage_collector.register.entries import Item
+
+OPEN = date.max
+"""The end of what holds until further notice."""
+
+Span = tuple[date, date]
+"""From a day (inclusive) to a day (exclusive)."""
+
+
+def end_of(item: Item) -> date:
+    return item.fact.valid_to or OPEN
+
+
+def span_of(item: Item) -> Span:
+    return item.fact.valid_from, end_of(item)
+
+
+def spans_meet(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def meet(one: Item, other: Item) -> bool:
+    """Whether there is a day on which both hold."""
+    return spans_meet(span_of(one), span_of(other))
+
+
+def covered(span: Span, by: Sequence[Span]) -> bool:
+    """Whether one of `by` holds on every day of `span`."""
+    reached = span[0]
+    for start, end in sorted(by):
+        if start <= reached:
+            reached = max(reached, end)
+    return reached >= span[1]
+
+
+def neighbours(items: Sequence[Item], name: Callable[[Item], Hashable]) -> Iterator[tuple[Item, Item]]:
+    """Items of the same name, each with the one that begins next."""
+    groups: defaultdict[Hashable, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[name(item)].append(item)
+    for group in groups.values():
+        yield from pairwise(sorted(group, key=lambda item: (item.fact.valid_from, item.entry.line)))
+
+
+def apart(first: Item, second: Item) -> str:
+    """What to write so that two entries no longer hold at once."""
+    if first.fact.valid_from >= second.fact.valid_from:
+        return "remove one of the two, or give them different days"
+    return f"write {second.fact.valid_from} as valid_to there, or a later valid_from here"
