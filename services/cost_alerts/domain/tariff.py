@@ -1,7 +1,7 @@
 """Which published price holds for a use. Nothing is guessed: no tariff, or two that fit alike, is an answer too."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -93,6 +93,12 @@ class TariffBook:
         in_force = [tariff for tariff in self._metered.get((system, meter), ()) if tariff.holds_at(moment)]
         named = _of_sku(in_force, sku)
         return _fitting(named, dimensions) if named else NO_TARIFF
+
+    def by_month(self, system: str) -> Iterator[DatedTariff]:
+        """The tariffs of a system, in force now or not, whose price depends on the other readings of the month."""
+        for (of_system, _), tariffs in self._metered.items():
+            if of_system == system:
+                yield from (tariff for tariff in tariffs if tariff.is_by_month)
 
     def per_seat(self, system: str, sku: str, day: date) -> DatedTariff | str:
         """The price of a seat, per month or year, on `day` of the tariff's own time zone, or why there is none."""

@@ -10,9 +10,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from services.cost_alerts.domain.agreements.seating import Observed
 from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.pricing import Amounts, Line
-from services.cost_alerts.domain.seats import Observed
 from services.cost_alerts.domain.use import Use
 from services.cost_alerts.domain.view import View
 from services.shared.events.usage import Invoice
@@ -42,12 +42,13 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a unit's use of a system cost on a day by all other charges, 10⁻⁹ euro."""
+    """What a unit's use of a system cost on a day by all other charges, 10⁻⁹ euro; the estimated ones apart."""
 
     day: date
     owner: Owner
     system: str
     eur_nano: int
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +74,23 @@ class Known:
 class Part:
     """What one unit pays of one day. `amounts`: 10⁻⁹ of the line's currency, and euro; None where unknown.
 
-    `quantity`: metered units, or what else the line counts (seats, hours). `list_nano`: the list price of what was
-    used, 10⁻⁹ of the line's currency; None where there is none.
+    `sku`: what was used or bought. `quantity`: metered units, or what else the line counts (seats, hours); nought for
+    a sum of money that counts nothing. `list_nano`: the list price of what was used, 10⁻⁹ of the line's currency; None
+    where there is none.
     """
 
     day: date
+    sku: str
     line: Line
     quantity: Decimal
     amounts: Amounts
     list_nano: int | None = None
     estimated: bool = False
+
+    @property
+    def effect(self) -> tuple[object, ...]:
+        """What a reader of the ledger would notice; parts of equal effect are one and the same to the books."""
+        return (self.day, self.sku, self.line.effect, self.quantity, self.amounts, self.list_nano, self.estimated)
 
 
 class Agreement(Protocol):
@@ -101,5 +109,8 @@ class Agreement(Protocol):
         ...
 
     def parts(self, view: View, cycle: Cycle, known: Known) -> Sequence[Part]:
-        """What the cycle is charged, as far as is known; each part's (day, line) is unlike every other's."""
+        """What the cycle is charged, as far as is known.
+
+        Each part's (day, sku, line, estimated) is unlike every other's; readings of other cycles are not counted.
+        """
         ...
