@@ -1,4 +1,4 @@
-"""The ledger's commands: `report`, `invoices`, `ledger check`, `ledger rebuild`."""
+"""The ledger's commands: `report`, `invoices`, `ledger check`, `ledger close`, `ledger rebuild`."""
 
 import csv
 import io
@@ -20,6 +20,7 @@ from services.cost_alerts.adapters.presence import is_another_at_work
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.closing_cli import close
 from services.cost_alerts.domain.report import Basis, By, Report
 from services.cost_alerts.invoices_cli import app as invoices_app
 from services.cost_alerts.main import GROUPS, build
@@ -32,7 +33,8 @@ from services.shared.settings import load_settings
 from services.shared.store.open import open_store
 
 app = typer.Typer()
-ledger_app = typer.Typer(help="Prove the ledger, or make it anew from the events.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Prove the ledger, close a month, or make it anew from events.", no_args_is_help=True)
+ledger_app.command()(close)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(invoices_app)
 
