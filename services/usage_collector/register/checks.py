@@ -49,8 +49,18 @@ def warnings_between(items: Sequence[Item], today: date) -> Iterator[Problem]:
     """What a person should look at: gaps between prices, old prices, units that are not there yet, idle rules."""
     by_kind = _by_kind(items)
     yield from price_warnings(by_kind["tariff"], by_kind["contract"], today)
+    yield from _list_prices(by_kind, today)
     yield from unit_warnings(by_kind)
     yield from rule_warnings(by_kind)
+
+
+def _list_prices(by_kind: Mapping[str, Sequence[Item]], today: date) -> Iterator[Problem]:
+    if not any(item.fact.meter.endswith("_tokens") for item in by_kind["tariff"]):
+        return
+    from services.usage_collector.register.list_prices import list_price_warnings  # noqa: PLC0415  # slow to load
+
+    vendors = {item.fact.id: item.fact.vendor for item in by_kind["system"]}
+    yield from list_price_warnings(by_kind["tariff"], vendors, today)
 
 
 def _by_kind(items: Iterable[Item]) -> Mapping[str, list[Item]]:

@@ -32,6 +32,9 @@ _METERS: Mapping[str, tuple[str, Decimal]] = {
 }
 """Price key of genai-prices → our meter, and the quantity priced. A cache write without an hour is for five minutes."""
 
+Tiers = Sequence[tuple[Decimal | None, Decimal]]
+"""Size of a request up to which a price holds (inclusive; None: without limit), and the price; rising."""
+
 _PRICED_ALIKE = {"web_searches"}
 """Meters whose price no dimension changes."""
 
@@ -74,6 +77,10 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+PLAIN = Dialect(base={}, variants={}, context=("", 0, "", ""), skus=())
+"""Of vendors whose reports nobody has described here: only their base prices are known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seed:
     """What could be expressed, and a sentence for each thing that could not."""
@@ -114,6 +121,36 @@ def seed(vendor: str, system: str, skus: Sequence[str], *, valid_from: date, che
         for line in _lines(model, dialect, sku, valid_from, left_out):
             tariffs.extend(_tariffs(line, dialect, sku=sku, system=system, checked_on=checked_on, left_out=left_out))
     return Seed(tariffs, list(dict.fromkeys(left_out)))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a vendor's list says of one meter: prices in USD for `per` units."""
+
+    tiers: Tiers
+    per: Decimal
+
+
+def listed(vendor: str, sku: str, day: date) -> Mapping[tuple[str, frozenset[tuple[str, str]]], Listed]:
+    """(Meter, dimensions) → the list price on `day`; empty when the vendor or the SKU is not known."""
+    provider = next((provider for provider in providers if provider.id == vendor), None)
+    model = None if provider is None else provider.find_model(sku)
+    if model is None:
+        return {}
+    lines = [line for line in _lines(model, DIALECTS.get(vendor, PLAIN), sku, day, []) if line.start <= day]
+    return {
+        (_METERS[key][0], frozenset(line.when.items())): Listed(_tiers(price), _METERS[key][1])
+        for line in lines
+        for key, price in vars(line.prices).items()
+        if key in _METERS and price is not None
+    }
+
+
+def _tiers(price: Decimal | TieredPrices) -> Tiers:
+    if isinstance(price, Decimal):
+        return [(None, price)]
+    ends = [*(Decimal(tier.start) for tier in price.tiers), None]
+    return list(zip(ends, [price.base, *(tier.price for tier in price.tiers)], strict=True))
 
 
 def seed_file(vendor: str, found: Seed) -> str:

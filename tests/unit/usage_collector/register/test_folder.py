@@ -347,6 +347,68 @@ def test_warnings(files: dict[str, str], warned: list[str], tmp_path: Path) -> N
     assert [warning.code for warning in load(tmp_path, files).warnings] == warned
 
 
+LIST = {"model": "per_unit", "currency": "USD", "per": '"1000000"', "checked_on": "2026-11-20"}
+OPUS = LIST | {"sku": "claude-opus-5", "meter": "input_tokens", "when": "{service_tier: standard}"}
+SONNET = LIST | {"sku": "claude-sonnet-4-5", "meter": "output_tokens"}
+ONE_TIER = '[{up_to: "200000", price: "15"}, {price: "22.5"}]'
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        pytest.param(OPUS | {"price": '"5.00"'}, None, id="the list price"),
+        pytest.param(OPUS | {"price": '"0.005"', "per": '"1000"'}, None, id="the list price of a thousand"),
+        pytest.param(
+            OPUS | {"price": '"4.50"'},
+            "found a price of USD 4.50 per 1000000; expected USD 5 per 1000000, the list price in genai-prices",
+            id="another price",
+        ),
+        pytest.param(OPUS | {"price": '"6"', "when": "{}"}, "expected USD 5 per 1000000", id="for any dimensions"),
+        pytest.param(
+            OPUS | {"price": '"5"', "when": "{service_tier: batch}"}, "expected USD 2.5 per 1000000", id="a batch"
+        ),
+        pytest.param(OPUS | {"price": '"6"', "when": "{service_tier: priority}"}, None, id="a tier not in the list"),
+        pytest.param(OPUS | {"price": '"6"', "valid_to": "2026-11-22"}, None, id="another price that has ended"),
+        pytest.param(OPUS | {"price": '"6"', "valid_from": "2027-01-01"}, None, id="another price that is to come"),
+        pytest.param(OPUS | {"price": '"6"', "currency": "EUR"}, None, id="in another currency"),
+        pytest.param(OPUS | {"price": '"6"', "sku": "claude-esimerkki-6"}, None, id="an unknown model"),
+        pytest.param(
+            OPUS | {"price": '"6"', "model": "volume", "tiers": '[{price: "6"}]'} | {"price": None},
+            None,
+            id="a model that no list is in",
+        ),
+        pytest.param(SONNET | {"model": "by_request_size", "price": None, "tiers": ONE_TIER}, None, id="tiers"),
+        pytest.param(
+            SONNET | {"model": "by_request_size", "price": None, "tiers": ONE_TIER.replace("22.5", "20")},
+            "found a price of USD 15 up to 200000, then 20 per 1000000; expected USD 15 up to 200000, then 22.5 per",
+            id="another tier",
+        ),
+        pytest.param(
+            SONNET | {"price": '"15"', "when": "{service_tier: standard, context_window: 0-200k}"}, None, id="a size"
+        ),
+        pytest.param(
+            SONNET | {"price": '"15"', "when": "{service_tier: standard, context_window: 200k-1M}"},
+            "expected USD 22.5 per 1000000",
+            id="a size at the price of another",
+        ),
+    ],
+)
+def test_differences_from_the_list_are_told_with_both_figures(
+    members: dict[str, str | None], told: str | None, tmp_path: Path
+) -> None:
+    files = {"tariffs/a.yaml": tariff("t", **members), "fx.yaml": rate("2026-11-20")}
+    warnings = [str(warning) for warning in load(tmp_path, files).warnings if warning.code == "differs-from-list"]
+    assert (told is None) == (not warnings)
+    assert told is None or told in warnings[0]
+
+
+def test_vendors_without_a_dialect_are_compared_by_their_base_price(tmp_path: Path) -> None:
+    systems = "- {id: api, vendor: openai, name: API, owner: ict}\n"
+    text = tariff(**LIST, sku="gpt-5", meter="output_tokens", price='"11"')
+    warnings = load(tmp_path, {"systems.yaml": systems, "tariffs/a.yaml": text, "fx.yaml": rate("2026-11-20")}).warnings
+    assert [warning.expected.partition(", ")[0] for warning in warnings] == ["USD 10 per 1000000"]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
