@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from services.cost_alerts.domain.use import Profile, Use
+from services.cost_alerts.domain.use import Profile, Sizes, Use
 from services.cost_alerts.domain.view import Book, FactVersion
+from services.shared.events import prices
 from services.shared.events import register as facts
 from services.shared.events.envelope import Fact
 from services.shared.periods import helsinki_day
@@ -14,7 +15,7 @@ PUBLISHED = datetime(2026, 9, 1, 9, tzinfo=UTC)
 NOON = datetime(2026, 10, 14, 12, tzinfo=UTC)
 
 
-def tariff(price: str = "3.00", **members: object) -> facts.Tariff:
+def tariff(price: str | None = "3.00", **members: object) -> prices.Tariff:
     given: Mapping[str, object] = {
         "id": "t",
         "system": "claude",
@@ -28,7 +29,17 @@ def tariff(price: str = "3.00", **members: object) -> facts.Tariff:
         "source": "a test",
         "checked_on": date(2026, 9, 1),
     }
-    return facts.Tariff.model_validate({**given, **members})
+    return prices.Tariff.model_validate({**given, **members})
+
+
+def contract(**members: object) -> prices.Contract:
+    given: Mapping[str, object] = {"id": "c", "system": "claude", "vendor": "v", "valid_from": date(2026, 1, 1)}
+    return prices.Contract.model_validate({**given, **members})
+
+
+def pool(**members: object) -> Mapping[str, object]:
+    given = {"kind": "pool", "id": "p", "meter": "input_tokens", "size": "1000", "price": "10", "currency": "EUR"}
+    return {**given, **members}
 
 
 def usd(day: date, rate: str) -> facts.FxRates:
@@ -49,6 +60,10 @@ def book(*versions: Sequence[Fact]) -> Book:
     return Book({number: PUBLISHED + timedelta(hours=number) for number in range(1, len(versions) + 1)}, done)
 
 
-def use(start: datetime = NOON, cost_currency: str | None = None, **members: object) -> Use:
+def profile(**members: object) -> Profile:
     given: Mapping[str, object] = {"system": "claude", "sku": "sonnet", "meters": ("input_tokens",)}
-    return Use(Profile(**{**given, **members}), start, helsinki_day(start), cost_currency)  # type: ignore[arg-type]
+    return Profile(**{**given, **members})  # type: ignore[arg-type]
+
+
+def use(start: datetime = NOON, cost_currency: str | None = None, sizes: Sizes = (), **members: object) -> Use:
+    return Use(profile(**members), start, helsinki_day(start), cost_currency, sizes)

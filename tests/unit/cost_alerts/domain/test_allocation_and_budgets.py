@@ -25,7 +25,19 @@ def placed(unit: str, since: date = JANUARY, until: date | None = None) -> Place
 
 
 PROFILE = Profile(
-    "claude", "sonnet", ("m",), person="p-1x", account="a-1", tags=(("dept", "KYMP"), ("team", "x")), environment="test"
+    "claude",
+    "sonnet",
+    ("m",),
+    person="p-1x",
+    account="a-1",
+    tags=(
+        ("api_key", "k-1"),
+        ("dept", "KYMP"),
+        ("page_path", "/koulut/haku"),
+        ("security_group", "g-1"),
+        ("team", "x"),
+    ),
+    environment="test",
 )
 
 
@@ -45,17 +57,44 @@ PROFILE = Profile(
         pytest.param([], [rule("r", 1, environment="production")], ("unallocated", None), id="another environment"),
         pytest.param([], [rule("r", 1, tags={"dept": "KYMP"})], ("r", "r"), id="one of its tags"),
         pytest.param([], [rule("r", 1, tags={"dept": "KYMP", "x": "y"})], ("unallocated", None), id="a tag it lacks"),
+        pytest.param([], [rule("r", 1, api_key="k-1", group="g-1")], ("r", "r"), id="an API key and a security group"),
+        pytest.param([], [rule("r", 1, api_key="k-2")], ("unallocated", None), id="another API key"),
+        pytest.param([], [rule("r", 1, project="x")], ("unallocated", None), id="a project it does not tell"),
+        pytest.param([], [rule("r", 1, path="/koulut")], ("r", "r"), id="the beginning of a page's path"),
+        pytest.param([], [rule("r", 1, path="/koulut/haku/x")], ("unallocated", None), id="a longer path"),
+        pytest.param([], [rule("r", 1, sku="sonnet")], ("r", "r"), id="the SKU"),
         pytest.param([], [rule("r", 1, until=DAY)], ("unallocated", None), id="a rule that ended"),
         pytest.param([], [rule("r", 1, since=DAY)], ("r", "r"), id="a rule from its first day"),
     ],
 )
 def test_who_pays(placements: list[Placement], rules: list[AllocationRule], expected: tuple[str, str | None]) -> None:
-    owner = Allocation(placements, rules).owner(PROFILE, DAY)
+    owner = Allocation(placements, rules, Units([])).owner(PROFILE, DAY)
     assert (owner.unit, owner.rule) == expected
 
 
-def unit(name: str, parent: str | None, since: date = JANUARY, until: date | None = None) -> Unit:
-    return Unit(id=name, parent=parent, name={"en": name}, valid_from=since, valid_to=until)
+def test_a_placement_pays_and_the_first_rule_that_fits_says_the_project() -> None:
+    rules = [rule("other", 1, account="a-2"), rule("r", 2).model_copy(update={"project": "P-7"})]
+    owner = Allocation([placed("home")], rules, Units([unit("home", None, cost_centre="301")])).owner(PROFILE, DAY)
+    assert (owner.unit, owner.rule, owner.cost_centre, owner.project) == ("home", "placement", "301", "P-7")
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        pytest.param(date(2026, 10, 13), {"old": 2}, id="the day before the move"),
+        pytest.param(DAY, {"old": 1, "new": 1}, id="the day of the move"),
+        pytest.param(date(2025, 12, 31), {}, id="before anybody was placed"),
+    ],
+)
+def test_heads_are_counted_by_the_day(day: date, expected: dict[str, int]) -> None:
+    stays = Placement(person="p-2x", unit="old", valid_from=JANUARY)
+    assert Allocation([placed("old", until=DAY), placed("new", DAY), stays], [], Units([])).headcount(day) == expected
+
+
+def unit(
+    name: str, parent: str | None, since: date = JANUARY, until: date | None = None, cost_centre: str | None = None
+) -> Unit:
+    return Unit(id=name, parent=parent, name={"en": name}, cost_centre=cost_centre, valid_from=since, valid_to=until)
 
 
 def budget(*thresholds: str, amount: str = "100.00", **members: object) -> Budget:

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.allocation import NOBODY
-from services.cost_alerts.domain.pricing import MAX_NANO, Line, Pricer, is_possible, lines, rounded
+from services.cost_alerts.domain.covering import lines
+from services.cost_alerts.domain.pricing import MAX_NANO, Line, Pricer, is_possible, rounded, rounded_up
 from services.cost_alerts.domain.timeline import timeline
 from services.cost_alerts.domain.use import Profile
+from services.shared.events import prices
 from services.shared.events import register as facts
-from services.shared.events.envelope import Fact
 from services.shared.money import EXACT, to_nano
 from tests.unit.cost_alerts.domain.city import NOON, PUBLISHED, book, tariff, usd, use
 
@@ -19,7 +20,7 @@ BATCH = {"service_tier": "batch"}
 STANDARD = {"service_tier": "standard"}
 
 
-def answer(found: list[facts.Tariff], **members: object) -> str:
+def answer(found: list[prices.Tariff], **members: object) -> str:
     """The tariff's id, or the reason why there is none."""
     line = lines(book(found).view(1), use(**members))[0]  # type: ignore[arg-type]
     return line.reason or line.tariff or ""
@@ -75,7 +76,7 @@ def answer(found: list[facts.Tariff], **members: object) -> str:
         pytest.param([tariff()], {"meters": ()}, "nothing metered", id="a reading without meters"),
     ],
 )
-def test_which_tariff_holds(tariffs: list[facts.Tariff], members: dict[str, object], expected: str) -> None:
+def test_which_tariff_holds(tariffs: list[prices.Tariff], members: dict[str, object], expected: str) -> None:
     assert answer(tariffs, **members) == expected
 
 
@@ -122,9 +123,10 @@ def test_the_rate_is_the_last_one_before_the_day(day: date, expected: str | None
     assert (found and str(found.per_euro)) == expected
 
 
-def pricer(price: str, per: str, rate: str = "1") -> Pricer:
+def pricer(price: str, per: str, rate: str = "1", round_to: str | None = None) -> Pricer:
     per_unit = Fraction(Decimal(price)) * 10**9 / Fraction(Decimal(per))
-    return Pricer(Line("m", "Usage", NOBODY, currency="USD", nano_per_unit=per_unit, rate=Decimal(rate)))
+    to = None if round_to is None else Decimal(round_to)
+    return Pricer(Line("m", "Usage", NOBODY, currency="USD", nano_per_unit=per_unit, rate=Decimal(rate), round_to=to))
 
 
 @pytest.mark.parametrize(
@@ -153,11 +155,44 @@ def test_it_agrees_with_decimals_of_sixty_digits(quantity: Decimal, price: Decim
     assert found == (to_nano(exact), to_nano(EXACT.divide(exact, rate)))
 
 
-@given(parts=st.lists(st.integers(0, 10**12), min_size=1, max_size=20))
-def test_splitting_usage_never_changes_its_cost_by_more_than_its_roundings(parts: list[int]) -> None:
-    price = pricer("3", "1000000")
-    whole = price.amounts(Decimal(sum(parts)))[0]
-    assert whole == sum(price.amounts(Decimal(part))[0] or 0 for part in parts)  # 3,000 nano a token: nothing to round
+@pytest.mark.parametrize(
+    ("round_to", "quantity", "expected"),
+    [
+        pytest.param("1", "0.1", (500_000_000, 250_000_000), id="a begun minute"),
+        pytest.param("1", "1", (500_000_000, 250_000_000), id="a whole minute"),
+        pytest.param("1", "1.000000000000000001", (1_000_000_000, 500_000_000), id="the least bit over it"),
+        pytest.param("0.25", "0.26", (250_000_000, 125_000_000), id="quarters"),
+        pytest.param("3", "4", (3_000_000_000, 1_500_000_000), id="packages of three"),
+        pytest.param("1", "0", (0, 0), id="nothing used, nothing begun"),
+    ],
+)
+def test_what_is_begun_is_paid_whole(round_to: str, quantity: str, expected: tuple[int, int]) -> None:
+    assert pricer("0.5", "1", rate="2", round_to=round_to).amounts(Decimal(quantity)) == expected
+
+
+@given(quantity=decimals, to=st.decimals(min_value="0.001", max_value=1000, places=3))
+def test_rounding_up_is_to_the_next_multiple(quantity: Decimal, to: Decimal) -> None:
+    found = rounded_up(quantity, to)
+    assert 0 <= found - Fraction(quantity) < Fraction(to)
+    assert (found / Fraction(to)).denominator == 1
+    assert pricer("7", "9", "1.1172", str(to)).amounts(quantity) == (
+        round(found * Fraction(7 * 10**9, 9)),
+        round(found * Fraction(7 * 10**9, 9) / Fraction("1.1172")),
+    )
+
+
+@given(
+    parts=st.lists(st.decimals(min_value=0, max_value=10**6, places=6, allow_nan=False), min_size=1, max_size=20),
+    price=st.integers(1, 10**6),
+    per=st.integers(1, 10**6),
+)
+def test_splitting_linear_use_changes_its_cost_by_at_most_a_nano_a_piece(
+    parts: list[Decimal], price: int, per: int
+) -> None:
+    linear = pricer(str(price), str(per), "1.1172")
+    whole, pieces = linear.amounts(sum(parts, Decimal(0))), [linear.amounts(part) for part in parts]
+    for side in (0, 1):
+        assert abs((whole[side] or 0) - sum(piece[side] or 0 for piece in pieces)) <= len(parts)
 
 
 @given(above=st.integers(-(10**30), 10**30), below=st.integers(1, 10**18))
@@ -206,34 +241,6 @@ def test_a_timeline_begins_at_the_version_asked_for() -> None:
     versions = book([], [tariff("3.00")], [tariff("4.00")])
     assert [stretch.version for stretch in timeline(versions, use(), 0)] == [0, 2, 3]
     assert [stretch.version for stretch in timeline(versions, use(), 2)] == [2, 3]
-
-
-FACTS = st.sampled_from(
-    [
-        tariff("3.00"),
-        tariff("3.00", valid_to=date(2026, 10, 10)),
-        tariff("5.00", id="later", valid_from=date(2026, 10, 10)),
-        tariff("2.00", id="usd", sku="*", currency="USD"),
-        usd(date(2026, 10, 7), "1.1"),
-        usd(date(2026, 10, 8), "1.2"),
-        usd(date(2026, 10, 12), "1.3"),
-        REPORTED,
-        facts.Placement(person="p-1x", unit="kymp", valid_from=date(2026, 10, 5), valid_to=date(2026, 10, 12)),
-        facts.AllocationRule(
-            id="r", order=1, match=facts.Match(system="claude"), unit="sote", valid_from=date(2026, 10, 8)
-        ),
-    ]
-)
-
-
-@given(versions=st.lists(st.lists(FACTS, max_size=6, unique_by=repr), min_size=1, max_size=5), day=st.integers(1, 28))
-def test_a_version_that_touches_nothing_changes_nothing(versions: list[list[Fact]], day: int) -> None:
-    """The shortcut by scopes finds every version that a comparison of all versions finds."""
-    made = book(*versions)
-    used = use(start=datetime(2026, 10, day, 12, tzinfo=UTC), person="p-1x", cost_currency="EUR")
-    every = [[line.effect for line in lines(made.view(number), used)] for number in range(len(versions) + 1)]
-    changed = [0] + [number for number in range(1, len(every)) if every[number] != every[number - 1]]
-    assert [stretch.version for stretch in timeline(made, used, 0)] == changed
 
 
 names = st.text(st.characters(codec="utf-8"), max_size=5)
