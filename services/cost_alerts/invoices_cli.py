@@ -36,9 +36,9 @@ def invoices(
             parser=_month, metavar="YYYY-MM", help="one Helsinki month; all that have an invoice when left out"
         ),
     ] = None,
-    as_json: Annotated[  # an option of a command line is a flag
+    as_json: Annotated[  # noqa: FBT002  # an option of a command line is a flag
         bool, typer.Option("--json", help="print JSON for programs")
-    ] = False,  # noqa: FBT002
+    ] = False,
 ) -> None:
     """Invoices beside the ledger, by vendor and month, and what explains the difference.
 

@@ -1,4 +1,4 @@
-"""`valvomo collect` and `valvomo register`: what a person does with the collector by hand."""
+"""`valvomo collect`, `valvomo import` and `valvomo register`: what a person does with the collector by hand."""
 
 import json
 from collections import Counter as Tally
@@ -21,19 +21,21 @@ from services.shared.events import TOPICS, encode
 from services.shared.logs import configure_logs
 from services.shared.metrics import SOURCE_ERRORS, counter
 from services.shared.periods import day_start
-from services.shared.relay import BusRelay
 from services.shared.settings import Settings, load_settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
 from services.usage_collector.adapters.people import open_people
 from services.usage_collector.adapters.state import CollectorState
 from services.usage_collector.adapters.tables import METADATA
+from services.usage_collector.import_cli import app as import_app
+from services.usage_collector.importing import send_all
 from services.usage_collector.main import SOURCES, make_pollers
 from services.usage_collector.poller import Collected, Poller
 from services.usage_collector.register.cli import app as register_app
 
 app = typer.Typer()
 app.add_typer(register_app, name="register")
+app.add_typer(import_app)
 
 Vendor = StrEnum("Vendor", list(SOURCES))  # type: ignore[misc]  # the choices are the registry's names
 DAY = "%Y-%m-%d"
@@ -100,13 +102,10 @@ def _pollers(settings: Settings, store: Store, source: str) -> list[Poller]:
 
 
 def _publish(settings: Settings, store: Store) -> None:
-    """Send what waits in the outbox. A running collector on the same database may do it in our place."""
     clock = SystemClock()
     with closing(open_bus(settings, clock)) as bus:
         bus.ensure_topics(TOPICS)
-        relay = BusRelay(store, bus, clock)
-        while relay.step() == 0.0:
-            pass
+        send_all(store, bus, clock)
 
 
 def _print(done: dict[str, Collected], *, dry_run: bool, as_json: bool) -> None:

@@ -7,16 +7,26 @@ from hashlib import sha256
 
 from services.shared.events import Event, event_id
 from services.shared.events.governance import Output, OutputGenerated, Review, ReviewDecided
-from services.shared.events.usage import Reading, SeatAssigned, SeatCount, SeatHolding, SeatsObserved, UsageRecorded
+from services.shared.events.usage import (
+    Invoice,
+    InvoiceReceived,
+    Reading,
+    SeatAssigned,
+    SeatCount,
+    SeatHolding,
+    SeatsObserved,
+    UsageRecorded,
+)
 from services.usage_collector.source import VendorFact, midnight
 
-REVISED = ("reading", "seats", "seat")
+REVISED = ("reading", "seats", "seat", "invoice")
 """The kinds that have revisions; the others are told once."""
 
 MODELS: dict[str, type[VendorFact]] = {
     "reading": Reading,
     "seats": SeatCount,
     "seat": SeatHolding,
+    "invoice": Invoice,
     "output": Output,
     "review": Review,
 }
@@ -66,6 +76,8 @@ def id_of(fact: VendorFact) -> str:
             return event_id("seats", fact.system, fact.sku, fact.observed_on.isoformat())
         case SeatHolding():
             return event_id("seat", fact.system, fact.sku, fact.person, fact.assigned_on.isoformat())
+        case Invoice():
+            return event_id("invoice", fact.vendor, fact.invoice_id)
         case Output():
             return fact.output_id
         case Review():
@@ -81,6 +93,8 @@ def starts_at(fact: VendorFact) -> datetime:
             return midnight(fact.observed_on)
         case SeatHolding():
             return midnight(fact.assigned_on)
+        case Invoice():
+            return midnight(fact.issued_on)
         case Output():
             return fact.generated_at
         case Review():
@@ -105,6 +119,9 @@ def event_of(fact: VendorFact, source: str, at: datetime) -> Event:
         case SeatHolding():
             name, subject = f"{id_of(fact)}.{fact.revision}", f"{fact.system}/{fact.sku}"
             return SeatAssigned(id=name, source=source, subject=subject, time=at, data=fact)
+        case Invoice():  # of one vendor in one partition of the bus, in order
+            name = f"{id_of(fact)}.{fact.revision}"
+            return InvoiceReceived(id=name, source=source, subject=fact.vendor, time=at, data=fact)
         case Output():
             return OutputGenerated(id=fact.output_id, source=source, subject=fact.output_id, time=at, data=fact)
         case Review():
@@ -114,7 +131,9 @@ def event_of(fact: VendorFact, source: str, at: datetime) -> Event:
 def fact_in(event: Event) -> VendorFact | None:
     """The fact that an event tells; None for events of other kinds."""
     match event:
-        case UsageRecorded() | SeatsObserved() | SeatAssigned() | OutputGenerated() | ReviewDecided():
+        case UsageRecorded() | SeatsObserved() | SeatAssigned() | InvoiceReceived():
+            return event.data
+        case OutputGenerated() | ReviewDecided():
             return event.data
         case _:
             return None

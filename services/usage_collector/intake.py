@@ -78,6 +78,11 @@ class Outcome:
     refused: Sequence[Refusal] = ()
 
 
+def looks_like_mail(text: str) -> bool:
+    """Whether an e-mail address seems to stand somewhere in a text."""
+    return _mail_address(text) is not None
+
+
 def keyed_hash(key: bytes) -> HashDigest:
     """HMAC-SHA-256 under `key`, of the digest's 32 bytes. Equal texts still match; nobody can guess a text back."""
     return lambda digest: hmac.digest(key, bytes.fromhex(digest), "sha256").hex()
@@ -156,7 +161,7 @@ class _Batch:
         event = self._event(raw)
         self._refuse_forbidden(event)
         value = encode(event)
-        if _at_sign(value) and _mail_address(value.decode()):
+        if _at_sign(value) and looks_like_mail(value.decode()):
             raise InvalidEventError(
                 "found what looks like an e-mail address; name persons in person, requester, actor or reviewer only"
             )

@@ -29,6 +29,7 @@ from services.usage_collector.adapters.state import CollectorState
 from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.api import make_router
 from services.usage_collector.intake import Intake, keyed_hash
+from services.usage_collector.invoices import IMPORTED
 from services.usage_collector.people import People
 from services.usage_collector.poller import Poller
 from services.usage_collector.source import Source, Who
@@ -181,7 +182,7 @@ def _built(
     registry.register(Guarded(CollectorService.name, shown, registry))
     OutboxMetrics.watch(registry, CollectorService.name, store.pending_counts)
     intake = Intake(bus, keyed_hash(content_key), people.pseudonym, clock)
-    learn = _Once(partial(state.learn, bus, {poller.source.event_source for poller in pollers}))
+    learn = _Once(partial(state.learn, bus, {IMPORTED, *(poller.source.event_source for poller in pollers)}))
     router = make_router(intake, registry)
     relay = BusRelay(store, bus, clock)
     return CollectorService(

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 from services.shared.errors import SourceChangedError
 from services.shared.events.governance import Output, Review
-from services.shared.events.usage import Reading, SeatCount, SeatHolding
+from services.shared.events.usage import Invoice, Reading, SeatCount, SeatHolding
 from services.shared.periods import Period, timestamp
 
-VendorFact = Reading | SeatCount | SeatHolding | Output | Review
+VendorFact = Reading | SeatCount | SeatHolding | Invoice | Output | Review
 """What a source tells. Revisions, ids of events and their time are the poller's business."""
 
 Cursor = Mapping[str, Any]

@@ -164,16 +164,15 @@ class CollectorState:
     ) -> int:
         """After the loss of the database: take the newest revisions of `sources` from the bus; how many facts.
 
-        Does nothing when anything is remembered. Pseudonyms cannot be learned: they come from a backup, or people get
-        new ones.
+        Does nothing when a vendor was ever read with this database, and takes nothing of a source that is remembered:
+        an import may have come first. Pseudonyms cannot be learned: they come from a backup, or people get new ones.
         """
         with self.store.reading() as connection:
-            if (
-                connection.execute(select(TOLD.c.id).limit(1)).first()
-                or connection.execute(select(SOURCE.c.name)).first()
-            ):
+            told = select(TOLD.c.source).where(TOLD.c.source.in_(sources)).distinct()
+            unknown = set(sources) - set(connection.execute(told).scalars())
+            if not unknown or connection.execute(select(SOURCE.c.name)).first():
                 return 0
-        newest = _newest(bus, sources, tell)
+        newest = _newest(bus, unknown, tell)
         with self.store.transaction() as tx:
             rows = [_row(source, fact) for (source, _, _), fact in newest.items()]
             tx.bulk_insert(TOLD, _TOLD_COLUMNS, rows, ignore_conflicts=True)
