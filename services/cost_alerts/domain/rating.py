@@ -28,7 +28,6 @@ SEVERAL_REQUESTS = "several requests in one reading, and the price depends on th
 NO_SIZE = "the price depends on the size of the request, and nothing says it"
 
 _ANY_SIZE = Decimal(0)
-_NOTHING_OFF = Decimal(0)
 
 
 class Step(NamedTuple):
@@ -137,12 +136,6 @@ def _contracted(
     profile = use.profile
     off = view.contracts.off(profile.system, profile.sku, line.meter, use.start, credit)
     return at_price(view, replace(line, currency=price[1]), price[0], off, use.day)
-
-
-def priced(view: View, line: Line, tariff: DatedTariff, day: date, off: Decimal = _NOTHING_OFF) -> Line:
-    """`line` at a tariff's single price, `off` (0 to 1) taken from it, and the exchange rate of a Helsinki day."""
-    with_tariff = replace(line, tariff=tariff.id, tariff_version=tariff.version, currency=tariff.fact.currency)
-    return at_price(view, with_tariff, tariff.price_at(_ANY_SIZE), off, day)
 
 
 def at_price(view: View, line: Line, list_price: Fraction, off: Decimal, day: date) -> Line:
