@@ -25,7 +25,7 @@ from services.cost_alerts.domain.view import View
 from services.shared.events.usage import Invoice
 from services.shared.periods import HELSINKI, Month, day_start, helsinki_day
 from services.shared.store import Store, Transaction
-from services.shared.store.tables import micros
+from services.shared.store.tables import instant, micros
 
 _COLUMNS = ("vendor", "invoice_id", "revision", "month", "body", "recorded_at")
 _UTC = ZoneInfo("UTC")
@@ -55,17 +55,17 @@ class SqlInvoices:
         return [Invoice.model_validate_json(body) for (body,) in found]
 
 
-def invoices_about(connection: Connection, vendor: str, month: Month) -> Sequence[tuple[int, Invoice]]:
-    """(recorded time in microseconds, revision) of every invoice that is, or once was, of this month.
+def invoices_about(connection: Connection, vendor: str, month: Month) -> Sequence[tuple[Invoice, datetime]]:
+    """Every revision of a vendor's invoices that are, or once were, of this month, as they were recorded.
 
     `of_month` tells which of those recorded by a moment stand.
     """
     here = select(INVOICE.c.invoice_id).where(INVOICE.c.vendor == vendor, INVOICE.c.month == month_number(month))
-    query = select(INVOICE.c.recorded_at, INVOICE.c.body).where(
+    query = select(INVOICE.c.body, INVOICE.c.recorded_at).where(
         INVOICE.c.vendor == vendor, INVOICE.c.invoice_id.in_(here)
     )
-    rows = connection.execute(query.order_by(INVOICE.c.invoice_id, INVOICE.c.revision))
-    return [(row.recorded_at, Invoice.model_validate_json(row.body)) for row in rows]
+    rows = connection.execute(query.order_by(INVOICE.c.recorded_at, INVOICE.c.invoice_id, INVOICE.c.revision))
+    return [(Invoice.model_validate_json(row.body), instant(row.recorded_at)) for row in rows]
 
 
 class InvoiceQueries:
@@ -95,7 +95,7 @@ def _months(connection: Connection, month: Month | None) -> Sequence[tuple[int, 
 
 def _reconciled(connection: Connection, view: View, vendor: str, month: Month) -> Reconciliation | None:
     """None when no invoice of the month stands: a revision moved it to another one."""
-    invoices = of_month((one for _, one in invoices_about(connection, vendor, month)), month)
+    invoices = of_month((one for one, _ in invoices_about(connection, vendor, month)), month)
     if not invoices:
         return None
     ledger = _Month(connection, view, month, _systems(connection, view, vendor, invoices)).ledger(invoices)
