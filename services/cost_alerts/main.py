@@ -173,7 +173,7 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     horizon = RebuildHorizon(store, METADATA, bus, GROUPS)
     seats, budgets = SqlSeats(), SqlBudgets()
     handlers: Sequence[Handler] = (
-        RegisterHandler(SqlRegister(), seats, budgets),
+        RegisterHandler(SqlRegister(), budgets),
         UsageHandler(Memory().begin, seats),
         OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings()),
     )

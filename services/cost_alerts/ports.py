@@ -130,7 +130,8 @@ class Mark(NamedTuple):
     """Days (ordinals, inclusive) of a system about which something is known from an instant on.
 
     `about`: `usage`, `seats`, `register`, `invoice` or `day`; an agreement is made again for those it depends on.
-    Or it is the key of one agreement, which alone is made again. System `*`: every system.
+    `closing`: a cut-off now divides what was recorded. `spent`, `minimum`: such charges by the period have changed. Or
+    one cycle of one agreement is named, which alone is made again. System `*`: every system.
     """
 
     about: str
@@ -309,8 +310,8 @@ class PeriodBook(Protocol):
         """Helsinki days that have begun, and when that was recorded; in the order of recording."""
         ...
 
-    def reach(self, tx: Transaction) -> tuple[date, date]:
-        """The first and last day of all readings, seats and invoices, and the last that has begun."""
+    def reach(self, tx: Transaction) -> tuple[tuple[date, date], date]:
+        """The first and last day of all readings and invoices, and the last day that has begun."""
         ...
 
     def seats(self, tx: Transaction, system: str) -> Mapping[str, Seen]:
@@ -392,6 +393,10 @@ class RegisterBook(Protocol):
         """
         ...
 
+    def mark(self, tx: Transaction, about: str, scopes: Sequence[Scope], recorded_from: int) -> None:
+        """Have what is charged by the period on these days made again, as known from an instant on."""
+        ...
+
 
 class BudgetUse(Protocol):
     """What counts towards each budget."""
@@ -420,8 +425,8 @@ class Restatements(Protocol):
         """The version that the last walk began for."""
         ...
 
-    def is_settled(self, connection: Connection) -> bool:
-        """Whether what is charged by the period follows the newest register too."""
+    def is_settled(self, connection: Connection, version: int) -> bool:
+        """Whether what is charged by the period follows the register up to this version too."""
         ...
 
     def versions(self, connection: Connection, since: int, until: int) -> Sequence[int]:

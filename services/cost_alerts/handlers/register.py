@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import cast, get_args, get_type_hints
 
 from services.cost_alerts.domain.closing import cut_off_of, month_number
-from services.cost_alerts.ports import BudgetUse, RegisterBook, SeatBook, StagedFact
+from services.cost_alerts.domain.view import FIRST_DAY, LAST_DAY, Scope
+from services.cost_alerts.ports import BudgetUse, RegisterBook, StagedFact
 from services.shared.consumer import Delivered
 from services.shared.events import REGISTER
 from services.shared.events.envelope import Event
@@ -44,9 +45,8 @@ class RegisterHandler:
     group = GROUP
     topics = (REGISTER.name,)
 
-    def __init__(self, register: RegisterBook, seats: SeatBook, budgets: BudgetUse) -> None:
+    def __init__(self, register: RegisterBook, budgets: BudgetUse) -> None:
         self._register = register
-        self._seats = seats
         self._budgets = budgets
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
@@ -65,12 +65,16 @@ class RegisterHandler:
     def _apply(self, tx: Transaction, marker: RegisterVersion, published_at: int) -> None:
         book = self._register.apply(tx, marker, published_at)
         if book is not None:
-            self._seats.mark(tx, list(book.scopes(marker.version - 1)))
+            # From just before it on: what was known before a version and what it changed are told apart.
+            self._register.mark(tx, "register", list(book.scopes(marker.version - 1)), published_at - 1)
             self._budgets.recount(tx, book)
 
     def _close(self, tx: Transaction, closing: Closing, ingested: datetime) -> None:
         cut_off = micros(cut_off_of(closing.cut_off, ingested))
-        self._register.close_month(tx, month_number(Month.parse(closing.month)), cut_off, closing.closed_by)
+        month = month_number(Month.parse(closing.month))
+        closings = self._register.close_month(tx, month, cut_off, closing.closed_by)
+        if closings is not None:
+            self._register.mark(tx, "closing", [Scope(None, FIRST_DAY, LAST_DAY)], closings.cut_offs[month])
 
 
 def _staged(event: RegisterChange) -> StagedFact:

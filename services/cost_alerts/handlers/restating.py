@@ -94,7 +94,7 @@ class Restater:
     def _finish(self, book: Book, walk: Walk) -> bool:
         """Tell what the versions changed, once the charges by the period follow them too; whether they do."""
         with self._store.reading() as connection:
-            if not self._book.is_settled(connection):
+            if not self._book.is_settled(connection, walk.version):
                 return False
             last_day = self._book.last_day(connection)
             versions = self._book.versions(connection, walk.since, walk.version)
