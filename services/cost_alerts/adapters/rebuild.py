@@ -17,6 +17,7 @@ _TOLD = (
     "reading_conflict",
     "restatement",
     "posting",
+    "charge_sent",
     "outbox",
     "register_state",
     "store_info",

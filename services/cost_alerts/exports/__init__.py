@@ -1,0 +1,1 @@
+"""What leaves the ledger as files: tables for people and spreadsheets, FOCUS for other tools, lines for bookkeeping."""
