@@ -6,6 +6,7 @@ CODE = $(wildcard services tests tools)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile
 RUN_STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.installed-check
+BENCH_STAMPS := .cache/bench/kafka/.installed .cache/bench/quix/.installed
 UV := .cache/lock/bin/uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links $(UPGRADE)
@@ -57,12 +58,14 @@ dashboards: $(RUN_STAMP) ## Rewrite the Grafana dashboards only
 schemas: $(RUN_STAMP) ## Rewrite the event schemas and AsyncAPI only
 	@$(BIN)/python -m tools.schemas $(ARGS)
 
-bench: $(RUN_STAMP) ## How fast, in ratios to bare loops of the same minute
+bench: $(RUN_STAMP) $(BENCH_STAMPS) ## How fast, beside bare loops and other libraries (ARGS="--json")
 	@$(BIN)/python -m tools.bench $(ARGS)
 
-lock: $(UV) ## Renew both locks after a change in pyproject.toml (UPGRADE=--upgrade for newer versions)
+lock: $(UV) ## Renew all locks after a change in pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@$(LOCK) pyproject.toml --group test --extra confluent --output-file requirements.lock
 	@$(LOCK) --group check --constraint requirements.lock --output-file requirements-check.lock
+	@$(LOCK) --group bench-kafka --constraint requirements.lock --output-file requirements-bench-kafka.lock
+	@$(LOCK) --group bench-quix --output-file requirements-bench-quix.lock
 
 clean: ## Remove .venv and all caches; the data in var/ stays
 	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
@@ -84,6 +87,12 @@ $(CHECK_STAMP): requirements-check.lock $(RUN_STAMP)
 	@echo "Installing the linters into $(VENV), checked by hash ..."
 	@$(PIP_INSTALL) --require-hashes --requirement requirements-check.lock
 	@touch $@
+
+# Where a library cannot be installed, the benchmark runs without it and says so.
+.cache/bench/%/.installed: requirements-bench-%.lock
+	@echo "Installing what is compared with into $(@D), checked by hash ..."
+	@{ $(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check \
+		--require-hashes --requirement $< && touch $@; } || echo "It failed; its libraries are left out"
 
 # Only who changes dependencies needs uv; it gets a place of its own.
 $(UV):

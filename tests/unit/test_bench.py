@@ -1,17 +1,33 @@
 """The benchmark measures what it says: readings that are priced, every loop over all of them, nothing left over."""
 
-from collections.abc import Iterator
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy import insert, update
 
 from services.cost_alerts.adapters.check import check_ledger
+from services.cost_alerts.adapters.tables import CHARGE, METADATA, WORD
+from services.cost_alerts.main import build
 from services.shared.events import decode
 from services.shared.events.usage import UsageRecorded
+from services.shared.periods import Month, helsinki_day
+from services.shared.settings import Settings
 from services.shared.store import Store
-from tools.bench import city, forms, loops
+from services.shared.store.open import open_store
+from tools.bench import city, forms, loops, others, scale
+from tools.bench.ageing import Ageing
+from tools.bench.fingerprint import fingerprint
 from tools.bench.forms import Pipeline
+from tools.bench.loops import Took
+from tools.bench.others import Library, LibraryError, Others
+from tools.bench.rates import rates, ratios
 from tools.bench.stages import REST, Stopwatches
+from tools.bench.telling import scale_lines
 
 READINGS = 300
 
@@ -51,6 +67,91 @@ def test_stopwatches_divide_the_time_and_leave_the_program_as_it_was(line: Pipel
     assert {"poll", "decode", "rows into reading", "rows into charge", "commit", REST} <= set(watches.spent)
     assert all(spent.wall >= 0 for spent in watches.spent.values())
     assert type(line.usage.handler).handle is before
+
+
+def test_the_job_of_the_libraries_is_the_sum_of_prices_times_quantities() -> None:
+    prices = {"input_tokens": Fraction(3, 10**6), "cache_read_tokens": Fraction(3, 10**7)}
+    values = [city.reading(number)[1] for number in range(READINGS)]
+    expected: dict[str, Fraction] = defaultdict(Fraction)
+    for data in (json.loads(value)["data"] for value in values):
+        expected[data["consumer"]["account"]] += sum(
+            Fraction(quantity) * prices.get(meter, Fraction(15, 10**6)) for meter, quantity in data["consumed"].items()
+        )
+    assert {account: Fraction(cost) for account, cost in others.added_up(values).items()} == expected
+
+
+def _library(folder: Path, name: str, done: Mapping[str, object]) -> Library:
+    """A library whose Python answers with this, whatever it is asked."""
+    program = folder / name / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(done)}'\n")
+    program.chmod(0o755)
+    return Library(name, "any", name)
+
+
+def test_a_library_counts_only_when_its_sums_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "ENVIRONMENTS", tmp_path)
+    values = [city.reading(number)[1] for number in range(READINGS)]
+    sums = dict(others.added_up(values))
+    done = {"records": READINGS, "wall": 2.0, "processor": 1.0, "sums": sums}
+    right = _library(tmp_path, "right", done)
+    wrong = _library(tmp_path, "wrong", {**done, "sums": {**sums, "wrk-003": "0.01"}})
+    settings = Settings(bus="kafka://127.0.0.1:1")
+    assert dict(Others(settings, [right]).run(values)) == {"right": Took(2.0, 1.0)}
+    with pytest.raises(LibraryError, match=r"wrong added up .*'wrk-003': '0\.01'"):
+        list(Others(settings, [wrong]).run(values))
+
+
+def test_rates_and_ratios_are_medians_of_rounds() -> None:
+    took = [
+        {loops.LEDGER: Took(wall, 0.5), loops.LEDGER_ROWS: Took(1.0, 0.1)} for wall in (1.5, 10.0, 2.0)
+    ]  # in the second round the machine was busy
+    ledger, rows = rates(took, 1_000)
+    assert (ledger.median, ledger.slowest, round(ledger.fastest), rows.median) == (500, 100, 667, 1_000)
+    [ratio] = ratios(took)
+    assert (ratio.clock, ratio.goal, ratio.reached) == (0.5, 0.6, False)
+
+
+def test_a_full_ledger_answers_and_is_restated_whole(line: Pipeline) -> None:
+    found = scale.measure(line, READINGS, lambda _text: None)
+    assert (found.ageing.stored, found.charges, found.restated.charges) == (READINGS, 3 * READINGS, 3 * READINGS)
+    assert found.problems == []
+    costs = line.ledger.queries.daily_costs(Month.of(helsinki_day(city.FIRST)))
+    by_unit = {(unit, day.toordinal()): nano for unit, days in costs.items() for day, nano in days.items()}
+    assert by_unit == scale.from_charges(line)
+    told = "\n".join(scale_lines("embedded", found))
+    assert f"{3 * READINGS:,} charges" in told
+    assert "ledger check: 0 problems" in told
+
+
+def test_a_ledger_that_slows_down_is_told_so() -> None:
+    ageing = Ageing(stored=4, window=1, first=1_000.0, last=700.0, by_processor=0.9)
+    full = scale.Scale(ageing, 12, [], scale.Restated(12, 0.0, Took(0.001, 0.001)), [])
+    told = "\n".join(scale_lines("embedded", full))
+    assert "last ÷ first: 0.70   (by processor time 0.90)   goal 0.8: not reached" in told
+    assert "goal 10,000: reached" in told
+
+
+def test_ledgers_are_the_same_whatever_numbers_they_gave_and_differ_by_one_nano(line: Pipeline, tmp_path: Path) -> None:
+    other = open_store(Settings(data_dir=tmp_path / "other"), "ledger", METADATA)
+    with other.transaction() as tx:
+        tx.connection.execute(insert(WORD).values(text="takes the first number"))
+    other.close()
+    service = build(Settings(data_dir=tmp_path / "other"), line.bus, line.clock, CollectorRegistry())
+    try:
+        line.publish(READINGS)
+        forms.drain(line.usage, line.ledger.store, line.bus)
+        service.catch_up(lambda _done, _total: None)
+        first = fingerprint(line.ledger.store)
+        assert (first.readings, first.charges) == (READINGS, 3 * READINGS)
+        assert fingerprint(service.store) == first
+        with service.store.transaction() as tx:
+            tx.connection.execute(update(CHARGE).where(CHARGE.c.reading == 1).values(nano=CHARGE.c.nano + 1))
+        assert fingerprint(service.store).hash != first.hash
+    finally:
+        for consumer in service.consumers:
+            consumer.close()
+        service.store.close()
 
 
 def _rows(store: Store, *tables: str) -> list[int]:

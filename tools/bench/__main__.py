@@ -1,36 +1,31 @@
-"""`make bench`: how fast the event path is, in events per second and in ratios to bare loops of the same minute."""
+"""`make bench`: how fast the ledger is, beside bare loops and beside other libraries, all in the same minute."""
 
 import argparse
+import json
 import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
 from services.cost_alerts.adapters.check import check_ledger
 from services.shared.consumer import relax_garbage_collector
 from services.shared.logs import configure_logs
 from tests.servers.roll import ServerUnavailableError
-from tools.bench import ageing, forms, loops, running, sizes
+from tools.bench import forms, loops, running, scale, sharing, sizes
 from tools.bench.forms import Form, Pipeline, drain
+from tools.bench.found import FormFound, Found, SharedWork, Stage
 from tools.bench.loops import Took
+from tools.bench.others import LIBRARIES, Others
+from tools.bench.rates import rates, ratios
 from tools.bench.stages import Stopwatches
+from tools.bench.telling import form_lines, scale_lines
 
-GOAL_RATIO = 0.5
-GOAL_AGE = 0.8
-SHOWN_SECONDS = 5e-8
-"""A stage that takes less per event is not listed."""
-
-_RATIOS = (
-    (loops.LEDGER, loops.LEDGER_ROWS),
-    (loops.LEDGER, loops.DECODE),
-    (loops.LEDGER, loops.POLL),
-    (loops.LOG, loops.LOG_ROWS),
-    (loops.LOG, loops.HASH),
-)
+_Opener = Callable[[Path], AbstractContextManager[Form]]
+_FORMS: Mapping[str, _Opener] = {"embedded": forms.embedded, "servers": forms.distributed}
 
 
 def main() -> None:
@@ -38,11 +33,7 @@ def main() -> None:
     configure_logs("text", "error")
     logging.disable(logging.WARNING)  # a Kafka client on a busy machine warns of every tenth of a second
     relax_garbage_collector()
-    folder = Path(arguments.folder) if arguments.folder else Path(tempfile.gettempdir())
-    for open_form in _forms(arguments.only):
-        _bench_form(open_form, arguments.rounds, arguments.events, folder)
-    if arguments.stored:
-        _bench_ageing(arguments.stored, folder)
+    _Bench(arguments).run()
     if arguments.kills:
         _kill(arguments.kills)
 
@@ -50,104 +41,126 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("--events", type=int, default=20_000, help="readings per round (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (default %(default)s)")
     parser.add_argument(
-        "--stored", type=int, default=300_000, help="fill a ledger so far, 0 for not (default %(default)s)"
+        "--stored", type=int, default=340_000, help="fill a ledger so far, 0 for not (default %(default)s)"
     )
     parser.add_argument("--kills", type=int, default=0, help="also kill the program so many times with SIGKILL")
-    parser.add_argument("--only", choices=("embedded", "servers", "none"), help="one form only, or no form")
+    parser.add_argument("--only", choices=[*_FORMS, "none"], help="one form only, or no form")
+    parser.add_argument("--fill", choices=list(_FORMS), help="the form of the ledger that is filled (default both)")
     parser.add_argument("--folder", help="where temporary folders are made; on a disk, not in memory")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args()
 
 
-_Opener = Callable[[Path], AbstractContextManager[Form]]
+class _Bench:
+    """One run, as the arguments want it."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._wanted = arguments
+        self._folder = Path(arguments.folder) if arguments.folder else Path(tempfile.gettempdir())
+        self._found = Found()
+
+    def run(self) -> None:
+        for name, opener in _FORMS.items():
+            if self._wanted.only in {None, name}:
+                self._in_form(opener, self._compare)
+        for name, opener in _FORMS.items():
+            if self._wanted.stored and self._wanted.fill in {None, name}:
+                self._in_form(opener, self._fill)
+        if self._wanted.json:
+            print(json.dumps(asdict(self._found)))
+
+    def _in_form(self, opener: _Opener, work: Callable[[Form], None]) -> None:
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="valvomo-bench-", dir=self._folder) as name,
+                opener(Path(name)) as form,
+            ):
+                work(form)
+        except ServerUnavailableError as error:
+            self._found.left_out.append(f"{forms.DISTRIBUTED}: {error}")
+            self._tell([f"\n{forms.DISTRIBUTED}: left out, {error}"])
+
+    def _compare(self, form: Form) -> None:
+        found = compare(form, self._wanted.rounds, self._wanted.events)
+        self._found.forms.append(found)
+        self._tell(form_lines(found))
+
+    def _fill(self, form: Form) -> None:
+        with forms.pipeline(form) as line:
+            found = scale.measure(line, self._wanted.stored, _progress)
+        self._found.scales[form.name] = found
+        self._tell(scale_lines(form.name, found))
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        if not self._wanted.json:
+            print(*lines, sep="\n", flush=True)
 
 
-def _forms(only: str | None) -> Sequence[_Opener]:
-    found: dict[str, _Opener] = {"embedded": forms.embedded, "servers": forms.distributed}
-    return [opener for name, opener in found.items() if only in (None, name)]
-
-
-def _bench_form(open_form: _Opener, rounds: int, events: int, folder: Path) -> None:
-    try:
-        with tempfile.TemporaryDirectory(prefix="valvomo-bench-", dir=folder) as name, open_form(Path(name)) as form:
-            _print_form(form, rounds, events)
-    except ServerUnavailableError as error:
-        print(f"\n{forms.DISTRIBUTED}: left out, {error}")
-
-
-def _print_form(form: Form, rounds: int, events: int) -> None:
-    batch = form.settings.batch_records
-    print(f"\n{form.name}\n  sync: {form.syncs}\n  {rounds} rounds of {events:,} readings, batches of {batch:,}")
+def compare(form: Form, rounds: int, events: int) -> FormFound:
+    """Everything that is compared in one form."""
+    libraries = LIBRARIES if form.shared_settings else ()
     with forms.pipeline(form) as line:
-        _print_rates(_rounds(line, rounds, events), events)
-        _print_stages(line, events)
+        others = Others(form.settings, [one for one in libraries if one.is_installed])
+        took = _rounds(line, others, rounds, events)
+        shared = _shared(line, rounds, events)
+        stages = _stages(line, events)
         problems = check_ledger(line.ledger.store)
-        print(f"  ledger check: {len(problems)} problems{''.join(chr(10) + '    ' + one for one in problems)}")
         published = line.published
-    for name, size in sizes.bytes_per_event(form, published).items():
-        print(f"  bytes per event in the {name}: {size:,.0f}")
-    _print_running(running.measure(form, published))
+    return FormFound(
+        form=form.name,
+        syncs=form.syncs,
+        rounds=rounds,
+        events=events,
+        batch=form.settings.batch_records,
+        rates=rates(took, events),
+        ratios=ratios(took),
+        stages=stages,
+        shared=shared,
+        problems=problems,
+        bytes_per_event=sizes.bytes_per_event(form, published),
+        running=running.measure(form, published),
+        left_out=[f"{one.name}: {one.missing}" for one in libraries if not one.is_installed],
+    )
 
 
-def _rounds(line: Pipeline, rounds: int, events: int) -> list[dict[str, Took]]:
+def _rounds(line: Pipeline, others: Others, rounds: int, events: int) -> list[dict[str, Took]]:
     """All loops, `rounds` times; the first round, which warms everything up, does not count."""
     bare, poller = loops.Bare(line), loops.Poller(line)
     try:
         took = []
         for number in range(rounds + 1):
-            took.append(loops.one_round(line, poller, bare, events))
-            _tell(f"round {number} of {rounds}")
+            one = loops.one_round(line, poller, bare, events)
+            one.update(others.run([record.value for record in poller.records]))
+            took.append(one)
+            _progress(f"{line.form.name}: round {number} of {rounds}")
         return took[1:]
     finally:
         poller.close()
         bare.close()
 
 
-def _print_rates(took: Sequence[Mapping[str, Took]], events: int) -> None:
-    print(f"  {'':34}{'events/s':>10}   µs of processor time per event, here without the servers'")
-    for name in loops.ORDER:
-        rates = sorted(events / one[name].wall for one in took)
-        processor = median(one[name].processor / events for one in took) * 1e6
-        print(f"  {name:34}{median(rates):>10,.0f}   {processor:6.1f}   ({rates[0]:,.0f} to {rates[-1]:,.0f}/s)")
-    for ours, other in _RATIOS:
-        ratio = median(one[other].wall / one[ours].wall for one in took)
-        processor = median(one[other].processor / one[ours].processor for one in took)
-        goal = ""
-        if (ours, other) == (loops.LEDGER, loops.LEDGER_ROWS):
-            goal = f"   goal {GOAL_RATIO}: {'reached' if ratio >= GOAL_RATIO else 'not reached'}"
-        print(f"  {ours} ÷ {other}: {ratio:.2f}   (by processor time {processor:.2f}){goal}")
+def _shared(line: Pipeline, rounds: int, events: int) -> SharedWork | None:
+    settings = line.form.shared_settings
+    if settings is None:
+        return None
+    found = sharing.measure(line, settings, rounds, events, _progress)
+    return SharedWork(rates(found.took, events), ratios(found.took), found.parts, found.one, found.two)
 
 
-def _print_stages(line: Pipeline, events: int) -> None:
+def _stages(line: Pipeline, events: int) -> Sequence[Stage]:
+    drain(line.log.consumer, line.log.store, line.bus)  # what was published for the ledgers only
     line.publish(events)
+    stages = []
     for consumer, store in ((line.usage, line.ledger.store), (line.log.consumer, line.log.store)):
         watches = Stopwatches()
         watches.run(lambda consumer=consumer, store=store: drain(consumer, store, line.bus))  # type: ignore[misc]
-        print(f"  where the time of {consumer.group} goes, µs per event, stopwatches included: clock, processor")
-        for stage, spent in sorted(watches.spent.items(), key=lambda item: -item[1].wall):
-            if spent.wall / events >= SHOWN_SECONDS:
-                print(f"    {spent.wall / events * 1e6:6.1f} {spent.processor / events * 1e6:6.1f}  {stage}")
-
-
-def _print_running(found: running.Running) -> None:
-    for name, latency in (("single posts", found.single), (f"batches of {running.BATCH:,}", found.batch)):
-        print(
-            f"  from HTTP intake to a row, {name}: p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms "
-            f"(202 answered after {latency.answer_p50:.1f} ms)"
-        )
-    print(f"  the whole program, batches posted without a pause: {found.rate:,.0f}/s from HTTP to rows")
-    print(f"  its peak memory: {found.peak_bytes / 2**20:,.0f} MiB")
-
-
-def _bench_ageing(stored: int, folder: Path) -> None:
-    found = ageing.fill(stored, folder, _tell)
-    ratio = found.last / found.first
-    verdict = "reached" if ratio >= GOAL_AGE else "not reached"
-    print(f"\nageing of an embedded ledger, {found.stored:,} readings")
-    print(f"  first {found.window:,}: {found.first:,.0f}/s, last {found.window:,}: {found.last:,.0f}/s")
-    print(f"  last ÷ first: {ratio:.2f}   goal {GOAL_AGE}: {verdict}   (by processor time {found.cpu_ratio:.2f})")
-    print(f"  ledger check: {len(found.problems)} problems")
+        stages += [
+            Stage(consumer.group, name, spent.wall / events * 1e6, spent.processor / events * 1e6)
+            for name, spent in watches.spent.items()
+        ]
+    return stages
 
 
 def _kill(times: int) -> None:
@@ -156,7 +169,7 @@ def _kill(times: int) -> None:
     print("  the totals are exact")
 
 
-def _tell(text: str) -> None:
+def _progress(text: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\033[K  {text}\r", end="", file=sys.stderr, flush=True)
 

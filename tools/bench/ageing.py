@@ -1,12 +1,9 @@
 """How the ledger's rate changes while it fills."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from services.cost_alerts.adapters.check import check_ledger
-from tools.bench.forms import drain, embedded, pipeline
+from tools.bench.forms import Pipeline, drain
 from tools.bench.loops import Took, timed
 
 PORTION = 50_000
@@ -17,36 +14,38 @@ WINDOW = 250_000
 class Ageing:
     """Readings per second over the first and the last `window` readings, by the clock on the wall.
 
-    `cpu_ratio` is last ÷ first by processor time: on a busy machine it tells more, but it does not see the disk.
+    `by_processor` is last ÷ first by processor time: on a busy machine it tells more, but it does not see the disk.
     """
 
     stored: int
     window: int
     first: float
     last: float
-    cpu_ratio: float
-    problems: Sequence[str]
+    by_processor: float
+
+    @property
+    def ratio(self) -> float:
+        return self.last / self.first
 
 
-def fill(stored: int, folder: Path, tell: Callable[[str], None]) -> Ageing:
-    """Fill an embedded ledger with `stored` readings, in portions that are published first and then measured."""
-    window = min(WINDOW, max(PORTION, stored // 4 // PORTION * PORTION))
-    took: list[Took] = []
-    with tempfile.TemporaryDirectory(dir=folder) as name, embedded(Path(name)) as form, pipeline(form) as line:
-        while line.published < stored:
-            line.publish(PORTION)
-            took.append(timed(lambda: drain(line.usage, line.ledger.store, line.bus)))
-            tell(f"{line.published:,} readings stored, now {PORTION / took[-1].wall:,.0f}/s")
-        first, last = _sum(took[: window // PORTION]), _sum(took[-window // PORTION :])
-        return Ageing(
-            line.published,
-            window,
-            window / first.wall,
-            window / last.wall,
-            first.processor / last.processor,
-            check_ledger(line.ledger.store),
-        )
+def fill(line: Pipeline, stored: int, tell: Callable[[str], None]) -> Ageing:
+    """Fill the ledger with `stored` readings, in portions that are published first and then measured."""
+    took: list[tuple[int, Took]] = []
+    while line.published < stored:
+        portion = min(PORTION, stored - line.published)
+        line.publish(portion)
+        took.append((portion, timed(lambda: drain(line.usage, line.ledger.store, line.bus))))
+        tell(f"{line.published:,} readings stored, now {portion / took[-1][1].wall:,.0f}/s")
+    window = min(WINDOW, max(took[0][0], stored // 4 // PORTION * PORTION))
+    first, last = _over(took, window), _over(took[::-1], window)
+    return Ageing(line.published, window, 1 / first.wall, 1 / last.wall, by_processor=first.processor / last.processor)
 
 
-def _sum(took: Sequence[Took]) -> Took:
-    return Took(sum(one.wall for one in took), sum(one.processor for one in took))
+def _over(took: Sequence[tuple[int, Took]], window: int) -> Took:
+    """Seconds per reading over the first portions that make up the window."""
+    read, wall, processor = 0, 0.0, 0.0
+    for portion, one in took:
+        if read >= window:
+            break
+        read, wall, processor = read + portion, wall + one.wall, processor + one.processor
+    return Took(wall / read, processor / read)

@@ -5,7 +5,7 @@ with three of the vendor's models and requests of three meters. Names of reading
 order. The same numbers give the same events.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -27,6 +27,11 @@ UNITS = 12
 PER_DAY = 20_000
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 PUBLISHED_AT_ONCE = 5_000
+
+PRICES = ("3.00", "0.30", "15.00")
+"""US dollars per 1,000,000 tokens of each meter, of every model."""
+CORRECTED = ("3.30", "0.33", "16.50")
+"""What turns out to have been the prices all along."""
 
 _STEP = timedelta(days=1) / PER_DAY
 _EVENT = (
@@ -73,12 +78,12 @@ def publish_readings(bus: EventBus, first: int, count: int) -> None:
         bus.publish(portion)
 
 
-def publish_register(bus: EventBus, clock: Clock) -> None:
+def publish_register(bus: EventBus, clock: Clock, prices: Sequence[str] = PRICES) -> None:
     """Publish units, people, prices, daily rates and one budget per unit."""
-    publish(_facts(), bus, clock)
+    publish(_facts(prices), bus, clock)
 
 
-def _facts() -> Facts:
+def _facts(prices: Sequence[str]) -> Facts:
     since = date(2025, 1, 1)
     found: list[tuple[str, Fact]] = [
         ("system", register.System(id=SYSTEM, vendor="anthropic", name="Claude", owner="city")),
@@ -95,7 +100,11 @@ def _facts() -> Facts:
     for person in range(0, PEOPLE, 2):  # every second person by placement, the others by their account
         unit = f"unit-{person % UNITS}"
         found.append(("placement", register.Placement(person=f"p-{person:04d}", unit=unit, valid_from=since)))
-    found += [("tariff", _fact("tariff", **_tariff(model, meter, since))) for model in MODELS for meter in METERS]
+    found += [
+        ("tariff", _fact("tariff", **_tariff(model, meter, price, since)))
+        for model in MODELS
+        for meter, price in zip(METERS, prices, strict=True)
+    ]
     found += [("fx", _rates(FIRST.date() + timedelta(days=number))) for number in range(-5, 400)]
     return {(kind, KIND[kind].fact_id(fact)): fact for kind, fact in found}
 
@@ -111,11 +120,10 @@ def _budget(unit: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tariff(model: str, meter: str, since: date) -> dict[str, Any]:
-    prices = dict(zip(METERS, ("3.00", "0.30", "15.00"), strict=True))
+def _tariff(model: str, meter: str, price: str, since: date) -> dict[str, Any]:
     return {
         "id": f"{model}-{meter}", "system": SYSTEM, "sku": model, "meter": meter, "model": "per_unit",
-        "price": prices[meter], "per": "1000000", "currency": "USD", "when": {"service_tier": "standard"},
+        "price": price, "per": "1000000", "currency": "USD", "when": {"service_tier": "standard"},
         "valid_from": since, "source": "made up for the benchmark", "checked_on": since,
     }  # fmt: skip
 

@@ -30,12 +30,17 @@ DISTRIBUTED = "Kafka + PostgreSQL"
 
 @dataclass(frozen=True)
 class Form:
-    """Where one form of the program keeps its data, and a second database of the same kind for bare inserts."""
+    """Where one form of the program keeps its data, and other databases of the same kind.
+
+    One is for bare inserts. One is for two consumers that share the work, where that can be: the embedded store has one
+    writer.
+    """
 
     name: str
     settings: Settings
     bare_settings: Settings
     syncs: str
+    shared_settings: Settings | None = None
     postgres: PostgresServer | None = None
 
 
@@ -52,7 +57,7 @@ class Pipeline:
 
     @property
     def usage(self) -> ConsumerRunner:
-        return next(one for one in self.ledger.consumers if one.group == UsageHandler.group)
+        return consumer_of(self.ledger, UsageHandler.group)
 
     def publish(self, count: int) -> None:
         """Publish so many more readings."""
@@ -81,6 +86,7 @@ def distributed(folder: Path) -> Iterator[Form]:
         PostgresServer(programs, durable=True) as postgres,
         postgres.database() as store,
         postgres.database() as bare,
+        postgres.database() as shared,
     ):
         name = f"{DISTRIBUTED} ({kafka.version}, {postgres.version})"
         yield Form(
@@ -88,6 +94,7 @@ def distributed(folder: Path) -> Iterator[Form]:
             Settings(data_dir=folder / "data", bus=kafka.url, store=SecretStr(store)),
             Settings(data_dir=folder / "bare", store=SecretStr(bare)),
             syncs,
+            Settings(data_dir=folder / "shared", bus=kafka.url, store=SecretStr(shared)),
             postgres,
         )
 
@@ -111,6 +118,11 @@ def pipeline(form: Form) -> Iterator[Pipeline]:
         ledger.store.close()
         log.store.close()
         bus.close()
+
+
+def consumer_of(service: CostService, group: str) -> ConsumerRunner:
+    """The consumer of this group."""
+    return next(one for one in service.consumers if one.group == group)
 
 
 def drain(consumer: ConsumerRunner, store: Store, bus: EventBus) -> None:
