@@ -12,7 +12,9 @@ from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
 from services.cost_alerts.adapters.metrics import LedgerMetrics
+from services.cost_alerts.adapters.postings import SqlPostings
 from services.cost_alerts.adapters.presence import presence
+from services.cost_alerts.adapters.publishing import SqlCharges
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.register import SqlRegister
 from services.cost_alerts.adapters.restatements import SqlRestatements
@@ -22,6 +24,8 @@ from services.cost_alerts.api import make_router
 from services.cost_alerts.handlers.budgets import BudgetWatch
 from services.cost_alerts.handlers.conflicts import ConflictTeller
 from services.cost_alerts.handlers.outcomes import OutcomesHandler
+from services.cost_alerts.handlers.publishing import NAME as PUBLISHER
+from services.cost_alerts.handlers.publishing import ChargePublisher
 from services.cost_alerts.handlers.register import RegisterHandler
 from services.cost_alerts.handlers.restating import Restater
 from services.cost_alerts.handlers.seats import SeatWorker
@@ -57,18 +61,19 @@ class CostService:
 
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner],
-        *, horizon: RebuildHorizon, notifier: Notifier,
+        *, horizon: RebuildHorizon, notifier: Notifier, publishes: bool,
     ) -> None:  # fmt: skip
         self.store = store
         self.queries = LedgerQueries(store)
         self.router = make_router(store, self.queries, clock)
         self.consumers = tuple(consumers)
         seats, restatements, budgets = SqlSeats(), SqlRestatements(), SqlBudgets()
-        self.seats = SeatWorker(store, Memory().begin, seats)
-        self.restater = Restater(store, Memory().begin, restatements, clock, horizon.passed)
+        self.seats = SeatWorker(store, Memory(publishes=publishes).begin, seats)
+        self.restater = Restater(store, Memory(publishes=publishes).begin, restatements, clock, horizon.passed)
         self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed)
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
         self.relay = BusRelay(store, bus, clock)
+        self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
         self._bus = bus
         self._register_ends = bus.end_positions(RegisterHandler.topics)
         self._register_read = False
@@ -80,6 +85,7 @@ class CostService:
             Loop("budget watch", self.watch.step),
             Loop("conflicts", self.conflicts.step),
             Loop("cost-alerts relay", self.relay.step),
+            *([Loop(PUBLISHER, self.publisher.step)] if publishes else []),
             Loop("notifier", notifier.step, on_stop=notifier.close),
         ]
 
@@ -174,8 +180,8 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     seats, budgets = SqlSeats(), SqlBudgets()
     handlers: Sequence[Handler] = (
         RegisterHandler(SqlRegister(), budgets),
-        UsageHandler(Memory().begin, seats),
-        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings()),
+        UsageHandler(Memory(publishes=settings.publish_charges).begin, seats),
+        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings()),
     )
     key = hash_key(store)
     consumers = [
@@ -195,4 +201,6 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     notifier = build_notifier(settings, store, clock)
     registry.register(Guarded(CostService.name, LedgerMetrics(LedgerQueries(store), clock), registry))
     OutboxMetrics.watch(registry, CostService.name, store.pending_counts, ("bus", "mail", "webhook"))
-    return CostService(store, bus, clock, consumers, horizon=horizon, notifier=notifier)
+    return CostService(
+        store, bus, clock, consumers, horizon=horizon, notifier=notifier, publishes=settings.publish_charges
+    )

@@ -3,7 +3,7 @@
 Instants are microseconds since 1970 UTC, days ordinals, money 10⁻⁹ units: rows go to the driver as they are made.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
@@ -15,7 +15,7 @@ from services.cost_alerts.domain.budget import Known
 from services.cost_alerts.domain.closing import Closings
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
-from services.shared.events.outcomes import Crossing, Finding, FindingClosing
+from services.shared.events.outcomes import Crossing, Finding, FindingClosing, PostingBatch
 from services.shared.events.register import RegisterVersion
 from services.shared.events.usage import Invoice, SeatCount, SeatHolding
 from services.shared.periods import Month
@@ -205,7 +205,13 @@ class Work(Protocol):
         """Keep a conflict; of one revision only the first."""
         ...
 
-    def add_charges(self, rows: Sequence[ChargeValues]) -> None: ...
+    def add_charges(self, rows: Sequence[ChargeValues]) -> None:
+        """Keep new charges; that those of their readings changed is noted for who publishes them."""
+        ...
+
+    def add_unsent(self, cycles: Iterable[tuple[str, int]]) -> None:
+        """Note that charges of these cycles, (agreement, microsecond of its beginning), changed, to be published."""
+        ...
 
     def charges_after(self, since: Mapping[int, int]) -> Sequence[ChargeRow]:
         """Reading number → instant: its charges that are current or were superseded after that instant."""
@@ -513,6 +519,14 @@ class Findings(Protocol):
     def opened(self, tx: Transaction, findings: Sequence[Finding]) -> None: ...
 
     def closed(self, tx: Transaction, closings: Sequence[FindingClosing]) -> None: ...
+
+
+class PostingBook(Protocol):
+    """What was handed to bookkeeping."""
+
+    def keep(self, tx: Transaction, batches: Sequence[tuple[PostingBatch, int]]) -> int:
+        """Keep parts of batches with the time they were made (microseconds); how many of them were new."""
+        ...
 
 
 class InvoiceBook(Protocol):

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     batch_records: int = Field(
         5_000, ge=1, le=100_000, description="Records a consumer handles in one transaction, at most"
     )
+    publish_charges: bool = Field(
+        default=True, description="Whether priced charges go to the topic valvomo.charges, for readers outside"
+    )
     dead_letter_run: int = Field(100, ge=1, description="So many dead letters in a row stop a consumer")
 
     smtp_url: SecretStr | None = Field(

@@ -1,6 +1,6 @@
 """The ledger in SQL: one `Work` per transaction. What repeats is remembered from one to the next; one thread only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +16,7 @@ from services.cost_alerts.adapters.tables import (
     BASIS,
     BUDGET_USE,
     CHARGE,
+    CHARGE_UNSENT,
     PERIOD_DIRTY,
     PROFILE,
     READING,
@@ -54,7 +55,9 @@ def digest_of(written: str) -> bytes:
 class Memory:
     """What one thread remembers of the numbers of words, profiles and bases, and the register it read last."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, publishes: bool = False) -> None:
+        """`publishes`: note whose charges changed, for who publishes them."""
+        self.publishes = publishes
         self.words: Dictionary[str] = Dictionary(WORD, "text", str, ("text",), lambda _tx, word: (word,))
         self.profiles: Dictionary[Profile] = Dictionary(
             PROFILE, "digest", lambda one: digest_of(one.as_text()), ("digest", "system", "body"), self._profile_row
@@ -192,6 +195,15 @@ class SqlWork:
 
     def add_charges(self, rows: Sequence[ChargeValues]) -> None:
         self.tx.bulk_insert(CHARGE, ChargeRow._fields, rows)
+        self._note_unsent([row[0] for row in rows])
+
+    def add_unsent(self, cycles: Iterable[tuple[str, int]]) -> None:
+        if self._memory.publishes:
+            self.tx.bulk_insert(CHARGE_UNSENT, ("agreement", "cycle"), sorted(set(cycles)))
+
+    def _note_unsent(self, readings: Iterable[int]) -> None:
+        if self._memory.publishes:
+            self.tx.bulk_insert(CHARGE_UNSENT, ("reading",), [(number,) for number in dict.fromkeys(readings)])
 
     def charges_after(self, since: Mapping[int, int]) -> Sequence[ChargeRow]:
         found: list[ChargeRow] = []
@@ -212,6 +224,7 @@ class SqlWork:
             change = update(CHARGE).where(*here).values(superseded_at=bindparam("until"))
             keys = [{"of": row.reading, "at": row.version, "by": row.basis, "until": row.superseded_at} for row in rows]
             self.tx.connection.execute(change, keys)
+            self._note_unsent(row.reading for row in rows)
 
     def add_sums(self, changes: Sequence[RollupChange]) -> None:
         rows: list[tuple[Any, ...]] = []

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from services.cost_alerts.ports import ConflictRow, Conflicts, Crossings, Findings, Restatements
+from services.cost_alerts.ports import ConflictRow, Conflicts, Crossings, Findings, PostingBook, Restatements
 from services.shared.consumer import Delivered
 from services.shared.events import OUTCOMES
 from services.shared.events.outcomes import (
     FindingClosed,
     FindingOpened,
     LedgerRestated,
+    PostingsMade,
     ReadingConflictFound,
     ThresholdCrossed,
 )
@@ -25,12 +26,18 @@ class OutcomesHandler:
     topics = (OUTCOMES.name,)
 
     def __init__(
-        self, crossings: Crossings, restatements: Restatements, conflicts: Conflicts, findings: Findings
+        self,
+        crossings: Crossings,
+        restatements: Restatements,
+        conflicts: Conflicts,
+        findings: Findings,
+        postings: PostingBook,
     ) -> None:
         self._crossings = crossings
         self._conflicts = conflicts
         self._restatements = restatements
         self._findings = findings
+        self._postings = postings
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
         events = [event for _, event in batch]
@@ -41,6 +48,8 @@ class OutcomesHandler:
                 self._restatements.note_announced(tx, event.data.register_version)
         self._conflicts.told(tx, [_conflict(event) for event in events if isinstance(event, ReadingConflictFound)])
         self._findings.opened(tx, [event.data for event in events if isinstance(event, FindingOpened)])
+        made = [(event.data, micros(event.time)) for event in events if isinstance(event, PostingsMade)]
+        self._postings.keep(tx, made)
         self._findings.closed(tx, [event.data for event in events if isinstance(event, FindingClosed)])
 
 
