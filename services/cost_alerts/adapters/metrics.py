@@ -26,6 +26,8 @@ SHOWN = (
     metrics.IDLE_SEAT_COST,
     metrics.RESTATED,
     metrics.RESTATEMENT_PENDING,
+    metrics.RESTATEMENT_PROGRESS,
+    metrics.FX_AGE,
 )
 
 
@@ -57,6 +59,9 @@ class LedgerMetrics(Collector):
         restated = self._queries.restated(month)
         yield metrics.filled(metrics.RESTATED, [((unit,), euro(nano)) for unit, nano in restated.items()])
         yield metrics.filled(metrics.RESTATEMENT_PENDING, [((), float(self._queries.restatement_pending()))])
+        yield metrics.filled(metrics.RESTATEMENT_PROGRESS, [((), self._queries.restatement_progress())])
+        ages = self._queries.rate_ages(today)
+        yield metrics.filled(metrics.FX_AGE, [((currency,), age) for currency, age in ages.items()])
 
     def _costs(self, month: Month) -> Iterator[GaugeMetricFamily]:
         spent = self._queries.month_costs(month)

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, select
 
+from services.cost_alerts.adapters.rates import rate_ages
 from services.cost_alerts.adapters.register import load_book
+from services.cost_alerts.adapters.restatements import progress
 from services.cost_alerts.adapters.sums import in_month, month_sums, rollup_sums
 from services.cost_alerts.adapters.tables import (
     BASIS,
@@ -237,6 +239,16 @@ class LedgerQueries:
         """Readings that a restatement has still to look at, at most."""
         with self._store.reading() as connection:
             return _restatement_pending(connection)
+
+    def restatement_progress(self) -> float:
+        """How much of the restatement under way is done, from 0 to 1; 1 when none is."""
+        with self._store.reading() as connection:
+            return progress(connection)
+
+    def rate_ages(self, today: date) -> Mapping[str, float]:
+        """Currency of recent charges → days since its newest rate; infinite when it never had one."""
+        with self._store.reading() as connection:
+            return rate_ages(connection, self._view(connection).exchange, today)
 
     def work_pending(self) -> int:
         """What the ledger has still to do beyond the bus: readings to look at again, days of seats to charge."""
