@@ -225,8 +225,11 @@ def _faults_of_event(file: str, lines: Sequence[_Line]) -> Iterator[Fault]:
     except ValidationError as error:
         for item in error.errors(include_url=False, include_context=False, include_input=False):
             *inner, column = item["loc"] or ("",)
-            index = next((part for part in inner if isinstance(part, int)), 0)
-            yield Fault(file, lines[index].place, str(column), "what no event takes", item["msg"])
+            if column == "lines":  # said because a line of them is wrong, which is said beside
+                continue
+            line = lines[next((part for part in inner if isinstance(part, int)), 0)]
+            said = item["msg"].removeprefix("Value error, ")
+            yield Fault(file, line.place, str(column), _or_nothing(line.values.get(str(column))), said)
 
 
 def _invoice(lines: Sequence[_Line]) -> Read:
