@@ -36,7 +36,7 @@ def invoices(
             parser=_month, metavar="YYYY-MM", help="one Helsinki month; all that have an invoice when left out"
         ),
     ] = None,
-    as_json: Annotated[  # noqa: FBT002  # an option of a command line is a flag
+    as_json: Annotated[  # an option of a command line is a flag
         bool, typer.Option("--json", help="print JSON for programs")
     ] = False,
 ) -> None:

@@ -45,13 +45,13 @@ def import_file(
     kind: Annotated[
         Kind, typer.Option("--as", help="invoice: a CSV, one row per line; events: CloudEvents, an array or one a line")
     ],
-    revise: Annotated[  # noqa: FBT002  # an option of a command line is a flag
+    revise: Annotated[  # an option of a command line is a flag
         bool, typer.Option("--revise", help="an invoice that came before with other content is replaced by this one")
     ] = False,
-    dry_run: Annotated[  # noqa: FBT002
+    dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be imported; keep and publish nothing (invoices only)")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
 ) -> None:
     """Take in a file. The same file twice has no effect.
 
