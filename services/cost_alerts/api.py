@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from services.cost_alerts.adapters.overview import sendings, unpriced_use
 from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
 from services.cost_alerts.domain.report import Basis, By
+from services.cost_alerts.history_api import add_history
 from services.cost_alerts.invoices_api import add_invoices
 from services.cost_alerts.web.message import used_ratio
 from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
@@ -34,6 +35,7 @@ def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter
     _add_costs(router, queries, clock)
     _add_budgets(router, store, queries)
     add_invoices(router, store)
+    add_history(router, store)
     return router
 
 

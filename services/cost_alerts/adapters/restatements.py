@@ -5,8 +5,8 @@ their place. So it is the same however often it is asked, and after a rebuild.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Subquery, delete, exists, func, literal_column, or_, select, update
 
@@ -174,6 +174,32 @@ def _follows() -> Any:  # noqa: ANN401  # an SQL condition
             earlier.c.recorded_at < CHARGE.c.recorded_at,
         )
     )
+
+
+class Restated(NamedTuple):
+    """What a register version changed of charges that stood before: unit → 10⁻⁹ euro before and after."""
+
+    version: int
+    published_at: int
+    author: str | None
+    approver: str | None
+    reason: str | None
+    by_unit: Mapping[str, tuple[int, int]]
+
+
+def restated(connection: Connection) -> list[Restated]:
+    """What every version changed, the newest first."""
+    sums = (func.sum(RESTATED.c.before_nano), func.sum(RESTATED.c.after_nano))
+    query = select(RESTATED.c.version, WORD.c.text, *sums).join(WORD, WORD.c.id == RESTATED.c.unit)
+    by_unit: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for version, unit, before, after in connection.execute(query.group_by(RESTATED.c.version, WORD.c.text)):
+        by_unit[version][unit] = (int(before), int(after))
+    versions = connection.execute(select(REGISTER_VERSION).order_by(REGISTER_VERSION.c.version.desc()))
+    return [
+        Restated(row.version, row.published_at, row.author, row.approver, row.reason, by_unit[row.version])
+        for row in versions
+        if row.version in by_unit
+    ]
 
 
 def progress(connection: Connection) -> float:

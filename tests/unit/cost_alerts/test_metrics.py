@@ -1,5 +1,6 @@
 """What Prometheus is told of the ledger: true figures, bounded labels, and no failed scrape when a store is busy."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from services.shared import metrics
 from services.shared.bus.memory import MemoryBus
 from services.shared.errors import TransientError
 from services.shared.periods import Month
-from tests.contract.ledger_world import BASE, World, budget, make_world, reading, seat, seat_count, tariff
+from tests.contract.ledger_world import BASE, World, budget, make_world, rate, reading, seat, seat_count, tariff
 from tests.servers.prometheus import Promtool
 
 OCTOBER = Month(2026, 10)
@@ -82,6 +83,8 @@ def test_a_scrape_shows_the_ledger(world: World) -> None:
         'valvomo_seats{state="active",system="copilot"}': 4.0,
         'valvomo_idle_seat_cost_eur{system="copilot"}': 6.0,
         "valvomo_restatement_pending_readings": 0.0,
+        "valvomo_restatement_progress_ratio": 1.0,
+        'valvomo_fx_age_days{currency="USD"}': 11.0,
     }
     assert {name: found.get(name) for name in expected} == expected
 
@@ -97,7 +100,14 @@ def test_another_process_shows_the_same(world: World) -> None:
 
 
 def test_an_empty_ledger_shows_nothing_but_that_it_has_no_work(world: World) -> None:
-    assert scraped(world) == {"valvomo_restatement_pending_readings": 0.0}
+    assert scraped(world) == {"valvomo_restatement_pending_readings": 0.0, "valvomo_restatement_progress_ratio": 1.0}
+
+
+def test_a_currency_that_never_had_a_rate_is_infinitely_old(world: World) -> None:
+    world.register(*BASE, tariff("input_tokens", "3.00", currency="SEK"), without=[rate(date(2026, 9, 30), "1.25")])
+    world.publish(reading("a", start=datetime(2026, 9, 30, 9, tzinfo=UTC)))
+    world.settle()
+    assert scraped(world)['valvomo_fx_age_days{currency="SEK"}'] == math.inf
 
 
 def test_only_metrics_that_are_registered_with_their_labels(world: World) -> None:
