@@ -11,7 +11,7 @@ from tests.golden.pricing import case_files, recompute
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*.json"))
-AT_LEAST = 45
+AT_LEAST = 80
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
