@@ -123,7 +123,7 @@ def _targets(item: Item) -> Iterator[tuple[Path, str, str]]:
     if item.kind == "allocation" and fact.match.system is not None:
         yield ("match",), "system", fact.match.system
     if item.kind == "contract":
-        yield from ((path, "unit", unit) for path, unit in weights_of(item))
+        yield from ((path, "unit", unit) for path, unit in weights_of(item.fact))
     if item.kind == "usecase":
         yield from ((("systems",), "system", system) for system in fact.systems)
     if item.kind == "reviewer":

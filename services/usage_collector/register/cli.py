@@ -1,6 +1,5 @@
 """`valvomo register`: check a folder, compare it with what is published, publish it, seed it with list prices."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -8,32 +7,41 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from services.shared.bus import EventBus
 from services.shared.bus.open import open_bus
 from services.shared.clock import Clock, SystemClock
-from services.shared.errors import ConfigurationError, PlatformError
+from services.shared.errors import ConfigurationError
 from services.shared.events import REGISTER
-from services.shared.events.envelope import Fact
 from services.shared.periods import helsinki_day
 from services.shared.settings import Settings, load_settings
 from services.shared.store.open import open_store
 from services.usage_collector.adapters.people import open_people
 from services.usage_collector.adapters.tables import METADATA
-from services.usage_collector.register.facts import FactKey
+from services.usage_collector.register.approval import propose, publish_at_once, waiting_changes
+from services.usage_collector.register.approval_cli import approve, person_id, proposals, reason_of
+from services.usage_collector.register.facts import Facts, Signed
 from services.usage_collector.register.folder import Folder, load_folder
-from services.usage_collector.register.problems import Problem, RegisterRefusedError
+from services.usage_collector.register.problems import Problem
+from services.usage_collector.register.proposals import Proposed
 from services.usage_collector.register.publish import Publication
 from services.usage_collector.register.publish import publish as publish_facts
+from services.usage_collector.register.telling import (
+    DIFFERENT,
+    change_rows,
+    print_json,
+    problem_row,
+    say,
+    say_changes,
+    sentences,
+    tell_warnings,
+)
 from services.usage_collector.register.versions import changes, read_held
 from services.usage_collector.source import Who
 
 app = typer.Typer(no_args_is_help=True, help="The city's register: units, systems, prices, budgets, people, policies.")
-
-DIFFERENT = 1
-REFUSED = 1
-NOT_DONE = 2
+app.command()(proposals)
+app.command()(approve)
 
 DirArgument = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="The register folder; VALVOMO_REGISTER_DIR when left out")
@@ -49,14 +57,16 @@ def check(folder: DirArgument = None, as_json: JsonOption = False) -> None:
 
     Exit codes: 0 it can be published, 1 it cannot (each problem with file, line and what to write), 2 no folder given.
     """
-    with _sentences(as_json):
+    with sentences(as_json=as_json):
         found = load_folder(_folder(folder, load_settings()), today=_today())
-        _tell_warnings(found.warnings, as_json)
+        tell_warnings(found.warnings, as_json=as_json)
         counts = {kind: count for kind, count in found.entries.items() if count}
         if as_json:
-            _print({"problems": [], "warnings": [_row(warning) for warning in found.warnings], "facts": counts})
+            print_json(
+                {"problems": [], "warnings": [problem_row(warning) for warning in found.warnings], "facts": counts}
+            )
         else:
-            _line(
+            say(
                 f"{len(found.facts)} facts can be published: "
                 + ", ".join(f"{count} {kind}" for kind, count in counts.items())
             )
@@ -70,48 +80,80 @@ def diff(folder: DirArgument = None, as_json: JsonOption = False) -> None:
 
     Exit codes: 0 the same, 1 different or refused, 2 not compared: the bus or the database is away.
     """
-    with _sentences(as_json), _opened(folder) as (found, bus):
+    with sentences(as_json=as_json), _opened(folder) as (found, bus):
         held = read_held(bus)
-        differing = changes(held.facts, found.facts)
-        rows = [_change(key, fact, held.facts) for key, fact in sorted(differing.items(), key=lambda item: item[0])]
+        rows = change_rows(changes(held.facts, found.facts), held.facts)
         if as_json:
-            _print({"version": held.version, "changes": rows})
+            print_json({"version": held.version, "changes": rows})
         else:
-            for row in rows:
-                _line(f"{row['sign']} {row['kind']} {row['fact_id']}{row['says']}")
-            _line(
-                f"{len(rows)} changes to version {held.version}" if rows else f"version {held.version} is this folder"
-            )
+            say_changes(rows)
+            say(f"{len(rows)} changes to version {held.version}" if rows else f"version {held.version} is this folder")
         if rows:
             raise typer.Exit(DIFFERENT)
 
 
 @app.command()
-def publish(folder: DirArgument = None, as_json: JsonOption = False) -> None:
+def publish(
+    folder: DirArgument = None,
+    author: Annotated[
+        str | None, typer.Option(metavar="ID", help="Who publishes: a role or user id, never a name")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; it is kept for good, so no names")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Publish what changed, as one new version of the register. Nothing changed: nothing is published.
 
-    Example: valvomo register publish deploy/example-city
+    With VALVOMO_REGISTER_APPROVAL, changes of tariffs, contracts and budgets are proposed to a second person instead.
 
-    Exit codes: 0 published or nothing to do, 1 refused, 2 the bus is away or somebody else publishes.
+    Example: valvomo register publish deploy/example-city --author u4711 --reason "price list of October"
+
+    Exit codes: 0 published, proposed or nothing to do, 1 refused, 2 the bus is away or somebody else publishes.
     """
-    with _sentences(as_json), _opened(folder) as (found, bus):
-        _tell_warnings(found.warnings, as_json)
-        done = publish_facts(found.facts, bus, SystemClock())
-        if as_json:
-            _print(
-                {
-                    "version": done.version,
-                    "changes": done.changes,
-                    "digest": done.digest,
-                    "warnings": [_row(warning) for warning in found.warnings],
-                }
-            )
-        else:
-            _line(
-                f"version {done.version}: {done.changes} changes"
-                if done.changes
-                else f"nothing changed; version {done.version} holds"
-            )
+    with sentences(as_json=as_json):
+        signed = Signed(author=person_id(author, "--author"), reason=reason_of(reason))
+        with _opened(folder) as (found, bus):
+            tell_warnings(found.warnings, as_json=as_json)
+            done, waiting = _publish(found.facts, bus, signed)
+            if as_json:
+                print_json(_published_row(done, waiting, found.warnings))
+            else:
+                _say_published(done, waiting)
+
+
+def _publish(facts: Facts, bus: EventBus, signed: Signed) -> tuple[Publication, Proposed | None]:
+    if not load_settings().register_approval:
+        return publish_facts(facts, bus, SystemClock(), signed), None
+    if signed.author is None and waiting_changes(read_held(bus).facts, facts):
+        raise ConfigurationError(
+            "found no --author; expected one, as a second person must approve tariffs, contracts and budgets "
+            "(VALVOMO_REGISTER_APPROVAL); write for example --author u4711"
+        )
+    done = publish_at_once(facts, bus, SystemClock(), signed)
+    waiting = None if signed.author is None else propose(facts, bus, SystemClock(), signed.author, signed.reason)
+    return done, waiting
+
+
+def _published_row(done: Publication, waiting: Proposed | None, warnings: Sequence[Problem]) -> Mapping[str, Any]:
+    return {
+        "version": done.version,
+        "changes": done.changes,
+        "digest": done.digest,
+        "proposal": None if waiting is None else waiting.fact.model_dump(mode="json"),
+        "warnings": [problem_row(warning) for warning in warnings],
+    }
+
+
+def _say_published(done: Publication, waiting: Proposed | None) -> None:
+    if done.changes:
+        say(f"version {done.version}: {done.changes} changes")
+    elif waiting is None:
+        say(f"nothing changed; version {done.version} holds")
+    if waiting is not None:
+        name = waiting.fact.proposal
+        say(
+            f"proposal {name} by {waiting.fact.author}: {len(waiting.changes)} changes wait for a second person; "
+            f"valvomo register approve {name} --as ID"
+        )
 
 
 @app.command()
@@ -140,7 +182,7 @@ def seed(  # noqa: PLR0917  # options of a command line
     """
     from services.usage_collector.register import seeds  # noqa: PLC0415  # its data take a while to load
 
-    with _sentences(as_json):
+    with sentences(as_json=as_json):
         target = _folder(folder, load_settings()) / "tariffs" / f"{vendor}.yaml"
         if target.exists() and not replace:
             raise ConfigurationError(
@@ -151,17 +193,17 @@ def seed(  # noqa: PLR0917  # options of a command line
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(seeds.seed_file(vendor, found), encoding="utf-8")
         if as_json:
-            _print({"file": str(target), "tariffs": len(found.tariffs), "left_out": list(found.left_out)})
+            print_json({"file": str(target), "tariffs": len(found.tariffs), "left_out": list(found.left_out)})
         else:
             for sentence in found.left_out:
-                _line(f"left out: {sentence}")
-            _line(
+                say(f"left out: {sentence}")
+            say(
                 f"{len(found.tariffs)} tariffs written to {target}; compare them with the vendor's prices, then publish"
             )
 
 
 def publish_folder(folder: Path, settings: Settings, bus: EventBus, clock: Clock) -> Publication:
-    """Make `folder` the register in force, with pseudonyms from the collector's table.
+    """Make `folder` the register in force, with pseudonyms from the collector's table; nobody is asked to approve.
 
     Raises:
         RegisterRefusedError: the folder has problems; nothing was published.
@@ -195,22 +237,6 @@ def _people(settings: Settings) -> Iterator[Who]:
         store.close()
 
 
-@contextmanager
-def _sentences(as_json: bool) -> Iterator[None]:
-    """Errors as sentences and exit codes instead of tracebacks."""
-    try:
-        yield
-    except RegisterRefusedError as error:
-        if as_json:
-            _print({"problems": [_row(problem) for problem in error.problems]})
-        else:
-            _complain(str(error))
-        raise typer.Exit(REFUSED) from None
-    except PlatformError as error:
-        _complain(str(error))
-        raise typer.Exit(NOT_DONE) from None
-
-
 def _folder(given: Path | None, settings: Settings) -> Path:
     folder = given or settings.register_dir
     if folder is None:
@@ -232,35 +258,3 @@ def _day(text: str) -> date:
 
 def _today() -> date:
     return helsinki_day(SystemClock().now())
-
-
-def _change(key: FactKey, fact: Fact | None, held: Mapping[FactKey, Fact]) -> dict[str, Any]:
-    kind, fact_id = key
-    before = held.get(key)
-    if fact is None or before is None:
-        return {"sign": "-" if fact is None else "+", "kind": kind, "fact_id": fact_id, "says": ""}
-    old, new = before.model_dump(mode="json"), fact.model_dump(mode="json")
-    differing = [f"{name}: {old[name]} → {new[name]}" for name in new if old[name] != new[name]]
-    return {"sign": "~", "kind": kind, "fact_id": fact_id, "says": " " + "; ".join(differing)}
-
-
-def _row(problem: Problem) -> dict[str, Any]:
-    names = ("file", "line", "code", "found", "expected", "write")
-    return {name: getattr(problem, name) for name in names}
-
-
-def _tell_warnings(warnings: Sequence[Problem], as_json: bool) -> None:
-    for warning in () if as_json else warnings:
-        _complain(f"warning: {warning}")
-
-
-def _print(document: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def _line(text: str) -> None:
-    typer.echo(text)
-
-
-def _complain(text: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(text)

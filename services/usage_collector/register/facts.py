@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -104,9 +104,24 @@ def change_event(key: FactKey, version: int, fact: Fact | None, now: datetime) -
     return kind.event.model_validate({"id": name, "source": SOURCE, "subject": fact_id, "time": now, "data": data})
 
 
-def marker_event(version: int, changes: int, digest: str, now: datetime) -> events.RegisterPublished:
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who stands behind a version, by role or user ids; and the proposal that it carries, if one."""
+
+    author: str | None = None
+    approver: str | None = None
+    reason: str | None = None
+    proposal: str | None = None
+
+
+UNSIGNED = Signed()
+
+
+def marker_event(
+    version: int, changes: int, digest: str, now: datetime, signed: Signed = UNSIGNED
+) -> events.RegisterPublished:
     """The event after which a version counts."""
-    data = events.RegisterVersion(version=version, changes=changes, digest=digest)
-    return events.RegisterPublished(
-        id=event_id("register", "published", version, digest), source=SOURCE, subject="register", time=now, data=data
-    )
+    data = events.RegisterVersion(version=version, changes=changes, digest=digest, **asdict(signed))
+    said = [] if signed == UNSIGNED else [value or "" for value in asdict(signed).values()]
+    name = event_id("register", "published", version, digest, *said)
+    return events.RegisterPublished(id=name, source=SOURCE, subject="register", time=now, data=data)

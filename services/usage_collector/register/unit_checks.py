@@ -6,7 +6,7 @@ from datetime import date
 from itertools import combinations
 from typing import NamedTuple
 
-from services.shared.events.prices import SplitKey
+from services.shared.events.prices import Contract, SplitKey
 from services.shared.events.register import Match
 from services.usage_collector.register.documents import Path
 from services.usage_collector.register.entries import Item
@@ -34,9 +34,9 @@ class _Naming(NamedTuple):
     span: Span
 
 
-def weights_of(item: Item) -> Iterator[tuple[Path, str]]:
+def weights_of(contract: Contract) -> Iterator[tuple[Path, str]]:
     """The units that the terms of a contract part their cost among by fixed weights, with where each is written."""
-    for index, term in enumerate(item.fact.terms):
+    for index, term in enumerate(contract.terms):
         for member in ("share", "overage_share"):
             key: SplitKey | None = getattr(term, member, None)
             for unit in () if key is None else key.weights:
@@ -106,7 +106,7 @@ def _namings(kind: str, by_kind: _ByKind) -> Iterator[_Naming]:
                 if item.fact.parent is not None:
                     yield _Naming(item, ("valid_from",), item.fact.parent, span_of(item))
             case "contract":
-                yield from (_Naming(item, path, unit, span_of(item)) for path, unit in weights_of(item))
+                yield from (_Naming(item, path, unit, span_of(item)) for path, unit in weights_of(item.fact))
             case "budget":
                 year = item.fact.period
                 yield _Naming(item, ("unit",), item.fact.unit, (date(year, 1, 1), date(year + 1, 1, 1)))

@@ -3,7 +3,7 @@
 The rule for everybody who reads the topic: facts wait until a marker comes. A marker whose version is above the one in
 force puts everything that waits into force, the last word on each fact counting; any other marker drops what waits. A
 publisher that was interrupted leaves facts without a marker; the next version says each of them again, so that the
-last word on every fact is the folder's.
+last word on every fact is the folder's. Other events on the topic (proposals, closings of months) are no facts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,11 +13,14 @@ from typing import cast, get_args
 from services.shared.bus import EventBus, Record, TopicPartition
 from services.shared.events import REGISTER, decode
 from services.shared.events.envelope import Fact
-from services.shared.events.register import RegisterChange, RegisterPublished
+from services.shared.events.register import ProposalDecided, RegisterChange, RegisterPublished, RegisterVersion
 from services.usage_collector.register.facts import FactKey, Facts, key_of_change
+from services.usage_collector.register.proposals import Proposals
 
 PARTITION = TopicPartition(REGISTER.name, 0)
 _CHANGES = get_args(RegisterChange)
+_DISTURBING = (*_CHANGES, RegisterPublished, ProposalDecided)
+"""What tells a publisher that somebody else is at work."""
 _READ_AT_ONCE = 1_000
 
 
@@ -32,6 +35,7 @@ class Held:
         doubtful: facts said since that version, without a marker that counts: a reader may have them waiting.
         disputed: whether a marker came that does not count, so that readers may differ on the facts before it.
         end: offset after the last record that was read.
+        proposals: what waits for a second person, or has been decided.
     """
 
     version: int = 0
@@ -40,17 +44,23 @@ class Held:
     doubtful: set[FactKey] = field(default_factory=set)
     disputed: bool = False
     end: int = 0
+    proposals: Proposals = field(default_factory=Proposals)
     _waiting: dict[FactKey, Fact | None] = field(default_factory=dict)
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Read on."""
+    def take(self, records: Iterable[Record]) -> int:
+        """Read on; how many records were facts, markers or decisions."""
+        disturbing = 0
         for record in records:
             event = decode(record.value)
             if isinstance(event, RegisterPublished):
-                self._mark(event.data.version)
+                self._mark(event.data)
             elif isinstance(event, _CHANGES):
                 self._wait(cast("RegisterChange", event))
+            else:
+                self.proposals.take(event, self.facts)
+            disturbing += isinstance(event, _DISTURBING)
             self.end = record.offset + 1
+        return disturbing
 
     def _wait(self, event: RegisterChange) -> None:
         key = key_of_change(event)
@@ -58,10 +68,11 @@ class Held:
         self._waiting[key] = event.data.fact
         self.doubtful.add(key)
 
-    def _mark(self, version: int) -> None:
-        self.highest = max(self.highest, version)
-        if version > self.version:
-            self.version = version
+    def _mark(self, marker: RegisterVersion) -> None:
+        self.highest = max(self.highest, marker.version)
+        if marker.version > self.version:
+            self.version = marker.version
+            self.proposals.carried(marker)
             self.facts = {key: fact for key, fact in (self.facts | self._waiting).items() if fact is not None}
             self.doubtful.clear()
             self.disputed = False
@@ -78,11 +89,10 @@ def read_held(bus: EventBus) -> Held:
 
 
 def read_on(bus: EventBus, held: Held) -> int:
-    """Read what came since; how many records."""
+    """Read what came since; how many records were facts, markers or decisions."""
     count = 0
     while records := bus.read(PARTITION, held.end, _READ_AT_ONCE):
-        held.take(records)
-        count += len(records)
+        count += held.take(records)
     return count
 
 
