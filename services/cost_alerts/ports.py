@@ -297,6 +297,27 @@ class Seen(NamedTuple):
     holdings: Sequence[Holding]
 
 
+class Reach(NamedTuple):
+    """The first and last day of all readings and invoices, the last day that has begun, and whether invoices exist."""
+
+    first_used: date
+    last_used: date
+    begun: date
+    invoiced: bool
+
+
+class Marks(Protocol):
+    """Notes that charges by the period must be made again, where the register says something new."""
+
+    def mark(self, tx: Transaction, scopes: Sequence[Scope], published_at: int) -> None:
+        """Mark the days that a version, published at that instant, may touch."""
+        ...
+
+    def mark_closing(self, tx: Transaction, cut_off: int) -> None:
+        """Mark what was recorded after a cut-off that now divides what was known on its day."""
+        ...
+
+
 class PeriodBook(Protocol):
     """What the charges by the period are made from, and those charges. Days are inclusive."""
 
@@ -316,8 +337,8 @@ class PeriodBook(Protocol):
         """Helsinki days that have begun, and when that was recorded; in the order of recording."""
         ...
 
-    def reach(self, tx: Transaction) -> tuple[tuple[date, date], date]:
-        """The first and last day of all readings and invoices, and the last day that has begun."""
+    def reach(self, tx: Transaction) -> "Reach":
+        """Where there can be charges at all."""
         ...
 
     def seats(self, tx: Transaction, system: str) -> Mapping[str, Seen]:
@@ -397,10 +418,6 @@ class RegisterBook(Protocol):
 
         The closings as they now are; None when the month was closed before: the first closing stands.
         """
-        ...
-
-    def mark(self, tx: Transaction, about: str, scopes: Sequence[Scope], recorded_from: int) -> None:
-        """Have what is charged by the period on these days made again, as known from an instant on."""
         ...
 
 

@@ -1,24 +1,16 @@
 """The register in the ledger's database: facts of every version, staged ones, and who may price meanwhile."""
 
-import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, delete, select, update
 
 from services.cost_alerts.adapters.closing import close_month, load_closings
-from services.cost_alerts.adapters.tables import (
-    PERIOD_DIRTY,
-    PROFILE,
-    REGISTER_STATE,
-    REGISTER_VERSION,
-    SEAT_COUNT,
-    WORD,
-)
 from services.cost_alerts.adapters.tables import REGISTER_FACT as FACTS
 from services.cost_alerts.adapters.tables import REGISTER_STAGED as STAGED
+from services.cost_alerts.adapters.tables import REGISTER_STATE, REGISTER_VERSION
 from services.cost_alerts.domain.closing import Closings
-from services.cost_alerts.domain.view import Book, FactVersion, Scope
-from services.cost_alerts.ports import Mark, StagedFact
+from services.cost_alerts.domain.view import Book, FactVersion
+from services.cost_alerts.ports import StagedFact
 from services.shared.events.envelope import Fact
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, RegisterVersion, System, Unit
@@ -89,15 +81,6 @@ class SqlRegister:
     def close_month(self, tx: Transaction, month: int, cut_off: int, closed_by: str | None) -> Closings | None:
         return close_month(tx, month, cut_off, closed_by)
 
-    def mark(self, tx: Transaction, about: str, scopes: Sequence[Scope], recorded_from: int) -> None:
-        systems = sorted(_systems(tx.connection))
-        marks = {
-            (about, system, scope.first.toordinal(), scope.last.toordinal(), recorded_from)
-            for scope in scopes
-            for system in ([scope.system] if scope.system is not None else systems)
-        }
-        tx.bulk_insert(PERIOD_DIRTY, Mark._fields, sorted(marks))
-
     def _put_in_force(self, tx: Transaction, version: int, staged: Sequence[StagedFact]) -> None:
         standing = select(FACTS.c.kind, FACTS.c.fact_id, FACTS.c.body).where(FACTS.c.until.is_(None))
         before = {(row.kind, row.fact_id): row.body for row in tx.connection.execute(standing)}
@@ -107,17 +90,3 @@ class SqlRegister:
             tx.connection.execute(update(FACTS).where(same).values(until=version))
         rows = [(fact.kind, fact.fact_id, version, fact.body) for fact in changed if fact.body is not None]
         tx.bulk_insert(FACTS, ("kind", "fact_id", "since", "body"), rows)
-
-
-def _systems(connection: Connection) -> set[str]:
-    """Every system that anything is charged for by the period: it has terms, prices, seats or readings."""
-    used = select(WORD.c.text).where(WORD.c.id.in_(select(PROFILE.c.system)))
-    seated = select(SEAT_COUNT.c.system).distinct()
-    return {*connection.execute(used).scalars(), *connection.execute(seated).scalars(), *_named(connection)}
-
-
-def _named(connection: Connection) -> set[str]:
-    """The systems that tariffs, contracts or systems of any version name."""
-    kinds = tuple(kind.__name__ for kind in (Tariff, Contract, System))
-    bodies = connection.execute(select(FACTS.c.kind, FACTS.c.body).where(FACTS.c.kind.in_(kinds)))
-    return {json.loads(row.body)["id" if row.kind == System.__name__ else "system"] for row in bodies}
