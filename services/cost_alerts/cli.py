@@ -1,18 +1,13 @@
-"""The ledger's commands: `report`, `invoices`, `ledger check`, `ledger close`, `ledger rebuild`."""
+"""The ledger's commands: `report`, `postings`, `invoices`, `ledger check`, `ledger close`, `ledger rebuild`."""
 
-import csv
-import io
 import json
 import sys
-from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from services.cost_alerts.adapters.check import check_ledger
 from services.cost_alerts.adapters.check_prices import check_prices
@@ -21,14 +16,14 @@ from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.closing_cli import close
-from services.cost_alerts.domain.report import Basis, By, Report
 from services.cost_alerts.invoices_cli import app as invoices_app
 from services.cost_alerts.main import GROUPS, build
+from services.cost_alerts.postings_cli import app as postings_app
+from services.cost_alerts.report_cli import app as report_app
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.logs import configure_logs
-from services.shared.periods import Month
 from services.shared.settings import load_settings
 from services.shared.store.open import open_store
 
@@ -36,100 +31,9 @@ app = typer.Typer()
 ledger_app = typer.Typer(help="Prove the ledger, close a month, or make it anew from events.", no_args_is_help=True)
 ledger_app.command()(close)
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(report_app)
+app.add_typer(postings_app)
 app.add_typer(invoices_app)
-
-
-class ReportFormat(StrEnum):
-    """How a report is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-def _month(text: str) -> Month:
-    try:
-        month = Month.parse(text)
-        _ = month.period  # years that no calendar has
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{error}: write a month of our time, for example 2026-11") from None
-    return month
-
-
-@app.command("report")
-def report_command(
-    month: Annotated[Month, typer.Option(parser=_month, metavar="YYYY-MM", help="the Helsinki month to report")],
-    by: Annotated[By, typer.Option(help="what a row stands for")] = "unit",
-    as_known_on: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="only what was recorded by the end of that Helsinki day"),
-    ] = None,
-    basis: Annotated[
-        Basis, typer.Option(help="booked: closed months stay as booked; incurred: by the day of use")
-    ] = "booked",
-    output: Annotated[
-        ReportFormat, typer.Option("--format", help="table for people, csv, or json for programs")
-    ] = ReportFormat.TABLE,
-) -> None:
-    """What finance books for a month: exact, with what has no price yet counted beside it.
-
-    Exit codes: 0 printed, 2 it could not be read.
-
-    Example: valvomo report --month 2026-10 --by unit --format csv
-    """
-    store = open_store(load_settings(), "ledger", METADATA)
-    try:
-        known_on = None if as_known_on is None else as_known_on.date()
-        found = LedgerQueries(store).report(month, by=by, basis=basis, as_known_on=known_on)
-    finally:
-        store.close()
-    _print_report(found, output)
-
-
-def _print_report(found: Report, output: ReportFormat) -> None:
-    if output is ReportFormat.JSON:
-        typer.echo(json.dumps(found.document(), ensure_ascii=False))
-    elif output is ReportFormat.CSV:
-        typer.echo(_csv(found), nl=False)
-    else:
-        Console().print(_table(found))
-
-
-def _lines(found: Report) -> list[list[str]]:
-    """Name, euro, priced amounts, readings, unpriced; the total last."""
-    rows = [(row.name, row.figures()) for row in (*found.rows, found.total)]
-    return [
-        [
-            name,
-            figures["eur"],
-            " ".join(f"{amount} {currency}" for currency, amount in figures["pricing"].items()),
-            str(figures["readings"]),
-            str(figures["unpriced"]),
-        ]
-        for name, figures in rows
-    ]
-
-
-def _csv(found: Report) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([found.by, "eur", "pricing", "readings", "unpriced"])
-    writer.writerows(_lines(found))
-    return text.getvalue()
-
-
-def _table(found: Report) -> Table:
-    known = "" if found.as_known_on is None else f", as known on {found.as_known_on}"
-    table = Table(title=f"{found.month} by {found.by}, {found.basis}{known}")
-    table.add_column(found.by)
-    for name in ("EUR", "priced in", "readings", "unpriced"):
-        table.add_column(name, justify="right")
-    *rows, total = _lines(found)
-    for row in rows:
-        table.add_row(*row)
-    table.add_section()
-    table.add_row(*total)
-    return table
 
 
 @ledger_app.command("check")

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from typing import TextIO
+from typing import IO, Any
 
 from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, safe, written
 
@@ -10,7 +10,7 @@ MARK = "\ufeff"
 """Without it Excel takes UTF-8 for the encoding of its country."""
 
 
-def write_csv(out: TextIO, table: Table, locale: Locale) -> None:
+def write_csv(out: IO[Any], table: Table, locale: Locale) -> None:
     """The table with its header and, last, its total; Finnish and Swedish ones begin with a byte order mark."""
     if locale != "en":
         out.write(MARK)

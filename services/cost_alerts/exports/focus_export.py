@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple, TextIO
+from typing import IO, Any, NamedTuple
 
 from services.cost_alerts.adapters.details import Details, Wanted
 from services.cost_alerts.exports.focus import COLUMNS, Row
@@ -58,7 +58,7 @@ class FocusExport:
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     rows: int = 0
 
-    def write(self, out: TextIO) -> None:
+    def write(self, out: IO[Any]) -> None:
         """A header and a line per row: commas, decimal points, empty where there is no value."""
         writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()

@@ -13,6 +13,8 @@ from services.shared.events.outcomes import (
     Conflict,
     Crossing,
     LedgerRestated,
+    PostingBatch,
+    PostingsMade,
     ReadingConflictFound,
     Restatement,
     ThresholdCrossed,
@@ -46,6 +48,12 @@ def restated(restatement: Restatement, now: datetime) -> OutgoingMessage:
     """Tell what a register version changed."""
     name = restatement_id(restatement.register_version)
     return for_bus(LedgerRestated(id=name, source=SOURCE, subject=name, time=now, data=restatement))
+
+
+def postings_made(batch: PostingBatch, now: datetime) -> OutgoingMessage:
+    """Tell what was handed to bookkeeping, one part of a batch."""
+    name = event_id("postings", batch.batch, batch.part)
+    return for_bus(PostingsMade(id=name, source=SOURCE, subject=batch.batch, time=now, data=batch))
 
 
 def restatement_id(version: int) -> str:
