@@ -48,6 +48,7 @@ _CHANGES: Mapping[type[Fact], tuple[type[Event], type[facts.RegisterFact]]] = {
     facts.System: (facts.SystemDefined, facts.SystemChange),
     facts.AllocationRule: (facts.AllocationDefined, facts.AllocationChange),
     facts.Tariff: (facts.TariffPublished, facts.TariffChange),
+    facts.Contract: (facts.ContractDefined, facts.ContractChange),
     facts.Budget: (facts.BudgetSet, facts.BudgetChange),
     facts.FxRates: (facts.FxPublished, facts.FxChange),
 }
@@ -204,20 +205,23 @@ class World:
     def later(self, **step: float) -> None:
         self.clock.advance(timedelta(**step))
 
-    def register(self, *changed: Fact, without: Sequence[Fact] = ()) -> int:
-        """Publish a version with these facts new or changed, and those gone; its number."""
+    def register(self, *changed: Fact, without: Sequence[Fact] = (), marker: Mapping[str, str] | None = None) -> int:
+        """Publish a version with these facts new or changed, and those gone; its number.
+
+        `marker`: author, approver, reason.
+        """
         self.version += 1
         events: list[Event] = [self._change(one, one) for one in changed]
         events += [self._change(one, None) for one in without]
-        data = facts.RegisterVersion(version=self.version, changes=len(events), digest="0" * 64)
-        marker = facts.RegisterPublished(
+        data = facts.RegisterVersion(version=self.version, changes=len(events), digest="0" * 64, **(marker or {}))
+        published = facts.RegisterPublished(
             id=f"version-{self.version}",
             source="valvomo/register",
             subject="register",
             time=self.clock.now(),
             data=data,
         )
-        self.publish(*events, marker)
+        self.publish(*events, published)
         return self.version
 
     def _change(self, fact: Fact, after: Fact | None) -> Event:
