@@ -44,12 +44,8 @@ def close(
     by: Annotated[
         str | None, typer.Option(parser=_id, metavar="ID", help="who closes it: a role or pseudonym, never a name")
     ] = None,
-    yes: Annotated[  # noqa: FBT002  # an option of a command line is a flag
-        bool, typer.Option("--yes", help="do not ask")
-    ] = False,
-    as_json: Annotated[  # noqa: FBT002  # likewise
-        bool, typer.Option("--json", help="print JSON for programs; does not ask")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON for programs; does not ask")] = False,
 ) -> None:
     """Close a month's books: they stay as they are; whatever is recorded later is booked in an open month.
 
