@@ -9,21 +9,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, select
 
+from services.cost_alerts.adapters.check_periods import wrong_cycles
 from services.cost_alerts.adapters.register import load_book
-from services.cost_alerts.adapters.seats import observed
 from services.cost_alerts.adapters.tables import (
     BASIS,
     CHARGE,
     PROFILE,
     READING,
-    SEAT_CHARGE,
-    SEAT_COUNT,
-    SEAT_DIRTY,
     WORD,
 )
 from services.cost_alerts.domain.covering import lines
 from services.cost_alerts.domain.pricing import Amounts, Pricer, is_possible
-from services.cost_alerts.domain.seats import Product, day_parts, states
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.domain.view import Book
 from services.shared.store import Store
@@ -44,15 +40,15 @@ class Charge(NamedTuple):
 
 
 def check_prices(store: Store) -> Sequence[str]:
-    """What does not hold, a sentence each. Prices every paid reading and every day of seats again."""
+    """What does not hold, a sentence each. Prices every paid reading and every cycle of agreements again."""
     with store.reading() as connection:
         book = load_book(connection)
-        wrong, days = list(_wrong(connection, book)), list(_wrong_days(connection, book))
+        wrong, cycles = list(_wrong(connection, book)), list(wrong_cycles(connection, book))
     told = []
     if wrong:
         told.append(f"{len(wrong)} readings are not charged as the register prices them, the first is {wrong[0]}")
-    if days:
-        told.append(f"the seats of {len(days)} days are not charged as the register prices them, first {days[0]}")
+    if cycles:
+        told.append(f"{len(cycles)} cycles are not charged as their agreements say, the first is {cycles[0]}")
     return [f"{sentence}: run valvomo ledger rebuild" for sentence in told]
 
 
@@ -124,44 +120,3 @@ def _amounts(pricer: Pricer, quantity: Decimal) -> Amounts:
     if not quantity and not line.of_reading:
         return (0, 0)  # none of it was used: free, whatever the price
     return (amounts[0], None) if is_possible(amounts) else (None, None)
-
-
-def _wrong_days(connection: Connection, book: Book) -> Iterator[str]:
-    """The days whose seats are charged otherwise; SKUs that the worker has still to look at are left out."""
-    waiting = {tuple(row) for row in connection.execute(select(SEAT_DIRTY.c.system, SEAT_DIRTY.c.sku))}
-    for row in connection.execute(select(SEAT_COUNT.c.system, SEAT_COUNT.c.sku).distinct().order_by("system", "sku")):
-        product = Product(row.system, row.sku)
-        if product not in waiting:
-            found, expected = _charged_days(connection, product), _expected_days(connection, book, product)
-            yield from (str(day) for day in sorted({*found, *expected}) if found.get(day) != expected.get(day))
-
-
-Seats = Mapping[date, list[tuple[str, int, int | None, int | None]]]
-"""Day → unit, seats, 10⁻⁹ of the pricing currency and euro of each of its charges, sorted."""
-
-
-def _charged_days(connection: Connection, product: Product) -> Seats:
-    columns = (SEAT_CHARGE.c.day, WORD.c.text, SEAT_CHARGE.c.seats, SEAT_CHARGE.c.nano, SEAT_CHARGE.c.eur_nano)
-    here = and_(SEAT_CHARGE.c.system == product.system, SEAT_CHARGE.c.sku == product.sku)
-    query = (
-        select(*columns)
-        .join(BASIS, BASIS.c.id == SEAT_CHARGE.c.basis)
-        .join(WORD, WORD.c.id == BASIS.c.unit)
-        .where(here, SEAT_CHARGE.c.superseded_at.is_(None))
-    )
-    found: dict[date, list[tuple[str, int, int | None, int | None]]] = defaultdict(list)
-    for day, *charge in connection.execute(query):
-        found[date.fromordinal(day)].append((charge[0], charge[1], charge[2], charge[3]))
-    return {day: sorted(charges, key=repr) for day, charges in found.items()}
-
-
-def _expected_days(connection: Connection, book: Book, product: Product) -> Seats:
-    counts, holdings = observed(connection, product)
-    known = states(counts, holdings)[-1][1]
-    found = {}
-    for number in range(min(known.counts).toordinal(), max(known.counts).toordinal() + 1):
-        day = date.fromordinal(number)
-        if purchased := known.purchased(day):
-            parts = day_parts(book.view(book.newest), product, day, purchased, known.holders(day))
-            found[day] = sorted(((one.line.owner.unit, one.seats, *one.amounts) for one in parts), key=repr)
-    return found
