@@ -185,6 +185,12 @@ def parts(found: Reconciliation) -> tuple[str, ...]:
             ("0", "0", "-10", "0"),
             id="a shift that only comes nearer does not hide a discount",
         ),
+        pytest.param(
+            [invoice("2", currency="USD", per_euro="3")],
+            LedgerMonth([usd("1", "0")], edges=[usd("1", "0")]),
+            ("0.333333333", "0.333333333", "0", "0.000000001"),
+            id="what rounding leaves is a rest, so that the parts add up",
+        ),
         pytest.param([invoice("10")], LedgerMonth(), ("0", "0", "0", "10"), id="an invoice on what nobody metered"),
         pytest.param(
             [invoice("-5")], LedgerMonth([euro("10")]), ("0", "0", "0", "-15"), id="a credit note alone is no discount"
