@@ -15,6 +15,8 @@ def keep_invoices(book: InvoiceBook, work: Work, received: Sequence[tuple[Invoic
 
     A revision may name other systems or another month than the one before it: both are marked.
     """
+    if not received:
+        return
     book.add(work.tx, [(event.data, recorded_at) for event, recorded_at in received])
     marks: dict[tuple[str, str], int] = {}
     for event, recorded_at in received:
