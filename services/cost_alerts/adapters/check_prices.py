@@ -96,19 +96,20 @@ class _Prices:
         """The charges that a reading should have."""
         quantities = [Decimal(one) for one in row.quantities.split()]
         made = []
-        for at, pricer in enumerate(self._pricers(row)):
+        for at, pricer in enumerate(self._pricers(row, quantities)):
             line = pricer.line
             quantity = Decimal(row.cost or 0) if line.of_reading else quantities[at]
             made.append(Charge(row.day, line.meter, line.owner.unit, *_amounts(pricer, quantity)))
         return sorted(made)
 
-    def _pricers(self, row: Any) -> Sequence[Pricer]:  # noqa: ANN401
-        start = instant(row.starts_at)
-        key = (row.profile, row.day, self._book.segment(start), row.cost_currency, row.register_version)
+    def _pricers(self, row: Any, quantities: Sequence[Decimal]) -> Sequence[Pricer]:  # noqa: ANN401
+        start, profile = instant(row.starts_at), self._profiles[row.profile]
+        sizes = self._book.sizes(profile, quantities)
+        key = (row.profile, row.day, self._book.segment(start), row.cost_currency, sizes, row.register_version)
         if key not in self._ready:
             if len(self._ready) > _MOST_REMEMBERED:
                 self._ready = {}
-            use = Use(self._profiles[row.profile], start, date.fromordinal(row.day), row.cost_currency)
+            use = Use(profile, start, date.fromordinal(row.day), row.cost_currency, sizes)
             self._ready[key] = [Pricer(line) for line in lines(self._book.view(row.register_version), use)]
         return self._ready[key]
 
