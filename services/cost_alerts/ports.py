@@ -306,18 +306,6 @@ class Reach(NamedTuple):
     invoiced: bool
 
 
-class Marks(Protocol):
-    """Notes that charges by the period must be made again, where the register says something new."""
-
-    def mark(self, tx: Transaction, scopes: Sequence[Scope], published_at: int) -> None:
-        """Mark the days that a version, published at that instant, may touch."""
-        ...
-
-    def mark_closing(self, tx: Transaction, cut_off: int) -> None:
-        """Mark what was recorded after a cut-off that now divides what was known on its day."""
-        ...
-
-
 class PeriodBook(Protocol):
     """What the charges by the period are made from, and those charges. Days are inclusive."""
 
@@ -418,6 +406,10 @@ class RegisterBook(Protocol):
 
         The closings as they now are; None when the month was closed before: the first closing stands.
         """
+        ...
+
+    def mark(self, tx: Transaction, about: str, scopes: Sequence[Scope], recorded_from: int) -> None:
+        """Have what is charged by the period on these days made again, as known from an instant on."""
         ...
 
 
