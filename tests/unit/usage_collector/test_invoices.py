@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +157,11 @@ def test_the_same_invoice_is_no_news_and_another_needs_a_word() -> None:
     assert [(one.invoice_id, one.revision) for one in found.new] == [("A-3", 0)]
     assert [(one.invoice_id, one.revision, one.net) for one in found.revised] == [("A-2", 1, Decimal(40))]
     assert found.same == ["A-1"]
+
+
+def test_the_example_of_the_documentation_is_an_invoice() -> None:
+    page = Path(__file__).parents[3] / "docs" / "invoices.md"
+    example = page.read_text().split("```")[1].strip()
+    [found] = read_invoices("november.csv", example.encode())
+    assert found.invoice.net == Decimal("41.11841")
+    assert {line.vat_rate for line in found.invoice.lines} == {Decimal("0.255")}

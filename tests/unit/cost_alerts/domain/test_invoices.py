@@ -191,6 +191,12 @@ def parts(found: Reconciliation) -> tuple[str, ...]:
             ("0.333333333", "0.333333333", "0", "0.000000001"),
             id="what rounding leaves is a rest, so that the parts add up",
         ),
+        pytest.param(
+            [invoice("10125", currency="USD", per_euro="1.20")],
+            LedgerMonth([usd("10000", "8000")], edges=[usd("250", "200"), usd("-125", "-100")]),
+            ("333.333333333", "104.166666667", "0", "0"),
+            id="the example of the documentation",
+        ),
         pytest.param([invoice("10")], LedgerMonth(), ("0", "0", "0", "10"), id="an invoice on what nobody metered"),
         pytest.param(
             [invoice("-5")], LedgerMonth([euro("10")]), ("0", "0", "0", "-15"), id="a credit note alone is no discount"
