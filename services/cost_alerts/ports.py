@@ -408,6 +408,10 @@ class RegisterBook(Protocol):
         """
         ...
 
+    def mark(self, tx: Transaction, about: str, scopes: Sequence[Scope], recorded_from: int) -> None:
+        """Have what is charged by the period on these days made again, as known from an instant on."""
+        ...
+
 
 class BudgetUse(Protocol):
     """What counts towards each budget."""

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, and_, delete, select, update
 
 from services.cost_alerts.adapters.closing import close_month, load_closings
+from services.cost_alerts.adapters.tables import PERIOD_DIRTY, REGISTER_STATE, REGISTER_VERSION
 from services.cost_alerts.adapters.tables import REGISTER_FACT as FACTS
 from services.cost_alerts.adapters.tables import REGISTER_STAGED as STAGED
-from services.cost_alerts.adapters.tables import REGISTER_STATE, REGISTER_VERSION
 from services.cost_alerts.domain.closing import Closings
-from services.cost_alerts.domain.view import Book, FactVersion
-from services.cost_alerts.ports import StagedFact
+from services.cost_alerts.domain.view import Book, FactVersion, Scope
+from services.cost_alerts.ports import Mark, StagedFact
 from services.shared.events.envelope import Fact
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, RegisterVersion, System, Unit
@@ -21,6 +21,9 @@ KINDS: dict[str, type[Fact]] = {
     kind.__name__: kind for kind in (Unit, Placement, System, AllocationRule, Tariff, Contract, Budget, FxRates)
 }
 """The kinds of facts that the ledger prices, places and budgets by; it keeps no others."""
+
+_EVERY = "*"
+"""The system of a mark that is about every system; the periods' worker spreads it."""
 
 
 class BookShelf:
@@ -80,6 +83,13 @@ class SqlRegister:
 
     def close_month(self, tx: Transaction, month: int, cut_off: int, closed_by: str | None) -> Closings | None:
         return close_month(tx, month, cut_off, closed_by)
+
+    def mark(self, tx: Transaction, about: str, scopes: Sequence[Scope], recorded_from: int) -> None:
+        marks = {
+            Mark(about, scope.system or _EVERY, scope.first.toordinal(), scope.last.toordinal(), recorded_from)
+            for scope in scopes
+        }
+        tx.bulk_insert(PERIOD_DIRTY, Mark._fields, sorted(marks))
 
     def _put_in_force(self, tx: Transaction, version: int, staged: Sequence[StagedFact]) -> None:
         standing = select(FACTS.c.kind, FACTS.c.fact_id, FACTS.c.body).where(FACTS.c.until.is_(None))

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import cast, get_args, get_type_hints
 
 from services.cost_alerts.domain.closing import cut_off_of, month_number
-from services.cost_alerts.ports import BudgetUse, Marks, RegisterBook, StagedFact
+from services.cost_alerts.domain.view import FIRST_DAY, LAST_DAY, Scope
+from services.cost_alerts.ports import BudgetUse, RegisterBook, StagedFact
 from services.shared.consumer import Delivered
 from services.shared.events import REGISTER
 from services.shared.events.envelope import Event
@@ -44,9 +45,8 @@ class RegisterHandler:
     group = GROUP
     topics = (REGISTER.name,)
 
-    def __init__(self, register: RegisterBook, marks: Marks, budgets: BudgetUse) -> None:
+    def __init__(self, register: RegisterBook, budgets: BudgetUse) -> None:
         self._register = register
-        self._marks = marks
         self._budgets = budgets
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
@@ -66,7 +66,7 @@ class RegisterHandler:
         book = self._register.apply(tx, marker, published_at)
         if book is not None:
             # From just before it on: what was known before a version and what it changed are told apart.
-            self._marks.mark(tx, list(book.scopes(marker.version - 1)), published_at - 1)
+            self._register.mark(tx, "register", list(book.scopes(marker.version - 1)), published_at - 1)
             self._budgets.recount(tx, book)
 
     def _close(self, tx: Transaction, closing: Closing, ingested: datetime) -> None:
@@ -74,7 +74,7 @@ class RegisterHandler:
         month = month_number(Month.parse(closing.month))
         closings = self._register.close_month(tx, month, cut_off, closing.closed_by)
         if closings is not None:
-            self._marks.mark_closing(tx, closings.cut_offs[month])
+            self._register.mark(tx, "closing", [Scope(None, FIRST_DAY, LAST_DAY)], closings.cut_offs[month])
 
 
 def _staged(event: RegisterChange) -> StagedFact:
