@@ -7,10 +7,10 @@ whose number has more.
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from io import BytesIO
 from typing import IO, Any
 
 from xlsxwriter import Workbook
-from xlsxwriter.exceptions import XlsxFileError
 
 from services.cost_alerts.exports.tables import Cell, Column, Kind, Table
 from services.shared.errors import ConfigurationError
@@ -38,12 +38,11 @@ def write_workbook(out: IO[bytes], sheets: Sequence[Table]) -> None:
         ConfigurationError: a table has more rows than a sheet holds.
         OSError: there is no room to write.
     """
-    try:
-        with Workbook(out, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
-            for sheet in sheets:
-                _write_sheet(book, sheet)
-    except XlsxFileError as error:
-        raise OSError(*error.args) from error
+    packed = BytesIO()  # the library leaves its archive open when a disk is full
+    with Workbook(packed, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
+        for sheet in sheets:
+            _write_sheet(book, sheet)
+    out.write(packed.getbuffer())
 
 
 def _write_sheet(book: Workbook, table: Table) -> None:
