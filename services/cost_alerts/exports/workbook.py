@@ -7,10 +7,12 @@ whose number has more.
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from errno import ENOSPC
 from io import BytesIO
 from typing import IO, Any
 
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import XlsxFileError
 
 from services.cost_alerts.exports.tables import Cell, Column, Kind, Table
 from services.shared.errors import ConfigurationError
@@ -28,6 +30,7 @@ _FORMATS: dict[Kind, dict[str, Any]] = {
     "money": {"num_format": "#,##0.00#######"},
     "cents": {"num_format": "#,##0.00"},
 }
+_OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
 _WIDTHS: dict[Kind, int] = {"text": 28, "day": 12, "count": 12, "number": 18, "money": 18, "cents": 14}
 
 
@@ -38,10 +41,15 @@ def write_workbook(out: IO[bytes], sheets: Sequence[Table]) -> None:
         ConfigurationError: a table has more rows than a sheet holds.
         OSError: there is no room to write.
     """
-    packed = BytesIO()  # the library leaves its archive open when a disk is full
-    with Workbook(packed, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
-        for sheet in sheets:
-            _write_sheet(book, sheet)
+    packed = BytesIO()  # a fault of the disk must not meet the library's archive, which it leaves open
+    try:
+        with Workbook(
+            packed, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        ) as book:
+            for sheet in sheets:
+                _write_sheet(book, sheet)
+    except XlsxFileError as error:  # no room for rows that wait to be packed
+        raise OSError(ENOSPC, str(error)) from error
     out.write(packed.getbuffer())
 
 
