@@ -1,8 +1,10 @@
 """Whatever stands in a folder: it is refused with sentences or it can be published; nothing else happens."""
 
 import tempfile
+from copy import deepcopy
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -100,3 +102,99 @@ def test_any_values_in_any_member(kind: Kind, data: st.DataObject) -> None:
 def test_any_rows(rows: list[list[str]]) -> None:
     text = "\n".join(["person,unit,valid_from,valid_to,also", *(",".join(row) for row in rows)])
     says_or_loads({"people.csv": text.encode()})
+
+
+RICH: dict[str, dict[str, Any]] = {
+    "contract": {
+        "id": "c",
+        "system": "api",
+        "vendor": "v",
+        "vat_rate": "0.255",
+        "discounts": [{"sku": "m", "meter": "requests", "off": "0.1"}],
+        "terms": [
+            {
+                "kind": "pool",
+                "id": "p",
+                "meter": "requests",
+                "size": "10",
+                "price": "9",
+                "currency": "EUR",
+                "every": "once",
+                "carries_over": True,
+                "share": {"by": "fixed", "weights": {"city": "1"}},
+            },
+            {
+                "kind": "pool",
+                "id": "q",
+                "measure": "cost",
+                "burns": "EUR",
+                "size": "1",
+                "price": "1",
+                "currency": "EUR",
+            },
+            {"kind": "capacity", "id": "k", "sku": "m", "quantity": "1", "price": "1", "currency": "EUR"},
+            {"kind": "fee", "id": "f", "sku": "m", "amount": "1", "currency": "EUR", "share": {"by": "headcount"}},
+            {"kind": "minimum", "id": "l", "amount": "1", "currency": "EUR"},
+            {"kind": "unused_seats", "id": "u", "sku": "m", "share": {"by": "usage"}},
+        ],
+        "valid_from": date(2026, 1, 1),
+        "valid_to": date(2027, 1, 1),
+    },
+    "tariff": {
+        "id": "t",
+        "system": "api",
+        "sku": "m",
+        "meter": "input_tokens",
+        "model": "by_request_size",
+        "tiers": [{"up_to": "10", "price": "2"}, {"price": "1"}],
+        "per": "1",
+        "currency": "USD",
+        "multipliers": {"region": {"eu": "1.1"}},
+        "when": {"service_tier": "standard"},
+        "valid_from": date(2026, 1, 1),
+        "source": "x",
+        "checked_on": date(2026, 1, 1),
+    },
+    "allocation": {
+        "order": 1,
+        "match": {"path": "/a", "tags": {"a": "b"}, "sku": "m", "project": "p"},
+        "unit": "city",
+        "project": "x",
+        "valid_from": date(2026, 1, 1),
+    },
+}
+
+
+def paths_in(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for name, one in inner for found in ((*path, name), *paths_in(one, (*path, name)))]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name in RICH], ids=lambda kind: kind.file)
+@given(data=st.data())
+@settings(CALM, max_examples=80)
+def test_any_value_anywhere_inside_an_entry(kind: Kind, data: st.DataObject) -> None:
+    entry = deepcopy(RICH[kind.name])
+    *outer, last = data.draw(st.sampled_from(paths_in(entry)))
+    inside: Any = entry
+    for part in outer:
+        inside = inside[part]
+    if data.draw(st.booleans()):
+        inside[last] = data.draw(values)
+    else:
+        del inside[last]
+    if isinstance(inside, dict) and data.draw(st.booleans()):
+        inside[data.draw(names_within)] = data.draw(values)
+    says_or_loads({file_of(kind): yaml.safe_dump([entry], allow_unicode=True).encode()})
+
+
+def test_the_rich_entries_are_good() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for kind in KINDS:
+            if kind.name in RICH:
+                path = Path(name, file_of(kind))
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(yaml.safe_dump([RICH[kind.name]]))
+        for file, content in SMALLEST.items():
+            Path(name, file).write_bytes(content)
+        assert not isinstance(loaded(Path(name)), RegisterRefusedError)
