@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from services.cost_alerts.adapters.conflicts import SqlConflicts
 from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings
+from services.cost_alerts.adapters.invoices import SqlInvoices
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
 from services.cost_alerts.adapters.metrics import LedgerMetrics
+from services.cost_alerts.adapters.periods import SqlPeriods
 from services.cost_alerts.adapters.postings import SqlPostings
 from services.cost_alerts.adapters.presence import presence
 from services.cost_alerts.adapters.publishing import SqlCharges
@@ -23,12 +25,13 @@ from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api import make_router
 from services.cost_alerts.handlers.budgets import BudgetWatch
 from services.cost_alerts.handlers.conflicts import ConflictTeller
+from services.cost_alerts.handlers.days import DayTeller
 from services.cost_alerts.handlers.outcomes import OutcomesHandler
+from services.cost_alerts.handlers.periods import PeriodWorker
 from services.cost_alerts.handlers.publishing import NAME as PUBLISHER
 from services.cost_alerts.handlers.publishing import ChargePublisher
 from services.cost_alerts.handlers.register import RegisterHandler
 from services.cost_alerts.handlers.restating import Restater
-from services.cost_alerts.handlers.seats import SeatWorker
 from services.cost_alerts.handlers.usage import UsageHandler
 from services.cost_alerts.notify import Notifier
 from services.cost_alerts.notifying import build_notifier
@@ -67,20 +70,23 @@ class CostService:
         self.queries = LedgerQueries(store)
         self.router = make_router(store, self.queries, clock)
         self.consumers = tuple(consumers)
-        seats, restatements, budgets = SqlSeats(), SqlRestatements(), SqlBudgets()
-        self.seats = SeatWorker(store, Memory(publishes=publishes).begin, seats)
+        periods, restatements, budgets = SqlPeriods(), SqlRestatements(), SqlBudgets()
+        self.periods = PeriodWorker(store, Memory(publishes=publishes).begin, periods)
+        self.days = DayTeller(store, periods, clock, horizon.passed)
         self.restater = Restater(store, Memory(publishes=publishes).begin, restatements, clock, horizon.passed)
         self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed)
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
         self.relay = BusRelay(store, bus, clock)
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
         self._bus = bus
+        self._horizon = horizon
         self._register_ends = bus.end_positions(RegisterHandler.topics)
         self._register_read = False
         self._presence = ExitStack()
         self._loops = [
             *(Loop(one.group, partial(self._consume, one), on_stop=one.close) for one in self.consumers),
-            Loop("seats", self.seats.step),
+            Loop("periods", self._charge_periods),
+            Loop("days", self.days.step),
             Loop("restater", self.restater.step),
             Loop("budget watch", self.watch.step),
             Loop("conflicts", self.conflicts.step),
@@ -141,11 +147,17 @@ class CostService:
                 tell(total - sum(self._behind(group, found) for group, found in ends.items()), total)
         while self.queries.work_pending():
             self.restater.step()
-            self.seats.step()
+            self.periods.step()
 
     def _behind(self, group: str, ends: Mapping[TopicPartition, int]) -> int:
         at = self.store.positions(self._bus.cluster_id, group)
         return sum(max(0, end - at.get(key, 0)) for key, end in ends.items())
+
+    def _charge_periods(self) -> float:
+        """While an empty ledger catches up, cycles would be made again and again: they wait for its end."""
+        with self.store.reading() as connection:
+            caught_up = self._horizon.passed(connection)
+        return self.periods.step() if caught_up else WAIT_SECONDS
 
     def _consume(self, consumer: ConsumerRunner) -> float:
         if consumer.group == UsageHandler.group and not self._has_read_register():
@@ -177,11 +189,11 @@ def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRe
 
 def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store) -> CostService:
     horizon = RebuildHorizon(store, METADATA, bus, GROUPS)
-    seats, budgets = SqlSeats(), SqlBudgets()
+    budgets, periods = SqlBudgets(), SqlPeriods()
     handlers: Sequence[Handler] = (
         RegisterHandler(SqlRegister(), budgets),
-        UsageHandler(Memory(publishes=settings.publish_charges).begin, seats),
-        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings()),
+        UsageHandler(Memory(publishes=settings.publish_charges).begin, SqlSeats(), SqlInvoices()),
+        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings(), periods),
     )
     key = hash_key(store)
     consumers = [

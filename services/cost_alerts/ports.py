@@ -449,7 +449,7 @@ class Restatements(Protocol):
         ...
 
     def last_day(self, connection: Connection) -> int:
-        """The last day (ordinal) that has charges, 0 when none has."""
+        """The last day (ordinal) of anything that was ever charged, 0 when nothing was."""
         ...
 
     def changes(self, connection: Connection, versions: Sequence[int]) -> Sequence["Change"]:

@@ -183,7 +183,7 @@ STEPS = st.one_of(
     st.integers(0, 2).map(lambda number: lambda world: _read(world, number)),
     st.just(lambda world: world.restart()),
     st.just(lambda world: world.service.restater.step()),
-    st.just(lambda world: world.service.seats.step()),
+    st.just(lambda world: world.service.periods.step()),
 )
 FIRST = [
     *(reading(f"first-{number}", start=start, account=("wrk-kymp", "wrk-sote")[number % 2])

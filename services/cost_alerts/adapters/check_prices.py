@@ -1,7 +1,6 @@
 """Whether every reading is charged as the register prices it: each one is priced again, the slow way, and compared."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import groupby

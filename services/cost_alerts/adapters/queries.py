@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, select
 
+from services.cost_alerts.adapters.periods import pending
 from services.cost_alerts.adapters.rates import rate_ages
 from services.cost_alerts.adapters.register import load_book
 from services.cost_alerts.adapters.restatements import progress
@@ -24,12 +25,11 @@ from services.cost_alerts.adapters.tables import (
     RESTATEMENT,
     ROLLUP,
     SEAT_COUNT,
-    SEAT_DIRTY,
     SEAT_HOLDING,
     WORD,
 )
+from services.cost_alerts.domain.agreements.seating import ACTIVE_WITHIN, METER
 from services.cost_alerts.domain.report import Basis, By, Report, Sum, report
-from services.cost_alerts.domain.seats import ACTIVE_WITHIN, METER
 from services.cost_alerts.domain.view import Book, View
 from services.shared.events.outcomes import Crossing
 from services.shared.events.register import UNALLOCATED, Budget
@@ -251,10 +251,14 @@ class LedgerQueries:
             return rate_ages(connection, self._view(connection).exchange, today)
 
     def work_pending(self) -> int:
-        """What the ledger has still to do beyond the bus: readings to look at again, days of seats to charge."""
+        """What the ledger has still to do beyond the bus: readings to look at again, cycles to charge again."""
         with self._store.reading() as connection:
-            dirty = connection.execute(select(func.count()).select_from(SEAT_DIRTY)).scalar_one()
-            return int(dirty) + _restatement_pending(connection)
+            return pending(connection) + _restatement_pending(connection)
+
+    def periods_pending(self) -> int:
+        """How many notes about cycles of agreements wait to be followed."""
+        with self._store.reading() as connection:
+            return pending(connection)
 
     def findings_open(self) -> Sequence[OpenFinding]:
         """Findings that were opened and not closed, by unit, oldest first."""

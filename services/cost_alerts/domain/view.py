@@ -135,6 +135,15 @@ class Book:
         """The versions that changed a fact of these kinds, rising."""
         return sorted({version for kind in kinds for version in self._changes.get(kind, ())})
 
+    def systems(self) -> frozenset[str]:
+        """Every system that any version names, has prices or contracts for."""
+        priced = [one.fact for kind in (Tariff, Contract) for one in self._facts.get(kind, ())]
+        named = [one.fact for one in self._facts.get(System, ())]
+        return frozenset(
+            {fact.system for fact in priced if isinstance(fact, Tariff | Contract)}
+            | {fact.id for fact in named if isinstance(fact, System)}
+        )
+
     def segment(self, moment: datetime) -> int:
         """Moments of one segment have the same tariffs and contracts in every version."""
         return bisect_right(self._edges, moment)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from services.cost_alerts.ports import ConflictRow, Conflicts, Crossings, Findings, PostingBook, Restatements
+from services.cost_alerts.ports import ConflictRow, Conflicts, Crossings, Days, Findings, PostingBook, Restatements
 from services.shared.consumer import Delivered
 from services.shared.events import OUTCOMES
 from services.shared.events.outcomes import (
+    DayBegun,
     FindingClosed,
     FindingOpened,
     LedgerRestated,
@@ -25,22 +26,26 @@ class OutcomesHandler:
     group = GROUP
     topics = (OUTCOMES.name,)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # one book per kind of outcome
         self,
         crossings: Crossings,
         restatements: Restatements,
         conflicts: Conflicts,
         findings: Findings,
         postings: PostingBook,
+        days: Days,
     ) -> None:
         self._crossings = crossings
         self._conflicts = conflicts
         self._restatements = restatements
         self._findings = findings
         self._postings = postings
+        self._days = days
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
         events = [event for _, event in batch]
+        begun = [(event.data.day, micros(record.ingest_time)) for record, event in batch if isinstance(event, DayBegun)]
+        self._days.begun(tx, begun)
         crossed = [(event.data, micros(event.time)) for event in events if isinstance(event, ThresholdCrossed)]
         self._crossings.keep(tx, crossed)
         for event in events:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from services.cost_alerts.domain.budget import crossing_id
@@ -10,8 +10,10 @@ from services.cost_alerts.ports import ConflictRow
 from services.shared.events import encode, event_id, key_of, topic_of
 from services.shared.events.envelope import Event
 from services.shared.events.outcomes import (
+    BegunDay,
     Conflict,
     Crossing,
+    DayBegun,
     LedgerRestated,
     PostingBatch,
     PostingsMade,
@@ -20,6 +22,7 @@ from services.shared.events.outcomes import (
     ThresholdCrossed,
 )
 from services.shared.events.register import Unit
+from services.shared.periods import day_start
 from services.shared.store import OutgoingMessage
 from services.shared.store.tables import instant
 
@@ -42,6 +45,13 @@ def conflict(found: ConflictRow) -> OutgoingMessage:
 
 def conflict_id(source: str, reading_id: str, revision: int) -> str:
     return event_id("conflict", source, reading_id, revision)
+
+
+def day_begun(day: date) -> OutgoingMessage:
+    """Tell that a Helsinki day has begun; timed by its midnight, so that it is always told in the same bytes."""
+    name = event_id("day", day.isoformat())
+    subject, data = day.isoformat(), BegunDay(day=day)
+    return for_bus(DayBegun(id=name, source=SOURCE, subject=subject, time=day_start(day), data=data))
 
 
 def restated(restatement: Restatement, now: datetime) -> OutgoingMessage:

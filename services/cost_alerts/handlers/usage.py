@@ -18,20 +18,22 @@ from services.cost_alerts.handlers.charging import (
     makes_charges,
     quantities_of,
 )
+from services.cost_alerts.handlers.invoices import keep_invoices
 from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.ports import (
     ChargeRow,
     ChargeValues,
     ConflictRow,
+    InvoiceBook,
+    Observations,
     OpenWork,
     ReadingRow,
-    SeatBook,
     Work,
 )
 from services.shared.bus import Record
 from services.shared.consumer import Delivered
 from services.shared.events import USAGE
-from services.shared.events.usage import Reading, SeatAssigned, SeatsObserved, UsageRecorded
+from services.shared.events.usage import InvoiceReceived, Reading, SeatAssigned, SeatsObserved, UsageRecorded
 from services.shared.money import as_text
 from services.shared.periods import helsinki_day
 from services.shared.store import Transaction
@@ -100,16 +102,19 @@ class UsageHandler:
     group = GROUP
     topics = (USAGE.name,)
 
-    def __init__(self, begin: OpenWork, seats: SeatBook) -> None:
+    def __init__(self, begin: OpenWork, seats: Observations, invoices: InvoiceBook) -> None:
         self._begin = begin
         self._seats = seats
+        self._invoices = invoices
         self._charger = Charger()
         self._profiles = _Profiles()
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
         readings = [Item(name_digest(d.event), d.record, d.event) for d in batch if isinstance(d.event, UsageRecorded)]
-        if readings:
+        invoices = [(d.event, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, InvoiceReceived)]
+        if readings or invoices:
             work = self._begin(tx)
+            keep_invoices(self._invoices, work, invoices)
             self._charger.begin(work)
             tally = Tally(work)
             for wave in waves(readings):

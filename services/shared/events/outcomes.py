@@ -65,6 +65,17 @@ class LedgerRestated(Event):
     data: Restatement
 
 
+class BegunDay(Fact):
+    """A Helsinki day has begun: what costs by time alone is charged up to it."""
+
+    day: date
+
+
+class DayBegun(Event):
+    type: Literal["valvomo.day.begun.v1"] = "valvomo.day.begun.v1"
+    data: BegunDay
+
+
 class PostedLine(Fact):
     """What one posting books: net and VAT in euro and whole cents."""
 
