@@ -17,11 +17,11 @@ from services.cost_alerts.adapters.tables import (
     PERIOD_CHARGE,
     PERIOD_DIRTY,
     READING,
+    READING_HISTORY,
     REGISTER_STATE,
     REGISTER_VERSION,
     RESTATED,
     RESTATEMENT,
-    ROLLUP,
     WORD,
 )
 from services.cost_alerts.ports import Change, Walk
@@ -71,7 +71,9 @@ class SqlRestatements:
         return list(connection.execute(query).scalars())
 
     def last_day(self, connection: Connection) -> int:
-        return int(connection.execute(select(func.max(ROLLUP.c.day))).scalar() or 0)
+        # Not of the rollups: what was superseded within one batch never was in them.
+        tables = (READING, READING_HISTORY, PERIOD_CHARGE)
+        return max(int(connection.execute(select(func.max(one.c.day))).scalar() or 0) for one in tables)
 
     def changes(self, connection: Connection, versions: Sequence[int]) -> Sequence[Change]:
         amounts: dict[int, dict[tuple[str, int], list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
