@@ -289,6 +289,20 @@ class ClosingContract:
         told = {one.data.register_version: one.data.after_eur["kymp"] for one in world.events(LedgerRestated)}
         assert told == {2: Decimal(6), 3: Decimal("8.4")}
 
+    def test_a_version_was_in_force_until_the_revision_that_came_before_the_walk(self, world: World) -> None:
+        """The register and the revision are read before the restater looks: the day between is not forgotten."""
+        world.publish(reading("a"))
+        world.settle()
+        world.later(days=1)
+        world.register(tariff("input_tokens", "6.00"))
+        world.later(days=1)
+        world.publish(reading("a", 1, consumed={"input_tokens": "500000"}))
+        world.settle()
+        known = [world.eur(as_known_on=date(2026, 10, day)) for day in (1, 2, 3)]
+        assert known == [{"kymp": "3.6"}, {"kymp": "6"}, {"kymp": "2.4"}]
+        [told] = world.events(LedgerRestated)
+        assert (told.data.before_eur, told.data.after_eur) == ({"kymp": Decimal("3.6")}, {"kymp": Decimal(6)})
+
     def test_restated_figures_stand_again_after_a_rebuild(self, world: World) -> None:
         world.publish(reading("a"))
         world.settle()

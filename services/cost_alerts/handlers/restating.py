@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers import outgoing
-from services.cost_alerts.handlers.charging import Charger, Revision, counted, quantities_of
+from services.cost_alerts.handlers.charging import Charger
+from services.cost_alerts.handlers.repricing import reprice
 from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.ports import (
     Change,
-    ChargeRow,
     OpenWork,
     ReadingRow,
     Restatements,
@@ -24,7 +24,6 @@ from services.shared.events.outcomes import Restatement
 from services.shared.logs import logger
 from services.shared.money import from_nano
 from services.shared.store import Store, Transaction
-from services.shared.store.tables import instant
 
 NAME = "restater"
 PAUSE_SECONDS = 1.0
@@ -109,33 +108,14 @@ class Restater:
 
     def _reprice(self, work: Work, rows: Sequence[ReadingRow]) -> int:
         """Supersede the charges whose price or unit changed; of how many readings."""
-        present: dict[int, list[ChargeRow]] = defaultdict(list)
-        for charge in work.charges_after({row.number: _NEVER for row in rows}):
-            present[charge.reading].append(charge)
-        revisions = [_revision(work, row) for row in rows]
-        since = [present[row.number][0].recorded_at for row in rows]
-        made = self._charger.next(work, list(zip(revisions, since, strict=True)))
-        remade = list(zip(rows, made, strict=True))
-        changed = [(row, made) for row, made in remade if made.rows]
-        before = [charge for row, _ in changed for charge in present[row.number]]
-        closed = [charge._replace(superseded_at=made.since) for row, made in changed for charge in present[row.number]]
-        came = [ChargeRow(*values) for _, made in changed for values in made.rows]
-        work.close_charges(closed)
-        work.add_charges(came)
+        tally = Tally(work)
+        pricing = reprice(work, self._charger, rows, tally, lambda _: SHARD)
         newest = work.book.newest
-        pricing = {row.number: made.version for row, made in changed}
         work.repriced(
             [row._replace(pricing=pricing.get(row.number, row.pricing), register_version=newest) for row in rows]
         )
-        tally = Tally(work)
-        for charge in before:
-            tally.count(SHARD, counted(charge), -1)
-        for charge in (*closed, *came):
-            tally.count(SHARD, counted(charge))
-        for row, charged in changed:
-            tally.touch("usage", work.profile(row.profile).system, row.day, charged.since)
         tally.save()
-        return len(changed)
+        return len(pricing)
 
     def _announce(self, tx: Transaction, change: Change) -> None:
         self._log.info("restated", register_version=change.version, readings=change.readings)
@@ -153,14 +133,6 @@ class Restater:
         )
         tx.send([outgoing.restated(restatement, self._clock.now())])
         self._book.note_announced(tx, change.version)
-
-
-_NEVER = 2**62
-"""Later than any instant: charges that were superseded at all are not asked for."""
-
-
-def _revision(work: Work, row: ReadingRow) -> Revision:
-    return Revision(row, work.profile(row.profile), instant(row.starts_at), quantities_of(row))
 
 
 def _reaches(book: Book, version: int, last_day: int) -> bool:

@@ -19,6 +19,7 @@ from services.cost_alerts.handlers.charging import (
     quantities_of,
 )
 from services.cost_alerts.handlers.invoices import keep_invoices
+from services.cost_alerts.handlers.repricing import reprice
 from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.ports import (
     ChargeRow,
@@ -188,6 +189,9 @@ class UsageHandler:
     def _replace(self, work: Work, items: Sequence[tuple[ReadingRow, Item, tuple[int, Profile]]], tally: Tally) -> None:
         since = {old.number: micros(item.record.ingest_time) for old, item, _ in items}
         shards = {old.number: work.shard(item.record.partition) for old, item, _ in items}
+        # A version that the restater has not brought here yet was in force until this revision came.
+        outdated = [old for old, _, _ in items if old.register_version < work.book.newest and makes_charges(old)]
+        pricing = reprice(work, self._charger, outdated, tally, shards.__getitem__) if outdated else {}
         for old, _, _ in items:
             tally.touch("usage", work.profile(old.profile).system, old.day, since[old.number])
         closed = []
@@ -197,7 +201,9 @@ class UsageHandler:
             tally.count(shards[charge.reading], counted(charge), -1)
             tally.count(shards[charge.reading], counted(ended))
         work.close_charges(closed)
-        arrivals = [Arrival(old.number, item, profile, old.pricing + 1) for old, item, profile in items]
+        arrivals = [
+            Arrival(old.number, item, profile, pricing.get(old.number, old.pricing) + 1) for old, item, profile in items
+        ]
         fresh, charges = self._charged(work, arrivals, tally)
         work.replace_readings([old for old, _, _ in items], fresh)
         work.add_charges(charges)
