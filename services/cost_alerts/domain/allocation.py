@@ -1,5 +1,6 @@
 """Which unit pays: the person's own placement on that day, then the rules in their order, else nobody."""
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import date
 
 from services.cost_alerts.domain.units import Units
 from services.cost_alerts.domain.use import Profile
+from services.shared.events.dated import Dated
 from services.shared.events.register import UNALLOCATED, AllocationRule, Match, Placement
 
 
@@ -35,6 +37,8 @@ class Allocation:
             self._placements[placement.person].append(placement)
         self._rules = sorted(rules, key=lambda rule: (rule.order, rule.id))
         self._units = units
+        self._edges = _edges([*self._rules, *units.all()])
+        self._edges_of = {person: _edges(found) for person, found in self._placements.items()}
 
     def owner(self, profile: Profile, day: date) -> Owner:
         """Who pays for a use on a Helsinki day."""
@@ -56,12 +60,21 @@ class Allocation:
             placed for placed in (self._placed(person, day) for person in self._placements) if placed is not None
         )
 
+    def segment(self, person: str | None, day: date) -> tuple[int, int]:
+        """Days of one segment have the same owner for a profile of this person."""
+        return bisect_right(self._edges, day), bisect_right(self._edges_of.get(person or "", ()), day)
+
     def _placed(self, person: str | None, day: date) -> str | None:
         placements = self._placements.get(person or "", ())
         return next((placement.unit for placement in placements if placement.holds_on(day)), None)
 
     def _rule(self, profile: Profile, day: date) -> AllocationRule | None:
         return next((rule for rule in self._rules if rule.holds_on(day) and _fits(rule.match, profile)), None)
+
+
+def _edges(facts: Iterable[Dated]) -> list[date]:
+    """The days on which any of these begins or ends."""
+    return sorted({edge for fact in facts for edge in (fact.valid_from, fact.valid_to) if edge is not None})
 
 
 _TAG_OF = {"api_key": "api_key", "project": "project", "group": "security_group"}

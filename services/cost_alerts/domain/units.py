@@ -1,7 +1,7 @@
 """The tree of units: dated, so that a reorganisation moves no cost of the days before it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from services.shared.events.register import Unit
@@ -14,6 +14,11 @@ class Units:
         self._units: dict[str, list[Unit]] = defaultdict(list)
         for unit in units:
             self._units[unit.id].append(unit)
+
+    def all(self) -> Iterator[Unit]:
+        """Every unit at every time of its life."""
+        for found in self._units.values():
+            yield from found
 
     def on(self, unit: str, day: date) -> Unit | None:
         """The unit as it is on `day`; None when it is not defined then."""

@@ -4,12 +4,14 @@ A cycle is one Helsinki day. Its history is a function of everything observed ab
 the end of each Helsinki day of recording: an observation of five hundred seats is one change of mind, not five hundred.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from itertools import takewhile
 
 from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Part
@@ -57,6 +59,7 @@ class Seats:
         return day_parts(payers, self.product, day, purchased, held)
 
 
+@lru_cache(maxsize=65_536)
 def holder(product: Product, person: str | None) -> Profile:
     """Whom a seat is given to; None: what the rules decide on a seat that nobody holds."""
     return Profile(product.system, product.sku, (METER,), person=person)
@@ -185,11 +188,16 @@ class SeatLedger:
     def history(self, day: date, cut_offs: Sequence[datetime] = ()) -> list[Row]:
         """How `day` was charged, from the first recorded day on; `cut_offs`: of closed months, as for `evenings`."""
         told = self._seating.told(day)
+        first = next((one.recorded_at for one in told if one.purchased), None)
+        if first is None:
+            return []
         touching = list(self._book.touching(0, self._product.system, day))
-        moments = [one.recorded_at for one in told] + [self._book.published_at(version) for version in touching]
+        published = (self._book.published_at(version) for version in touching)
+        moments = evenings([*(one.recorded_at for one in told), *published], cut_offs)
         sweep = _Sweep(self._product, day, told)
         return history(
-            evenings(moments, cut_offs), lambda moment: sweep.parts_at(moment, self._payers_at(moment, touching))
+            moments[bisect_left(moments, first) :],
+            lambda moment: sweep.parts_at(moment, self._payers_at(moment, touching)),
         )
 
     def _payers_at(self, moment: datetime, touching: Sequence[int]) -> Payers:

@@ -29,7 +29,7 @@ class Payers:
     """Who pays under one register version, remembered: agreements ask for the same people day after day."""
 
     view: View
-    _owners: dict[tuple[Profile, date], Owner] = field(default_factory=dict)
+    _owners: dict[tuple[Profile, tuple[int, int]], Owner] = field(default_factory=dict)
     _heads: dict[date, Mapping[Owner, int]] = field(default_factory=dict)
 
     def under(self, view: View) -> "Payers":
@@ -38,7 +38,7 @@ class Payers:
 
     def of(self, profile: Profile, day: date) -> Owner:
         """Who pays for a use on a Helsinki day."""
-        key = (profile, day)
+        key = (profile, self.view.allocation.segment(profile.person, day))
         found = self._owners.get(key)
         if found is None:
             found = self._owners[key] = self.view.allocation.owner(profile, day)
