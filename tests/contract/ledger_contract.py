@@ -8,12 +8,12 @@ from random import Random
 import pytest
 from sqlalchemy import delete
 
+from services.cost_alerts.adapters.periods import SqlPeriods
 from services.cost_alerts.adapters.presence import is_another_at_work
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.domain.report import Sum, report
-from services.cost_alerts.domain.seats import Product
 from services.cost_alerts.main import GROUPS
 from services.shared.bus import Message
 from services.shared.events import DEAD_LETTER, OUTCOMES, USAGE, encode
@@ -98,12 +98,13 @@ class LedgerContract:
     def test_a_reading_costs_what_its_tariffs_say(self, world: World) -> None:
         world.publish(reading("a"))
         world.settle()
-        total = {name: value for name, value in KYMP.items() if name != "unit"}
+        row = {**KYMP, "vat_eur": None, "without_vat_rate": "3.6"}
+        total = {name: value for name, value in row.items() if name != "unit"}
         assert world.report() == {
             "month": "2026-10",
             "basis": "booked",
             "as_known_on": None,
-            "rows": [KYMP],
+            "rows": [row],
             "total": total,
         }
 
@@ -461,19 +462,19 @@ class LedgerContract:
         world.publish(seat_count(date(2026, 10, 1), 2, revision=1))
         _read(world, 1)
         late = SqlSeats()
-        observed = SqlSeats.observed
+        observed = SqlPeriods.seats
 
-        def observed_just_before(book: SqlSeats, tx: Transaction, product: Product) -> object:
-            found = observed(book, tx, product)
+        def observed_just_before(book: SqlPeriods, tx: Transaction, system: str) -> object:
+            found = observed(book, tx, system)
             late.add(tx, [(seat_count(date(2026, 10, 1), 4, revision=2).data, micros(world.clock.now()))], [])
             monkeypatch.undo()
             return found
 
-        monkeypatch.setattr(SqlSeats, "observed", observed_just_before)
+        monkeypatch.setattr(SqlPeriods, "seats", observed_just_before)
         world.publish(seat_count(date(2026, 10, 1), 4, revision=2))  # for the rebuild after the test
-        world.service.seats.step()
+        world.service.periods.step()
         assert world.eur() == {"unallocated": "2"}
-        world.service.seats.step()
+        world.service.periods.step()
         assert world.eur() == {"unallocated": "4"}
 
     def test_idle_seats_are_those_nobody_used_for_four_weeks(self, world: World) -> None:

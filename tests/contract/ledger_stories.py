@@ -18,6 +18,7 @@ from tests.contract.ledger_world import (
     SYSTEM,
     World,
     budget,
+    net,
     placed,
     rate,
     reading,
@@ -220,8 +221,8 @@ def compare(world: World) -> None:
         register, usage = told.until(known_on)
         for month in MONTHS:
             found = world.report(month, as_known_on=known_on)
-            rows = {row.pop("unit"): row for row in found["rows"]}
-            assert {"": found["total"], **rows} == expected(register, usage, month.year, month.number), (
+            rows = {row.pop("unit"): net(row) for row in found["rows"]}
+            assert {"": net(found["total"]), **rows} == expected(register, usage, month.year, month.number), (
                 str(month),
                 known_on,
             )

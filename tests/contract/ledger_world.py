@@ -179,6 +179,11 @@ def fact_id(fact: Any) -> str:
             return str(fact.id)
 
 
+def net(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a report without what it tells of VAT."""
+    return {name: value for name, value in row.items() if name not in {"vat_eur", "without_vat_rate"}}
+
+
 @dataclass
 class World:
     """A bus, and ledgers on it. Time stands still until somebody moves it."""
@@ -262,8 +267,8 @@ class World:
         return self.service.queries.report(month, **how).document()
 
     def rows(self, month: Month = OCTOBER, **how: Any) -> dict[str, dict[str, Any]]:
-        """The report's rows by unit."""
-        return {row["unit"]: row for row in self.report(month, **how)["rows"]}
+        """The report's rows by unit, net."""
+        return {row["unit"]: net(row) for row in self.report(month, **how)["rows"]}
 
     def eur(self, month: Month = OCTOBER, **how: Any) -> dict[str, str]:
         """Unit → euro."""
