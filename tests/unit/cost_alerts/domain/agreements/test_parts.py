@@ -1,0 +1,245 @@
+"""What holds for every agreement: parts add up, order decides, days add up to the price, amendments go on."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.cost_alerts.domain.agreements.agreement import Agreement, Known, Metered, Part
+from services.cost_alerts.domain.agreements.all import agreements
+from services.cost_alerts.domain.agreements.reckoning import as_decimal, parted, share_of_day
+from services.cost_alerts.domain.agreements.split import split, whole_weights
+from services.cost_alerts.domain.agreements.terms import anniversary
+from services.cost_alerts.domain.allocation import NOBODY, Owner
+from services.cost_alerts.domain.pricing import Line
+from services.cost_alerts.domain.view import View
+from services.shared.events import register as facts
+from services.shared.events.envelope import Fact
+from services.shared.money import to_nano
+from tests.unit.cost_alerts.domain.city import book, contract, pool, tariff, use
+
+FIRST, LAST = date(2026, 10, 1), date(2026, 10, 31)
+OVER = date(2026, 11, 1)
+MORNING = datetime(2026, 10, 1, 6, tzinfo=UTC)
+
+prices = st.decimals(min_value="0.01", max_value=100_000, places=2).map(str)
+quantities = st.decimals(min_value="0.001", max_value=2000, places=3)
+persons = st.integers(0, 4).map(lambda number: f"p-{number}xx")
+hours = st.integers(0, 31 * 24 - 12)
+uses = st.lists(st.tuples(hours, persons, quantities), max_size=12)
+
+
+def placed(person: str, unit: str, since: date = date(2026, 1, 1), until: date | None = None) -> facts.Placement:
+    return facts.Placement(person=person, unit=unit, valid_from=since, valid_to=until)
+
+
+PEOPLE: list[Fact] = [placed(f"p-{number}xx", f"unit-{number % 3}") for number in range(5)]
+
+
+def metered(found: Sequence[tuple[int, str, Decimal]]) -> list[Metered]:
+    """Readings that begin so many hours after the first morning of October, in order."""
+    made = [
+        Metered(use(MORNING + timedelta(hours=hour), person=person), (quantity,), None, estimated=False)
+        for hour, person, quantity in found
+    ]
+    return sorted(made, key=lambda one: one.use.start)
+
+
+def the(key: str, view: View) -> Agreement:
+    return next(one for one in agreements(view, "claude") if one.key == key)
+
+
+def parts_of(key: str, held: Sequence[Fact], known: Known, first: date = FIRST, last: date = LAST) -> list[Part]:
+    view = book(held).view(1)
+    agreement = the(key, view)
+    return [
+        part
+        for cycle in agreement.cycles(first, last)
+        for part in agreement.parts(view, cycle, known)
+        if first <= part.day <= last
+    ]
+
+
+def total(parts: Sequence[Part]) -> int:
+    return sum(part.amounts[0] or 0 for part in parts)
+
+
+@given(prices, uses, st.sampled_from(["usage", "headcount"]))
+def test_the_days_of_a_pool_add_up_to_its_price(price: str, found: list[tuple[int, str, Decimal]], by: str) -> None:
+    bought = contract(terms=[pool(price=price, size="0", overage="none", share={"by": by})])
+    parts = parts_of("pool:c/p", [bought, *PEOPLE], Known(OVER, metered(found)))
+    assert total([part for part in parts if part.line.category == "Purchase"]) == to_nano(Decimal(price))
+
+
+@given(uses, st.integers(0, 5000))
+def test_inside_and_beyond_a_pool_are_all_that_was_used(found: list[tuple[int, str, Decimal]], size: int) -> None:
+    held = [contract(terms=[pool(price="0", size=str(size))]), tariff("2", per="1"), *PEOPLE]
+    parts = parts_of("pool:c/p", held, Known(OVER, metered(found)))
+    used = sum((quantity for _, _, quantity in found), Decimal(0))
+    inside = [part for part in parts if part.line.tariff == "c/p"]
+    assert sum(part.quantity for part in parts) == used
+    assert sum(part.quantity for part in inside) == min(used, Decimal(size))
+    assert total(parts) == to_nano(max(used - size, Decimal(0)) * 2)
+    assert sum(part.list_nano or 0 for part in parts) == to_nano(used * 2)
+
+
+TIERS = [{"up_to": "100", "price": "3"}, {"up_to": "1000", "price": "2"}, {"price": "1"}]
+
+
+@given(uses)
+def test_graduated_tiers_cost_what_the_months_sum_costs(found: list[tuple[int, str, Decimal]]) -> None:
+    held = [tariff(None, model="graduated", tiers=TIERS, per="1"), *PEOPLE]
+    parts = parts_of("tariff:claude/sonnet/input_tokens", held, Known(OVER, metered(found)))
+    used = sum((quantity for _, _, quantity in found), Decimal(0))
+    tiers = [min(used, Decimal(100)), min(max(used - 100, Decimal(0)), Decimal(900)), max(used - 1000, Decimal(0))]
+    assert total(parts) == to_nano(3 * tiers[0] + 2 * tiers[1] + tiers[2])
+    assert sum(part.quantity for part in parts) == used
+
+
+@given(uses, st.integers(1, 3000))
+def test_packages_of_a_month_cost_what_the_rounded_sum_costs(
+    found: list[tuple[int, str, Decimal]], package: int
+) -> None:
+    held = [tariff("2", per="1", round_up={"to": str(package), "per": "month"}), *PEOPLE]
+    parts = parts_of("tariff:claude/sonnet/input_tokens", held, Known(OVER, metered(found)))
+    used = Fraction(sum((quantity for _, _, quantity in found), Decimal(0)))
+    assert total(parts) == -(-used // package) * package * 2 * 10**9
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["the one first", "the other first"])
+def test_of_readings_of_one_moment_the_first_given_draws_first(first: int) -> None:
+    given_ones = [(5, "p-0xx", Decimal(1000)), (5, "p-1xx", Decimal(1000))]
+    readings = metered([given_ones[first], given_ones[1 - first]])
+    held = [contract(terms=[pool(price="0")]), tariff("2", per="1"), *PEOPLE]
+    parts = parts_of("pool:c/p", held, Known(OVER, readings))
+    assert {part.line.owner.unit: part.amounts[0] for part in parts} == {
+        f"unit-{first}": 0,
+        f"unit-{1 - first}": to_nano(Decimal(2000)),
+    }
+
+
+def test_what_a_pool_took_back_can_be_used_again() -> None:
+    """A credit note of a reported cost refills a pool of money."""
+    system = facts.System(id="claude", vendor="v", name="c", owner="ict", price_from="reported")
+    money = {"kind": "pool", "id": "p", "measure": "cost", "burns": "EUR", "size": "100", "price": "0"}
+    costs = [Decimal(80), Decimal(-50), Decimal(60), Decimal(20)]
+    readings = [
+        Metered(use(MORNING + timedelta(hours=hour), cost_currency="EUR"), (Decimal(1),), cost, estimated=False)
+        for hour, cost in enumerate(costs)
+    ]
+    held = [system, contract(terms=[{**money, "currency": "EUR"}]), *PEOPLE]
+    parts = parts_of("pool:c/p", held, Known(OVER, readings))
+    assert total(parts) == to_nano(Decimal(10))
+
+
+def test_no_part_is_told_twice_of_what_is_alike() -> None:
+    held = [contract(terms=[pool(price="31", overage_share={"by": "headcount"})]), tariff("2", per="1"), *PEOPLE]
+    readings = metered([(hour, f"p-{hour % 5}xx", Decimal(700)) for hour in range(9)])
+    parts = parts_of("pool:c/p", held, Known(OVER, readings))
+    names = [(part.day, part.sku, part.line, part.estimated) for part in parts]
+    assert len(names) == len(set(names))
+
+
+AMENDED = date(2026, 10, 15)
+
+
+@pytest.mark.parametrize(
+    ("second", "inside"),
+    [
+        pytest.param(pool(price="0"), 1000, id="the same term goes on"),
+        pytest.param(pool(price="0", size="1001"), 1000 + 500, id="another size begins anew"),
+    ],
+)
+def test_an_amendment_goes_on_with_a_term_that_stays_the_same(second: dict[str, object], inside: int) -> None:
+    held = [
+        contract(terms=[pool(price="0")], valid_to=AMENDED),
+        contract(terms=[second], valid_from=AMENDED, vat_rate="0.255"),
+        tariff("2", per="1"),
+    ]
+    readings = metered([(24, "p-0xx", Decimal(1000)), (24 * 20, "p-0xx", Decimal(500))])
+    parts = parts_of("pool:c/p", held, Known(OVER, readings))
+    assert sum(part.quantity for part in parts if part.line.tariff == "c/p") == inside
+
+
+def test_a_cycle_that_the_register_no_longer_knows_costs_nothing() -> None:
+    before = book([contract(terms=[pool()])]).view(1)
+    [cycle] = [one for one in the("pool:c/p", before).cycles(FIRST, FIRST) if one.starts.month == FIRST.month]
+    after = book([contract(terms=[pool()], time_zone="Europe/Helsinki")]).view(1)
+    assert the("pool:c/p", before).parts(before, cycle, Known(OVER))
+    assert the("pool:c/p", after).parts(after, cycle, Known(OVER)) == ()
+
+
+def test_nothing_is_charged_of_days_that_have_not_begun() -> None:
+    held = [contract(terms=[pool(price="31")])]
+    assert {part.day for part in parts_of("pool:c/p", held, Known(date(2026, 10, 3)))} == {
+        date(2026, 10, day) for day in (1, 2, 3)
+    }
+
+
+def test_what_the_ledger_could_not_hold_is_unpriced() -> None:
+    parts = parts_of("pool:c/p", [contract(terms=[pool(price="1000000000", every="month")])], Known(FIRST))
+    assert [(part.line.reason, part.amounts) for part in parts] == [("amount too large", (None, None))]
+
+
+def test_a_reorganisation_leaves_the_days_before_it_alone() -> None:
+    moved = date(2026, 10, 16)
+    people: list[Fact] = [placed("p-0xx", "old", until=moved), placed("p-0xx", "new", moved)]
+    held = [contract(terms=[pool(price="31")]), *people]
+    parts = parts_of("pool:c/p", held, Known(OVER, metered([(1, "p-0xx", Decimal(5))])))
+    paid = {part.day: part.line.owner.unit for part in parts if part.line.category == "Purchase"}
+    assert paid == {date(2026, 10, day): "old" if day < moved.day else "new" for day in range(1, 32)}
+
+
+weights = st.dictionaries(st.sampled_from([Owner(name, None) for name in "abcde"]), st.integers(0, 10**12), min_size=1)
+
+
+@given(st.integers(-(10**15), 10**15), st.none() | st.integers(-(10**15), 10**15), weights, quantities)
+def test_parts_add_up_to_the_whole(nano: int, eur_nano: int | None, by: dict[Owner, int], quantity: Decimal) -> None:
+    if not any(by.values()):
+        return
+    found = split((nano, eur_nano), by)
+    assert sum(amounts[0] or 0 for amounts in found.values()) == nano
+    assert [amounts[1] for amounts in found.values()].count(None) == (len(found) if eur_nano is None else 0)
+    whole = Part(FIRST, "s", Line("m", "Usage", NOBODY), quantity, (nano, eur_nano), nano)
+    parts = list(parted(whole, by))
+    assert sum(part.quantity for part in parts) == quantity
+    assert sum(part.list_nano or 0 for part in parts) == nano
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.fractions(min_value=0, max_denominator=10**6), min_size=1))
+def test_whole_weights_keep_the_proportions(found: dict[str, Fraction]) -> None:
+    whole = whole_weights(found)
+    assert set(whole) == {key for key, weight in found.items() if weight}
+    assert len({Fraction(whole[key]) / found[key] for key in whole}) <= 1
+
+
+@given(prices, st.integers(1, 400))
+def test_days_add_up_and_none_is_a_unit_off(price: str, days: int) -> None:
+    whole = Fraction(price) * 10**9
+    shares = [share_of_day(whole, position, days) for position in range(days)]
+    assert sum(shares) == whole
+    assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize(
+    ("anchor", "years", "found"),
+    [
+        (date(2028, 2, 29), 1, date(2029, 3, 1)),
+        (date(2028, 2, 29), 4, date(2032, 2, 29)),
+        (date(2026, 3, 31), 1, date(2027, 3, 31)),
+    ],
+)
+def test_anniversaries(anchor: date, years: int, found: date) -> None:
+    assert anniversary(anchor, years) == found
+
+
+@pytest.mark.parametrize(
+    ("quantity", "text"),
+    [(Fraction(1, 3), "0.333333333333333333"), (Fraction(5, 2), "2.5"), (Fraction(10**20), "1" + "0" * 20)],
+)
+def test_quantities_are_plain_decimals(quantity: Fraction, text: str) -> None:
+    assert str(as_decimal(quantity)) == text
