@@ -60,7 +60,7 @@ RESTATEMENT_PROGRESS = Metric(
     "valvomo_restatement_progress_ratio", "How much of the restatement under way is done; 1 when none is"
 )
 FX_AGE = Metric(
-    "valvomo_fx_age_days", "Days since the newest exchange rate of a currency that is charged in", ("currency",)
+    "valvomo_fx_age_seconds", "Age of the newest exchange rate of a currency that is charged in", ("currency",)
 )
 OUTBOX_PENDING = Metric(
     "valvomo_outbox_pending", "Messages that wait to be sent, by destination", ("service", "destination")

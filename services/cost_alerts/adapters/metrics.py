@@ -14,6 +14,8 @@ from services.shared.clock import Clock
 from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
 
+_DAY_SECONDS = 86_400
+
 SHOWN = (
     metrics.COST_MONTH_TO_DATE,
     metrics.RUN_RATE_MONTH_END,
@@ -61,7 +63,7 @@ class LedgerMetrics(Collector):
         yield metrics.filled(metrics.RESTATEMENT_PENDING, [((), float(self._queries.restatement_pending()))])
         yield metrics.filled(metrics.RESTATEMENT_PROGRESS, [((), self._queries.restatement_progress())])
         ages = self._queries.rate_ages(today)
-        yield metrics.filled(metrics.FX_AGE, [((currency,), age) for currency, age in ages.items()])
+        yield metrics.filled(metrics.FX_AGE, [((currency,), days * _DAY_SECONDS) for currency, days in ages.items()])
 
     def _costs(self, month: Month) -> Iterator[GaugeMetricFamily]:
         spent = self._queries.month_costs(month)

@@ -84,7 +84,7 @@ def test_a_scrape_shows_the_ledger(world: World) -> None:
         'valvomo_idle_seat_cost_eur{system="copilot"}': 6.0,
         "valvomo_restatement_pending_readings": 0.0,
         "valvomo_restatement_progress_ratio": 1.0,
-        'valvomo_fx_age_days{currency="USD"}': 11.0,
+        'valvomo_fx_age_seconds{currency="USD"}': 11 * 86_400.0,
     }
     assert {name: found.get(name) for name in expected} == expected
 
@@ -107,7 +107,7 @@ def test_a_currency_that_never_had_a_rate_is_infinitely_old(world: World) -> Non
     world.register(*BASE, tariff("input_tokens", "3.00", currency="SEK"), without=[rate(date(2026, 9, 30), "1.25")])
     world.publish(reading("a", start=datetime(2026, 9, 30, 9, tzinfo=UTC)))
     world.settle()
-    assert scraped(world)['valvomo_fx_age_days{currency="SEK"}'] == math.inf
+    assert scraped(world)['valvomo_fx_age_seconds{currency="SEK"}'] == math.inf
 
 
 def test_only_metrics_that_are_registered_with_their_labels(world: World) -> None:
