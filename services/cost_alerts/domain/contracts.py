@@ -76,6 +76,11 @@ class Contracts:
                 if isinstance(term, Pool):
                     yield contract, term
 
+    def edges(self, system: str) -> Iterator[datetime]:
+        """The instants at which a contract on a system begins or ends."""
+        contracts = self._by_system.get(system, ())
+        yield from (edge for one in contracts for edge in (one.starts, one.ends) if edge is not None)
+
     def systems(self) -> Iterable[str]:
         return self._by_system.keys()
 

@@ -100,6 +100,12 @@ class TariffBook:
             if of_system == system:
                 yield from (tariff for tariff in tariffs if tariff.is_by_month)
 
+    def edges(self, system: str) -> Iterator[datetime]:
+        """The instants at which a metered tariff of a system begins or ends."""
+        for (of_system, _), tariffs in self._metered.items():
+            if of_system == system:
+                yield from (edge for one in tariffs for edge in (one.starts, one.ends) if edge is not None)
+
     def per_seat(self, system: str, sku: str, day: date) -> DatedTariff | str:
         """The price of a seat, per month or year, on `day` of the tariff's own time zone, or why there is none."""
         named = _of_sku([tariff for tariff in self._per_seat.get(system, ()) if tariff.fact.holds_on(day)], sku)

@@ -23,7 +23,8 @@ def agreements(view: View, system: str, seats: Iterable[str] = ()) -> Sequence[A
     They share what they remember of the view: ask for them once per system and version. Minimums come last, for what
     all others cost counts towards them.
     """
-    payers, reader = Payers(view), Reader(view)
+    payers = Payers(view)
+    reader = Reader(payers)
     return [
         *(Seats(Product(system, sku), payers) for sku in sorted(set(seats))),
         *_monthly(view, system, reader),

@@ -7,44 +7,65 @@ from fractions import Fraction
 
 from services.cost_alerts.domain.agreements.agreement import Part
 from services.cost_alerts.domain.agreements.reckoning import as_decimal, checked, in_order, money
+from services.cost_alerts.domain.agreements.using import Kind
+from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.pricing import NOTHING, Line
 
-_Key = tuple[date, str, Line, bool]
-"""Day, SKU, line, whether estimated."""
+_NOUGHT = Fraction(0)
 
 
 @dataclass(slots=True)
 class _Sums:
     """What is counted, and how much of it is paid for and has a list price, in units of the line's prices."""
 
-    quantity: Fraction = Fraction(0)
-    paid: Fraction = Fraction(0)
-    listed: Fraction = Fraction(0)
+    kind: Kind
+    line: Line
+    owner: Owner
+    estimated: bool
+    quantity: Fraction = _NOUGHT
+    paid: Fraction = _NOUGHT
+    listed: Fraction = _NOUGHT
 
 
 @dataclass(slots=True)
 class Gathering:
-    """Sums by day, SKU, line and whether estimated."""
+    """Sums by day, SKU, line, who pays, whether estimated. Lines are told apart by identity, and merged at the end."""
 
-    _sums: dict[_Key, _Sums] = field(default_factory=dict)
+    _sums: dict[tuple[int, Owner, bool], _Sums] = field(default_factory=dict)
 
-    def add(self, key: _Key, quantity: Fraction, paid: Fraction, listed: Fraction) -> None:
-        """Count a piece: its quantity, and the units to be multiplied by the line's price and by its list price."""
+    def add(
+        self, kind: Kind, line: Line, owner: Owner, quantity: Fraction, units: Fraction, *, paid: bool, estimated: bool
+    ) -> None:
+        """Count a piece: its quantity, and the `units` that its list price, and its price where `paid`, are for."""
+        key = (id(line), owner, estimated)
         found = self._sums.get(key)
         if found is None:
-            found = self._sums[key] = _Sums()
+            found = self._sums[key] = _Sums(kind, line, owner, estimated)
         found.quantity += quantity
-        found.paid += paid
-        found.listed += listed
+        found.listed += units
+        if paid:
+            found.paid += units
 
     def parts(self) -> tuple[Part, ...]:
         return in_order(self._parts())
 
     def _parts(self) -> Iterator[Part]:
-        for (day, sku, line, estimated), sums in self._sums.items():
+        for (day, sku, line, estimated), sums in self._merged().items():
             quantity = as_decimal(sums.quantity)
             listed = None if line.list_per_unit is None else round(sums.listed * line.list_per_unit)
             yield checked(_part(Part(day, sku, line, quantity, NOTHING, listed, estimated), sums.paid))
+
+    def _merged(self) -> dict[tuple[date, str, Line, bool], _Sums]:
+        merged: dict[tuple[date, str, Line, bool], _Sums] = {}
+        for sums in self._sums.values():
+            use = sums.kind.use
+            key = (use.day, use.profile.sku, replace(sums.line, owner=sums.owner), sums.estimated)
+            found = merged.setdefault(key, sums)
+            if found is not sums:
+                found.quantity += sums.quantity
+                found.paid += sums.paid
+                found.listed += sums.listed
+        return merged
 
 
 def _part(bare: Part, paid: Fraction) -> Part:

@@ -17,7 +17,7 @@ from services.cost_alerts.domain.agreements.gathering import Gathering
 from services.cost_alerts.domain.agreements.reckoning import in_order, parted
 from services.cost_alerts.domain.agreements.split import Payers, Used, weights_on
 from services.cost_alerts.domain.agreements.terms import Held, Span, cycles_of, stretch_of
-from services.cost_alerts.domain.agreements.using import Drawn, Reader, weighed
+from services.cost_alerts.domain.agreements.using import Drawn, Kind, Reader, weighed, worth
 from services.cost_alerts.domain.allocation import NOBODY
 from services.cost_alerts.domain.pricing import Line, rounded_up
 from services.cost_alerts.domain.rating import WHOLE_READING
@@ -25,6 +25,8 @@ from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import View
 from services.shared.events.prices import Pool
 from services.shared.periods import day_start
+
+_NOUGHT = Fraction(0)
 
 BEYOND = "beyond the pool"
 """How the reason begins why use beyond a pool has no price."""
@@ -37,11 +39,8 @@ class Burn(NamedTuple):
 
     drawn: Drawn
     inside: Fraction
+    beyond: Fraction
     left: Fraction
-
-    @property
-    def beyond(self) -> Fraction:
-        return self.drawn.counted - self.inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,13 @@ class Pools:
 
     def charged(self, view: View, filled: Filled, known: Known) -> Iterator[Part]:
         """The price by the day, what was used inside, and what was used beyond, of one of the pool's own cycles."""
-        reader, payers, pool = self.reader.under(view), self.payers.under(view), filled.held.term
-        used = weighed(reader.worth(burn.drawn) for burn in filled.burns) if _needs_use(pool) else {}
+        payers, pool = self.payers.under(view), filled.held.term
+        used = weighed(worth(burn.drawn) for burn in filled.burns) if _needs_use(pool) else {}
         yield from spread(Spreading(view, payers, used, meter_of(pool)), filled.held, filled.span, known.today)
         inside, beyond = Gathering(), Gathering()
+        lines = _Lines(filled.held)
         for burn in filled.burns:
-            _gather(reader, filled.held, burn, inside, beyond)
+            _gather(lines, burn, inside, beyond)
         yield from inside.parts()
         for part in beyond.parts():
             yield from (part,) if pool.overage_share is None else _parted(payers, filled.held, part, used)
@@ -104,7 +104,7 @@ def _filled(held: Held[Pool], span: Span, drawn: Sequence[Drawn], today: date) -
     while day < span.until and (day <= today or at < len(drawn)):
         inner = held.span(day, held.term.every)
         ends = day_start(inner.until, held.zone)
-        mine = drawn[at : bisect_left(drawn, ends, lo=at, key=lambda one: one.reading.start)]
+        mine = drawn[at : bisect_left(drawn, ends, lo=at, key=lambda one: one.start)]
         size = Fraction(held.term.size) + carried
         filled = Filled(held, inner, size, list(_burnt(mine, size)))
         yield filled
@@ -116,9 +116,12 @@ def _burnt(drawn: Iterable[Drawn], size: Fraction) -> Iterator[Burn]:
     """Each drawn quantity in its order, with what of it the pool still had room for; what is given back refills it."""
     left = size
     for one in drawn:
-        inside = min(one.counted, left)
-        left -= inside
-        yield Burn(one, inside, left)
+        if one.counted <= left:
+            left -= one.counted
+            yield Burn(one, one.counted, _NOUGHT, left)
+        else:
+            inside, left = left, _NOUGHT
+            yield Burn(one, inside, one.counted - inside, left)
 
 
 def meter_of(pool: Pool) -> str:
@@ -130,20 +133,35 @@ def _needs_use(pool: Pool) -> bool:
     return "usage" in {pool.share.by, pool.overage_share and pool.overage_share.by}
 
 
-def _gather(reader: Reader, held: Held[Pool], burn: Burn, inside: Gathering, beyond: Gathering) -> None:
+class _Lines:
+    """Lines ready made: inside a pool and beyond it, one of each per kind of use and meter; by nobody yet."""
+
+    def __init__(self, held: Held[Pool]) -> None:
+        self.held = held
+        self._made: dict[tuple[Kind, str], tuple[Line, Line]] = {}
+
+    def lines(self, drawn: Drawn) -> tuple[Line, Line]:
+        key = (drawn.kind, drawn.meter)
+        if key not in self._made:
+            unit = unit_line(self.held.term, drawn)
+            self._made[key] = _inside(self.held, unit), _beyond(self.held.term, unit)
+        return self._made[key]
+
+
+def _gather(lines: _Lines, burn: Burn, inside: Gathering, beyond: Gathering) -> None:
     """Count a burn to what is paid already and to what is not; a reading over the edge is cut in two."""
-    drawn, pool = burn.drawn, held.term
+    drawn, pool = burn.drawn, lines.held.term
     if not drawn.counted:
         return
-    unit = unit_line(reader, pool, drawn)
-    for counted, line, gathering in (
-        (burn.inside, _inside(held, unit), inside),
-        (burn.beyond, _beyond(pool, unit), beyond),
-    ):
-        if counted:
-            quantity, units = _measured(pool, drawn, counted)
-            key = (drawn.use.day, drawn.use.profile.sku, line, drawn.estimated)
-            gathering.add(key, quantity, units, units)
+    within, without = lines.lines(drawn)
+    estimated = drawn.reading.estimated
+    if burn.inside:
+        quantity, units = _measured(pool, drawn, burn.inside)
+        inside.add(drawn.kind, within, drawn.owner, quantity, units, paid=False, estimated=estimated)
+    if burn.beyond:
+        quantity, units = _measured(pool, drawn, burn.beyond)
+        owner = drawn.owner if pool.overage_share is None else NOBODY
+        beyond.add(drawn.kind, without, owner, quantity, units, paid=True, estimated=estimated)
 
 
 def _measured(pool: Pool, drawn: Drawn, counted: Fraction) -> tuple[Fraction, Fraction]:
@@ -154,9 +172,9 @@ def _measured(pool: Pool, drawn: Drawn, counted: Fraction) -> tuple[Fraction, Fr
     return piece * Fraction(drawn.quantity), piece * rounded_up(drawn.quantity, drawn.covering.round_to)
 
 
-def unit_line(reader: Reader, pool: Pool, drawn: Drawn) -> Line:
+def unit_line(pool: Pool, drawn: Drawn) -> Line:
     """What a unit costs by the tariff; of a pool of a quantity, the unit that it counts."""
-    line, per_unit = reader.line(drawn.use, drawn.meter), drawn.covering.per_unit
+    line, per_unit = drawn.kind.line(drawn.meter), drawn.covering.per_unit
     if line.of_reading:
         line = replace(line, of_reading=False, list_per_unit=line.nano_per_unit)
     if pool.meter is None:
@@ -182,8 +200,7 @@ def _inside(held: Held[Pool], unit: Line) -> Line:
 
 
 def _beyond(pool: Pool, unit: Line) -> Line:
-    """Use that is paid for in addition, by the tariff, or why it has no price; by nobody yet, where a key parts it."""
-    unit = unit if pool.overage_share is None else replace(unit, owner=NOBODY)
+    """Use that is paid for in addition, by the tariff, or why it has no price."""
     if pool.overage == "none":
         return _without_price(unit, REFUSED)
     return unit if unit.nano_per_unit is not None else _without_price(unit, f"{BEYOND}: {unit.reason}")

@@ -14,7 +14,7 @@ from fractions import Fraction
 from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Part
 from services.cost_alerts.domain.agreements.pool import Burn, Filled, Pools, unit_line
 from services.cost_alerts.domain.agreements.reckoning import as_decimal
-from services.cost_alerts.domain.agreements.using import Reader
+from services.cost_alerts.domain.agreements.using import worth
 from services.cost_alerts.domain.exchange import EUR
 from services.cost_alerts.domain.view import View
 from services.shared.money import NANO
@@ -65,8 +65,8 @@ def pool_state(pool: Pools, view: View, cycle: Cycle, known: Known) -> PoolState
     if not filled:
         return None
     now = next((one for one in filled if known.today < one.span.until), filled[-1])
-    reader, term = pool.reader.under(view), now.held.term
-    next_unit, currency = _next_unit(reader, now)
+    term = now.held.term
+    next_unit, currency = _next_unit(now)
     return PoolState(
         first_day=now.span.first,
         last_day=now.span.last,
@@ -79,17 +79,17 @@ def pool_state(pool: Pools, view: View, cycle: Cycle, known: Known) -> PoolState
         next_unit=next_unit,
         currency=currency,
         exhausted_at=_exhausted_at(now),
-        units=_units(reader, now, list(pool.charged(view, now, known))),
+        units=_units(now, list(pool.charged(view, now, known))),
     )
 
 
 def _exhausted_at(filled: Filled) -> datetime | None:
     if filled.left > 0:
         return None
-    return next((burn.drawn.reading.start for burn in filled.burns if burn.left <= 0), None)
+    return next((burn.drawn.start for burn in filled.burns if burn.left <= 0), None)
 
 
-def _next_unit(reader: Reader, filled: Filled) -> tuple[Fraction | None, str | None]:
+def _next_unit(filled: Filled) -> tuple[Fraction | None, str | None]:
     """What one more unit of what the pool counts costs, as the last use of it would pay."""
     term = filled.held.term
     if filled.left > 0:
@@ -98,33 +98,33 @@ def _next_unit(reader: Reader, filled: Filled) -> tuple[Fraction | None, str | N
         return None, None
     if term.burns is not None:
         return Fraction(NANO), term.burns
-    line = unit_line(reader, term, filled.burns[-1].drawn)
+    line = unit_line(term, filled.burns[-1].drawn)
     return line.nano_per_unit, line.currency
 
 
-def _units(reader: Reader, filled: Filled, parts: Iterable[Part]) -> Mapping[str, UnitUse]:
+def _units(filled: Filled, parts: Iterable[Part]) -> Mapping[str, UnitUse]:
     """By unit: what it used, its share and its overage, and what its use was worth."""
     of_price: dict[str, list[Part]] = defaultdict(list)
     of_use: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         kind = of_price if part.line.category == "Purchase" else of_use
         kind[part.line.owner.unit].append(part)
-    burns = _by_unit(reader, filled)
+    burns = _by_unit(filled)
     return {
         unit: UnitUse(
             quantity=as_decimal(sum((burn.drawn.counted for burn in burns.get(unit, ())), Fraction(0))),
             allocated=_euro([*of_price.get(unit, ()), *of_use.get(unit, ())]),
             marginal=_euro(of_use.get(unit, ())),
-            listed=_worth(reader, burns.get(unit, ())),
+            listed=_worth(burns.get(unit, ())),
         )
         for unit in sorted({*of_price, *of_use, *burns})
     }
 
 
-def _by_unit(reader: Reader, filled: Filled) -> Mapping[str, list[Burn]]:
+def _by_unit(filled: Filled) -> Mapping[str, list[Burn]]:
     found: dict[str, list[Burn]] = defaultdict(list)
     for burn in filled.burns:
-        found[reader.line(burn.drawn.use, burn.drawn.meter).owner.unit].append(burn)
+        found[burn.drawn.owner.unit].append(burn)
     return found
 
 
@@ -135,7 +135,7 @@ def _euro(parts: Iterable[Part]) -> int | None:
     return sum(known) if len(known) == len(found) else None
 
 
-def _worth(reader: Reader, burns: Iterable[Burn]) -> int | None:
-    found = [reader.worth(burn.drawn)[1] for burn in burns]
+def _worth(burns: Iterable[Burn]) -> int | None:
+    found = [worth(burn.drawn)[1] for burn in burns]
     known = [value for value in found if value is not None]
     return round(sum(known, Fraction(0))) if len(known) == len(found) else None

@@ -13,11 +13,10 @@ from zoneinfo import ZoneInfo
 
 from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Part
 from services.cost_alerts.domain.agreements.gathering import Gathering
-from services.cost_alerts.domain.agreements.using import Drawn, Reader
+from services.cost_alerts.domain.agreements.using import Drawn, Kind, Reader
 from services.cost_alerts.domain.pricing import Line
-from services.cost_alerts.domain.rating import at_price, blank_line
+from services.cost_alerts.domain.rating import at_price
 from services.cost_alerts.domain.tariff import DatedTariff
-from services.cost_alerts.domain.use import Use
 from services.cost_alerts.domain.view import View
 from services.shared.events.prices import Tariff
 from services.shared.events.usage import FIRST_DAY, LAST_DAY
@@ -71,8 +70,16 @@ class Monthly:
         before, paid = Fraction(0), Fraction(0)
         for one in drawn:
             for piece in _pieces(one, before, paid, total):
-                key = (one.use.day, one.use.profile.sku, lines.line(one, piece.price), one.estimated)
-                gathering.add(key, piece.counted, piece.paid, piece.paid)
+                line = lines.line(one, piece.price)
+                gathering.add(
+                    one.kind,
+                    line,
+                    one.owner,
+                    piece.counted,
+                    piece.paid,
+                    paid=True,
+                    estimated=one.reading.estimated,
+                )
                 paid += piece.paid
             before += one.counted
         return gathering.parts()
@@ -118,26 +125,26 @@ def _opened(fact: Tariff, missing: Fraction) -> Fraction:
 
 
 class _Lines:
-    """Lines ready made: one per use of a quarter of an hour, meter and price."""
+    """Lines ready made: one per kind of use, meter and price; by nobody yet."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._made: dict[tuple[Use, str, Fraction], Line] = {}
+        self._made: dict[tuple[Kind, str, Fraction], Line] = {}
 
     def line(self, one: Drawn, price: Fraction) -> Line:
         """How a piece at a tier's price is charged: factors and discounts upon it, and the rate of its day."""
-        key = (one.use, one.meter, price)
+        key = (one.kind, one.meter, price)
         if key not in self._made:
             self._made[key] = self._make(one, price)
         return self._made[key]
 
     def _make(self, one: Drawn, price: Fraction) -> Line:
-        tariff, card, profile = _tariff(one), one.covering.card, one.use.profile
+        tariff, card, use = _tariff(one), one.covering.card, one.kind.use
         credit = None if card is None else card.fact.credit
-        off = self._view.contracts.off(profile.system, profile.sku, one.meter, one.use.start, credit)
+        off = self._view.contracts.off(use.profile.system, use.profile.sku, one.meter, use.start, credit)
         first = card or tariff
         line = replace(
-            blank_line(self._view, one.use),
+            one.kind.blank(),
             meter=tariff.fact.meter,
             tariff=first.id,
             tariff_version=first.version,
@@ -146,4 +153,4 @@ class _Lines:
             credit_tariff_version=tariff.version if card else None,
             round_to=None if tariff.fact.round_up is None else tariff.fact.round_up.to,
         )
-        return at_price(self._view, line, price * one.covering.factor, off, one.use.day)
+        return at_price(self._view, line, price * one.covering.factor, off, use.day)
