@@ -170,8 +170,8 @@ class _Month:
     def _of_periods(self, which: ColumnElement[bool]) -> list[_Group]:
         columns = PERIOD_CHARGE.c
         at_list = case((columns.nano != 0, func.coalesce(columns.list_nano, columns.nano)), else_=0)
-        query = _grouped(columns, at_list).join(PERIOD_CHARGE, columns.basis == BASIS.c.id)
-        return self._groups(query.where(*self._here, _current(PERIOD_CHARGE), which))
+        query = _grouped(_by_basis(columns, at_list).where(_current(PERIOD_CHARGE)))
+        return self._groups(query.where(*self._here, which))
 
     def _edges(self) -> Iterator[Charges]:
         """What lies in the month of the vendor's zone and not in the Helsinki month, and the other way round."""
@@ -226,17 +226,26 @@ def _current(table: Any) -> ColumnElement[bool]:  # noqa: ANN401  # CHARGE or PE
 
 def _of_readings(*which: ColumnElement[bool]) -> Select[Any]:
     """Charges of readings; found by the readings' days, which are indexed."""
-    return (
-        _grouped(CHARGE.c, CHARGE.c.nano)
-        .join(CHARGE, CHARGE.c.basis == BASIS.c.id)
-        .join(READING, READING.c.number == CHARGE.c.reading)
-        .where(*which)
-    )
+    source = READING.join(CHARGE, CHARGE.c.reading == READING.c.number)
+    return _grouped(_by_basis(CHARGE.c, CHARGE.c.nano).select_from(source).where(*which))
 
 
-def _grouped(columns: Any, at_list: ColumnElement[Any]) -> Select[Any]:  # noqa: ANN401  # of CHARGE or PERIOD_CHARGE
+def _by_basis(columns: Any, at_list: ColumnElement[Any]) -> Select[Any]:  # noqa: ANN401  # of CHARGE or PERIOD_CHARGE
+    """Sums by basis: a number, much quicker to group by than what it stands for."""
+    without_euro = case((columns.eur_nano.is_(None), 1), else_=0).label("without_euro")
+    return select(
+        columns.basis,
+        without_euro,
+        func.sum(columns.nano).label("nano"),
+        func.sum(columns.eur_nano).label("eur_nano"),
+        func.sum(at_list).label("list_nano"),
+        func.count().label("charges"),
+    ).group_by(columns.basis, without_euro)
+
+
+def _grouped(by_basis: Select[Any]) -> Select[Any]:
+    found = by_basis.subquery("found")
     system, sku, meter = (WORD.alias(f"{name}_word") for name in ("system", "sku", "meter"))
-    without_euro = case((columns.eur_nano.is_(None), 1), else_=0)
     names = (
         system.c.text,
         sku.c.text,
@@ -246,11 +255,12 @@ def _grouped(columns: Any, at_list: ColumnElement[Any]) -> Select[Any]:  # noqa:
         BASIS.c.estimated,
         BASIS.c.nano_per_unit,
         BASIS.c.list_per_unit,
-        without_euro,
+        found.c.without_euro,
     )
     return (
-        select(*names, func.sum(columns.nano), func.sum(columns.eur_nano), func.sum(at_list), func.count())
-        .select_from(BASIS)
+        select(*names, *(func.sum(found.c[name]) for name in ("nano", "eur_nano", "list_nano", "charges")))
+        .select_from(found)
+        .join(BASIS, BASIS.c.id == found.c.basis)
         .join(system, system.c.id == BASIS.c.system)
         .join(sku, sku.c.id == BASIS.c.sku)
         .join(meter, meter.c.id == BASIS.c.meter)
