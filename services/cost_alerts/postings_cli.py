@@ -105,7 +105,7 @@ def find_batch(store: Store, batch: str) -> Found:
             f"found {len(parts)} of {parts[0].parts} parts of batch {batch}; the rest is on its way over the bus: "
             "start the program and try again when it has caught up"
         )
-    return Found(batch, parts[0].month, [line for part in parts for line in part.lines])
+    return Found(batch, parts[0].month, tuple(line for part in parts for line in part.lines))
 
 
 def preview(store: Store, month: Month) -> Found:
