@@ -246,6 +246,11 @@ class World:
             pass
         self.service.catch_up(lambda _done, _total: None)
 
+    def begin_day(self) -> None:
+        """Let the ledger tell which day has begun, if it is a new one, and read it."""
+        self.service.days.step()
+        self.settle()
+
     def close(self) -> None:
         if self._service is not None:
             self._service.store.close()

@@ -24,10 +24,11 @@ from services.cost_alerts.adapters.tables import (
 )
 from services.cost_alerts.domain.agreements.agreement import Agreement, Cycle, Known, Metered, Part, Spent
 from services.cost_alerts.domain.agreements.seating import Observed
+from services.cost_alerts.domain.agreements.seats import Seats
 from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.closing import month_of
 from services.cost_alerts.domain.invoices import of_month
-from services.cost_alerts.domain.use import Profile, Use
+from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers.charging import BILLING, FINAL
 from services.cost_alerts.handlers.cycles import NEVER, kind_of
@@ -82,7 +83,7 @@ class _System:
         self._connection = connection
         self._system = system
         self._view = book.view(book.newest)
-        self._metered = _metered(connection, system)
+        self._metered = _metered(connection, book, system)
         begun = connection.execute(select(func.max(DAY.c.day)).where(DAY.c.recorded_at > 0)).scalar()
         self._today = NEVER if begun is None else date.fromordinal(begun)
         self._seats = {
@@ -102,7 +103,10 @@ class _System:
 
     def _cycles(self, agreement: Agreement) -> Sequence[Cycle]:
         """Every cycle that can have charges."""
-        days = [one.use.day for one in self._metered] + [day for one in self._seats.values() for day in one.counts]
+        if isinstance(agreement, Seats):
+            counted = self._seats[agreement.product.sku].counts
+            return list(agreement.cycles(min(counted), max(counted))) if counted else []
+        days = [one.use.day for one in self._metered]
         if kind_of(agreement.key) == "invoice":
             months = self._connection.execute(select(INVOICE.c.month).distinct()).scalars()
             days += [month_of(number).first_day for number in months]
@@ -113,6 +117,8 @@ class _System:
 
     def _known(self, agreement: Agreement, cycle: Cycle) -> Known:
         kind, first = kind_of(agreement.key), helsinki_day(cycle.starts)
+        if kind == "seats":
+            return Known(self._today, (), self._seats)
         here = [one for one in self._metered if cycle.starts <= one.use.start < cycle.ends]
         if kind not in _COMPARED:
             return Known(self._today, here, self._seats)
@@ -123,7 +129,7 @@ class _System:
         return Known(self._today, here, self._seats, invoices, spent)
 
 
-def _metered(connection: Connection, system: str) -> list[Metered]:
+def _metered(connection: Connection, book: Book, system: str) -> list[Metered]:
     """Every paid reading of a system, by start, source and reading id."""
     source, its = WORD.alias("source"), WORD.alias("its")
     query = (
@@ -134,13 +140,14 @@ def _metered(connection: Connection, system: str) -> list[Metered]:
         .where(READING.c.purpose == BILLING, READING.c.retracted == 0)
     )
     rows = sorted(connection.execute(query), key=lambda row: (row.starts_at, row.source_text, row.reading_id))
-    return [_as_metered(row) for row in rows]
+    return [_as_metered(book, row) for row in rows]
 
 
-def _as_metered(row: Any) -> Metered:  # noqa: ANN401  # of `_metered`
-    use = Use(Profile.from_text(row.body), instant(row.starts_at), date.fromordinal(row.day), row.cost_currency)
+def _as_metered(book: Book, row: Any) -> Metered:  # noqa: ANN401  # of `_metered`
+    quantities = tuple(map(Decimal, row.quantities.split()))
+    use = book.use(Profile.from_text(row.body), instant(row.starts_at), quantities, row.cost_currency)
     cost = None if row.cost is None else Decimal(row.cost)
-    return Metered(use, tuple(map(Decimal, row.quantities.split())), cost, row.finality != FINAL)
+    return Metered(use, quantities, cost, row.finality != FINAL)
 
 
 def _spent(connection: Connection, system: str, cycle: Cycle, without: Sequence[str]) -> list[Spent]:

@@ -338,7 +338,7 @@ class Step:
         if days not in self._uses:
             found = self._book.versions(self._work, self._system, days)
             self._shelf.readings += len(found)
-            self._uses = {days: Uses(found, self._work.profile, self._system, days)}
+            self._uses = {days: Uses(found, self._work, self._system, days)}
         return self._uses[days]
 
     def _seat_entries(self, task: Task) -> list[Entry]:
@@ -382,17 +382,17 @@ def _merged(marks: Iterable[Mark]) -> list[Mark]:
 
 
 def _clamped(mark: Mark, kind: str, reach: Reach) -> tuple[date, date] | None:
-    """The days of a mark on which an agreement of a kind can have charges at all; None when there are none.
+    """The days of a mark that lie in cycles which can have charges at all; None when there are none.
 
-    What costs by time alone is cut by its contract at the one end, by the last day that has begun at the other.
+    What costs by time alone is cut by its contract at the one end, by the last day that has begun at the other. The
+    first day of a mark always stays: its cycle may have earlier days.
     """
     if kind == "invoice" and not reach.invoiced:
         return None
     first, last = date.fromordinal(mark.first_day), date.fromordinal(mark.last_day)
-    last = min(last, max(reach.begun, reach.last_used))
     if kind in USED_ONLY:
         first = max(first, reach.first_used)
-    return (first, last) if first <= last else None
+    return (first, max(first, min(last, max(reach.begun, reach.last_used)))) if first <= last else None
 
 
 def _task(cycle: Cycle, mark: Mark) -> Task:
