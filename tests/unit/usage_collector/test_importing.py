@@ -19,12 +19,13 @@ from services.shared.events.usage import InvoiceReceived
 from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
+from services.usage_collector.adapters.state import CollectorState
 from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.cli import app
 from services.usage_collector.facts import event_of
 from services.usage_collector.importing import import_events, import_invoices
 from services.usage_collector.intake import Intake
-from services.usage_collector.invoices import News
+from services.usage_collector.invoices import IMPORTED, News
 from services.usage_collector.register.facts import change_event, digest_of, marker_event
 from services.usage_collector.tables_in_text import FileRefusedError
 from tests.unit.usage_collector.test_invoices import table
@@ -130,6 +131,19 @@ def test_after_the_loss_of_the_database_revisions_go_on_where_the_bus_left_them(
     again(table({"net": "39"}), revise=True)
     fresh.close()
     assert invoices(bus)[2:] == [("A-1", 2, "39")]
+
+
+def test_an_import_after_the_loss_leaves_the_vendors_to_be_learned(
+    importing: Importing, bus: MemoryBus, clock: SteppedClock, tmp_path: Path
+) -> None:
+    bus.publish([Message(USAGE.name, b"a", usage("a"))])
+    importing(table({}))
+    fresh = open_store(Settings(data_dir=tmp_path / "again"), "collector", METADATA)
+    Importing(fresh, bus, clock)(table({"invoice_id": "A-2"}))
+    state = CollectorState(fresh)
+    assert state.learn(bus, {IMPORTED, "test/files"}) == 1, "the reading; invoices are known"
+    assert state.learn(bus, {IMPORTED, "test/files"}) == 0
+    fresh.close()
 
 
 def test_a_system_that_the_published_register_does_not_know(importing: Importing, bus: MemoryBus) -> None:
