@@ -14,7 +14,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-check demo run test check lint types imports contract golden generated dashboards schemas \
+.PHONY: help setup setup-check demo run test check lint types imports contract crash golden generated dashboards schemas \
 	bench lock clean
 
 help: ## Show this list
@@ -45,6 +45,9 @@ imports: $(CHECK_STAMP) ## Who may import whom, by import-linter
 
 contract: $(RUN_STAMP) ## The rules that all buses, and all stores, keep alike
 	@$(BIN)/python -m pytest tests/contract $(ARGS)
+
+crash: $(RUN_STAMP) ## Kill a restating ledger a hundred times: the same ledger as undisturbed (some minutes)
+	@CRASH_KILLS=100 $(BIN)/python -m pytest tests/crash/test_restating_crash.py $(ARGS)
 
 golden: $(RUN_STAMP) ## Rewrite the golden files from what the program does now; read the difference before you commit it
 	@$(BIN)/python -m pytest tests/golden --rewrite-golden $(ARGS)
