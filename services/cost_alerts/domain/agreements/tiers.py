@@ -22,6 +22,8 @@ from services.shared.events.prices import Tariff
 from services.shared.events.usage import FIRST_DAY, LAST_DAY
 from services.shared.periods import Month, day_start
 
+_DAY = timedelta(days=1)
+
 
 class Piece(NamedTuple):
     """A piece of a reading: how much of what is counted it is, how much of that is paid, at which price per unit."""
@@ -48,8 +50,11 @@ class Monthly:
         return ZoneInfo(self.tariffs[0].fact.time_zone)
 
     def cycles(self, first: date, last: date) -> Iterator[Cycle]:
-        month = Month.of(max(first - timedelta(days=1), FIRST_DAY) if first > FIRST_DAY else FIRST_DAY)
-        while month.first_day <= min(last, LAST_DAY):
+        # A day more on either side: a month of another zone begins on the Helsinki day before or after.
+        day = FIRST_DAY if first <= FIRST_DAY else first - _DAY
+        until = LAST_DAY if last >= LAST_DAY else last + _DAY
+        month = Month.of(day)
+        while month.first_day <= until:
             cycle = self._cycle(month)
             if any(
                 tariff.starts < cycle.ends and cycle.starts < (tariff.ends or cycle.ends) for tariff in self.tariffs

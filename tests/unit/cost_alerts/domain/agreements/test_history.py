@@ -3,13 +3,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.agreements.agreement import Part
 from services.cost_alerts.domain.agreements.history import changes, evenings, history
 from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.pricing import Line
+
+UNHURRIED = settings(deadline=None)  # how busy the machine is says nothing about the code
 
 EVENING = datetime(2026, 10, 14, 20, 59, tzinfo=UTC)  # 23:59 in Helsinki
 
@@ -43,6 +45,7 @@ def test_parts_of_equal_effect_are_left_alone() -> None:
 parts = st.lists(st.builds(part, st.sampled_from("abc"), st.integers(0, 2)), max_size=4)
 
 
+@UNHURRIED
 @given(st.lists(parts, max_size=5))
 def test_at_every_moment_exactly_what_was_known_stands(known: list[list[Part]]) -> None:
     moments = [EVENING + timedelta(days=number) for number in range(len(known))]

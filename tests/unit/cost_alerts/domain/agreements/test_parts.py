@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.agreements.agreement import Agreement, Known, Metered, Part
@@ -20,7 +21,10 @@ from services.cost_alerts.domain.view import View
 from services.shared.events import register as facts
 from services.shared.events.envelope import Fact
 from services.shared.money import to_nano
+from services.shared.periods import day_start
 from tests.unit.cost_alerts.domain.city import book, contract, pool, tariff, use
+
+UNHURRIED = settings(deadline=None)  # how busy the machine is says nothing about the code
 
 FIRST, LAST = date(2026, 10, 1), date(2026, 10, 31)
 OVER = date(2026, 11, 1)
@@ -68,6 +72,7 @@ def total(parts: Sequence[Part]) -> int:
     return sum(part.amounts[0] or 0 for part in parts)
 
 
+@UNHURRIED
 @given(prices, uses, st.sampled_from(["usage", "headcount"]))
 def test_the_days_of_a_pool_add_up_to_its_price(price: str, found: list[tuple[int, str, Decimal]], by: str) -> None:
     bought = contract(terms=[pool(price=price, size="0", overage="none", share={"by": by})])
@@ -75,6 +80,7 @@ def test_the_days_of_a_pool_add_up_to_its_price(price: str, found: list[tuple[in
     assert total([part for part in parts if part.line.category == "Purchase"]) == to_nano(Decimal(price))
 
 
+@UNHURRIED
 @given(uses, st.integers(0, 5000))
 def test_inside_and_beyond_a_pool_are_all_that_was_used(found: list[tuple[int, str, Decimal]], size: int) -> None:
     held = [contract(terms=[pool(price="0", size=str(size))]), tariff("2", per="1"), *PEOPLE]
@@ -90,6 +96,7 @@ def test_inside_and_beyond_a_pool_are_all_that_was_used(found: list[tuple[int, s
 TIERS = [{"up_to": "100", "price": "3"}, {"up_to": "1000", "price": "2"}, {"price": "1"}]
 
 
+@UNHURRIED
 @given(uses)
 def test_graduated_tiers_cost_what_the_months_sum_costs(found: list[tuple[int, str, Decimal]]) -> None:
     held = [tariff(None, model="graduated", tiers=TIERS, per="1"), *PEOPLE]
@@ -100,6 +107,7 @@ def test_graduated_tiers_cost_what_the_months_sum_costs(found: list[tuple[int, s
     assert sum(part.quantity for part in parts) == used
 
 
+@UNHURRIED
 @given(uses, st.integers(1, 3000))
 def test_packages_of_a_month_cost_what_the_rounded_sum_costs(
     found: list[tuple[int, str, Decimal]], package: int
@@ -173,6 +181,35 @@ def test_a_cycle_that_the_register_no_longer_knows_costs_nothing() -> None:
     assert the("pool:c/p", after).parts(after, cycle, Known(OVER)) == ()
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles", "Europe/Helsinki"])
+@pytest.mark.parametrize("kind", ["tariff", "pool", "fee"])
+def test_every_moment_of_a_day_lies_in_exactly_one_of_its_cycles(zone: str, kind: str) -> None:
+    """Whatever the contract's zone is: who asks for the cycles of a reading's Helsinki day gets the reading's own."""
+    fee = {"kind": "fee", "id": "f", "sku": "s", "amount": "1", "currency": "EUR"}
+    held = [
+        tariff(None, model="graduated", tiers=TIERS, per="1", time_zone=zone),
+        contract(terms=[pool(), fee], time_zone=zone),
+    ]
+    view = book(held).view(1)
+    [agreement] = [one for one in agreements(view, "claude") if one.key.startswith(kind)]
+    for day in (FIRST, LAST, date(2026, 12, 31)):
+        cycles = list(agreement.cycles(day, day))
+        for hour in range(0, 24, 3):
+            moment = day_start(day) + timedelta(hours=hour)
+            assert [one for one in cycles if one.starts <= moment < one.ends] == [
+                one for one in agreement.cycles(date(2026, 1, 1), date(2027, 12, 31)) if one.starts <= moment < one.ends
+            ]
+            assert len([one for one in cycles if one.starts <= moment < one.ends]) == 1
+
+
+def test_the_cycles_of_all_time_have_an_end() -> None:
+    view = book([tariff(None, model="graduated", tiers=TIERS, per="1"), contract(terms=[pool()])]).view(1)
+    for agreement in agreements(view, "claude"):
+        cycles = list(agreement.cycles(date.min, date.max))
+        assert len(cycles) == (2101 - 2026) * 12
+        assert all(one.ends == other.starts for one, other in pairwise(cycles))
+
+
 def test_nothing_is_charged_of_days_that_have_not_begun() -> None:
     held = [contract(terms=[pool(price="31")])]
     assert {part.day for part in parts_of("pool:c/p", held, Known(date(2026, 10, 3)))} == {
@@ -197,6 +234,7 @@ def test_a_reorganisation_leaves_the_days_before_it_alone() -> None:
 weights = st.dictionaries(st.sampled_from([Owner(name, None) for name in "abcde"]), st.integers(0, 10**12), min_size=1)
 
 
+@UNHURRIED
 @given(st.integers(-(10**15), 10**15), st.none() | st.integers(-(10**15), 10**15), weights, quantities)
 def test_parts_add_up_to_the_whole(nano: int, eur_nano: int | None, by: dict[Owner, int], quantity: Decimal) -> None:
     if not any(by.values()):
@@ -210,6 +248,7 @@ def test_parts_add_up_to_the_whole(nano: int, eur_nano: int | None, by: dict[Own
     assert sum(part.list_nano or 0 for part in parts) == nano
 
 
+@UNHURRIED
 @given(st.dictionaries(st.sampled_from("abcd"), st.fractions(min_value=0, max_denominator=10**6), min_size=1))
 def test_whole_weights_keep_the_proportions(found: dict[str, Fraction]) -> None:
     whole = whole_weights(found)
@@ -217,6 +256,7 @@ def test_whole_weights_keep_the_proportions(found: dict[str, Fraction]) -> None:
     assert len({Fraction(whole[key]) / found[key] for key in whole}) <= 1
 
 
+@UNHURRIED
 @given(prices, st.integers(1, 400))
 def test_days_add_up_and_none_is_a_unit_off(price: str, days: int) -> None:
     whole = Fraction(price) * 10**9

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.agreements.agreement import Known, Part
@@ -15,6 +15,8 @@ from services.shared.events import register as facts
 from services.shared.events.envelope import Fact
 from services.shared.periods import helsinki_day
 from tests.unit.cost_alerts.domain.city import PUBLISHED, book, tariff
+
+UNHURRIED = settings(deadline=None)  # how busy the machine is says nothing about the code
 
 PRODUCT = Product("copilot", "M365")
 DAY = date(2026, 10, 14)
@@ -45,6 +47,7 @@ def parts_of(held: list[Fact], day: date, purchased: int, holders: frozenset[str
 persons = st.integers(0, 8).map(lambda number: f"p-{number}x")
 
 
+@UNHURRIED
 @given(
     amount=st.decimals(min_value="0.01", max_value=1000, places=2),
     purchased=st.integers(1, 600),
@@ -115,6 +118,7 @@ def test_seats_that_a_later_count_takes_back_are_charged_no_more() -> None:
     assert shape(found, DAY) == [(SEEN, {"unallocated": 5}, gone)]
 
 
+@UNHURRIED
 @given(st.permutations([Count(DAY, number, number, SEEN + timedelta(hours=number % 3)) for number in range(5)]))
 def test_the_order_of_asking_does_not_matter(counts: list[Count]) -> None:
     assert shape(ledger(counts), DAY) == [(SEEN + timedelta(hours=1), {"unallocated": 4}, None)]
@@ -135,6 +139,7 @@ a_count = st.builds(Count, days, st.integers(0, 2), st.integers(0, 5), hours)
 a_holding = st.builds(Holding, persons, days, st.integers(0, 2), st.none() | days, hours)
 
 
+@UNHURRIED
 @given(st.lists(a_count, max_size=8), st.lists(a_holding, max_size=12), st.lists(hours, max_size=2))
 def test_the_sweep_is_the_plain_reckoning_at_every_moment(
     counts: list[Count], holdings: list[Holding], cut_offs: list[datetime]
