@@ -294,8 +294,9 @@ class Step:
     def _moment(self, task: Task, touching: Sequence[int], known: Callable[[int], Known], at: int) -> Moment:
         """What a cycle is charged as known at an instant; nothing, where the register of then does not know it."""
         book = self._work.book
-        version = book.version_at(instant(at))
-        pricing = self._shelf.pricing(touching, version)
+        in_force = book.version_at(instant(at))
+        version = _last_touching(touching, in_force)
+        pricing = self._shelf.pricing(touching, in_force)
         found = self._shelf.cycle(pricing, task)
         parts = () if found is None else found[0].parts(book.view(pricing), found[1], known(at))
         return Moment(at, version, self._system, parts)
@@ -347,9 +348,10 @@ class Step:
             seen = self._seats.get(sku, Seen((), ()))
             self._ledgers[sku] = SeatLedger(self._work.book, Product(self._system, sku), seen.counts, seen.holdings)
         cut_offs = [instant(one) for one in self._cuts(task)]
+        touching = list(self._work.book.touching_days(self._system, *task.days))
         found = []
         for row in self._ledgers[sku].history(task.days[0], cut_offs):
-            version = self._work.book.version_at(row.recorded_at)
+            version = _last_touching(touching, self._work.book.version_at(row.recorded_at))
             until = None if row.superseded_at is None else micros(row.superseded_at)
             found.append(entry(row.part, self._system, micros(row.recorded_at), version)._replace(superseded_at=until))
         return found
@@ -369,6 +371,11 @@ class Step:
         self._work.add_unsent([(task.key, task.starts)])
         self._book.replace(self._work.tx, task.key, task.starts, [old[one] for one in gone], rows)
         self._changed[task.rank] += _news(gone, came)
+
+
+def _last_touching(touching: Sequence[int], in_force: int) -> int:
+    """The version that charges tell: the last by then that may charge these days differently from the one before."""
+    return max((one for one in touching if one <= in_force), default=0)
 
 
 def _merged(marks: Iterable[Mark]) -> list[Mark]:
