@@ -160,7 +160,7 @@ class MonthCloser:
 
     def _refuse_untold_days(self, connection: Connection) -> None:
         """What is charged by time alone is charged up to the last day that has begun, as the program tells it."""
-        last = connection.execute(select(func.max(DAY.c.day))).scalar()
+        last = connection.execute(select(func.max(DAY.c.day)).where(DAY.c.recorded_at > 0)).scalar()
         if last is None or last < self._month.next.first_day.toordinal():
             raise ConfigurationError(
                 f"the ledger has not yet charged {self._month} to its end: let the program run for a minute, then close"
