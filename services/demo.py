@@ -30,7 +30,6 @@ from services.shared.serving import listen
 from services.shared.settings import Settings, load_settings
 from services.simulator.city import EXAMPLE_CITY
 from services.simulator.server import Simulator
-from services.usage_collector.register.cli import publish_folder
 
 app = typer.Typer()
 
@@ -97,9 +96,12 @@ def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> I
     """The program with the city's whole past read, priced and logged."""
     city.collect_past(settings, tell)
     program = Program.build(settings, clock=clock)
-    publish_folder(EXAMPLE_CITY, settings, program.bus, clock)  # before the start: what comes is priced once
+    register = city.register(settings)
+    register.publish_first(program.bus)  # before the start: what comes is priced once
     with program:
         city.push_history(program.address, tell)
+        _wait_until_caught_up(program, tell)
+        city.go_on(register, settings, program.bus, tell)
         _wait_until_caught_up(program, tell)
         yield program
 

@@ -1,19 +1,20 @@
 """The city's own applications: what they push to the intake, by day.
 
 The guidance bot counts its conversations by the hour; the gateway of communications bills Claude that it reaches
-through another cloud (the vendor's reports do not show it); four applications tell what became of their outputs.
+through another cloud (the vendor's reports do not show it, its invoice does); platforms meter credits and gigabytes;
+four applications tell what became of their outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
-from typing import Any
 
 from services.shared.periods import day_start, timestamp
 from services.simulator.city import City
-from services.simulator.claude import SONNET
+from services.simulator.claude import SONNET, Use
 from services.simulator.outputs import OUTPUT_GENERATED, Made, Sent, Writer, fate_of, life
+from services.simulator.platforms import Platforms
 from services.simulator.rhythm import (
     DAY,
     OFFICE,
@@ -27,6 +28,7 @@ from services.simulator.rhythm import (
     hours_of,
     moment_on,
 )
+from services.simulator.sending import reading
 from services.simulator.stories import REVIEWED_PROMPTLY, Stories
 
 CHATBOT, CHATBOT_SOURCE = "city-chatbot", "city/neuvontabotti"
@@ -56,6 +58,17 @@ class _Profile:
     asks_first: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request of the gateway; `tag`: for whom."""
+
+    name: str
+    start: datetime
+    read: int
+    written: int
+    tag: str
+
+
 _PROFILES = (
     _Profile("tyollisyys-palvelutarve", "city/tyollisyys", "decided", 9),
     _Profile("rakennuslupa-esitarkastus", "city/rakennusvalvonta", "executed", 3),
@@ -72,6 +85,7 @@ class Apps:
     def __init__(self, city: City, stories: Stories) -> None:
         self._city = city
         self._stories = stories
+        self._platforms = Platforms(stories)
         self.writers = tuple(self._writer(profile) for profile in _PROFILES)
 
     def events(self) -> list[Sent]:
@@ -90,6 +104,7 @@ class Apps:
         """What begins on a Helsinki day, with all that comes of it later."""
         yield from self.conversations(day)
         yield from self._gateway(day)
+        yield from self._platforms.of_day(day)
         for writer in self.writers:
             yield from self._outputs(writer, day)
 
@@ -145,17 +160,35 @@ class Apps:
         )  # fmt: skip
 
     def _gateway(self, day: date) -> Iterator[Sent]:
-        chance = draw(self._stories.seed, day, GATEWAY_SOURCE)
-        account = self._city.workspace(GATEWAY_WORKSPACE).id
-        for number in range(count(chance, GATEWAY_USES_A_DAY * OFFICE[day.weekday()], 0.3)):
-            start = moment_on(chance, day, OFFICE_HOURS)
-            consumed = {"input_tokens": chance.randint(60_000, 900_000), "output_tokens": chance.randint(8_000, 90_000)}
-            consumer = {"account": account, "tags": {"org_unit": chance.choices(GATEWAY_TAGS, (3, 1, 1))[0]}}
+        for asked in self._asked(day):
+            consumer = {"account": self._city.workspace(GATEWAY_WORKSPACE).id, "tags": {"org_unit": asked.tag}}
             yield reading(
-                GATEWAY_SOURCE, f"gateway-{day:%Y%m%d}-{number:02d}", CLAUDE, SONNET,
-                (start, start + timedelta(minutes=30)), consumed,
-                consumer=consumer, dimensions={"service_tier": "standard"},
+                GATEWAY_SOURCE, asked.name, CLAUDE, SONNET, (asked.start, asked.start + timedelta(minutes=30)),
+                {"input_tokens": asked.read, "output_tokens": asked.written},
+                consumer=consumer, dimensions={"service_tier": "standard"}, finality="provisional",
             )  # fmt: skip
+
+    def gateway_use(self, day: date) -> Iterator[Use]:
+        """What the gateway asked of Claude on a day, as its vendor sees it."""
+        workspace = self._city.workspace(GATEWAY_WORKSPACE)
+        for asked in self._asked(day):
+            yield Use(
+                day=day, workspace_id=workspace.id, is_default=False, api_key_id=workspace.api_keys[0], model=SONNET,
+                service_tier="standard", context_window=None, inference_geo="global", input_tokens=asked.read,
+                cache_write_5m_tokens=0, cache_write_1h_tokens=0, cache_read_tokens=0, output_tokens=asked.written,
+                web_searches=0, requests=1,
+            )  # fmt: skip
+
+    def _asked(self, day: date) -> Iterator[_Asked]:
+        chance = draw(self._stories.seed, day, GATEWAY_SOURCE)
+        for number in range(count(chance, GATEWAY_USES_A_DAY * OFFICE[day.weekday()], 0.3)):
+            yield _Asked(
+                f"gateway-{day:%Y%m%d}-{number:02d}",
+                moment_on(chance, day, OFFICE_HOURS),
+                chance.randint(60_000, 900_000),
+                chance.randint(8_000, 90_000),
+                chance.choices(GATEWAY_TAGS, (3, 1, 1))[0],
+            )
 
     def _corrected_file(self) -> Iterator[Sent]:
         day = self._stories.restated_file_day
@@ -184,34 +217,3 @@ def conversations(start: datetime, end: datetime, held: int) -> Sent:
     """What the guidance bot says of a time: so many conversations."""
     name = f"neuvontabotti-{start:%Y%m%dT%H%M%S}"
     return reading(CHATBOT_SOURCE, name, CHATBOT, "neuvontabotti", (start, end), {"conversations": held})
-
-
-def reading(  # noqa: PLR0917  # the members of every reading, in their usual order
-    source: str,
-    reading_id: str,
-    system: str,
-    sku: str,
-    period: tuple[datetime, datetime],
-    consumed: Mapping[str, int],
-    **more: Any,  # noqa: ANN401  # further members of a reading, as JSON
-) -> Sent:
-    """A usage event, first revision, told when its period ends."""
-    start, end = period
-    data: dict[str, Any] = {
-        "reading_id": reading_id,
-        "system": system,
-        "sku": sku,
-        "charge_period_start": timestamp(start),
-        "charge_period_end": timestamp(end),
-        "consumed": {meter: str(found) for meter, found in consumed.items()},
-        **more,
-    }
-    return {
-        "specversion": "1.0",
-        "type": "valvomo.usage.recorded.v1",
-        "source": source,
-        "id": f"{reading_id}.0",
-        "subject": system,
-        "time": timestamp(end),
-        "data": data,
-    }

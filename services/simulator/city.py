@@ -33,7 +33,9 @@ class Workspace(_Known):
 class AnthropicKnows(_Known):
     system: str
     model_without_tariff: str
+    model_with_late_tariff: str
     batch_tariff_from: date
+    invoice_prefix: str
     workspaces: tuple[Workspace, ...]
 
 
@@ -107,6 +109,7 @@ class City:
         reviewers: use case → who may review its outputs.
         use_cases: use case → its entry in `usecases.yaml`.
         tariffs: entries of `tariffs/anthropic.yaml`: what the vendor itself charges.
+        contracts: entries of `contracts.yaml`, by system.
     """
 
     vendors: Vendors
@@ -114,6 +117,7 @@ class City:
     reviewers: Mapping[str, Sequence[str]]
     use_cases: Mapping[str, Mapping[str, Any]]
     tariffs: Sequence[Mapping[str, Any]]
+    contracts: Mapping[str, Mapping[str, Any]]
 
     @cached_property
     def people(self) -> Sequence[str]:
@@ -149,6 +153,7 @@ def load_city(folder: Path) -> City:
             reviewers=_reviewers(_list(folder / "reviewers.yaml")),
             use_cases={entry["id"]: entry for entry in _list(folder / "usecases.yaml")},
             tariffs=_list(folder / "tariffs" / "anthropic.yaml"),
+            contracts={entry["system"]: entry for entry in _list(folder / "contracts.yaml")},
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name

@@ -17,7 +17,7 @@ RESTATED = ("tietohallinto-kehitys", 1.3)
 """The workspace whose use Anthropic had told too low on one day, and by what it is then multiplied."""
 
 UNLISTED_PRICES = {"input_tokens": "3", "output_tokens": "15", "cache_read_tokens": "0.3"}
-"""USD per million, which the vendor charges for the model that the city has no tariff for."""
+"""USD per million, which the vendor charges for the models that the city has no tariff for, or got one late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ WORKLOADS = (
     Workload("default", HAIKU, OFFICE, read=700, written=160),
 )
 NEW_MODEL = Workload("tietohallinto-kehitys", "", OFFICE, read=260, written=70, cached=400)
+LATE_MODEL = Workload("rakennusvalvonta-rag", "", OFFICE, read=900, written=240, cached=1_300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ class ClaudeUse:
                 yield workload
         if day >= self._stories.new_model_from:
             yield replace(NEW_MODEL, model=known.model_without_tariff)
+        if day >= self._stories.late_model_from:
+            yield replace(LATE_MODEL, model=known.model_with_late_tariff)
 
     def _use(self, workload: Workload, day: date) -> Use:
         workspace = self._city.workspace(workload.workspace)

@@ -11,19 +11,23 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import SecretStr
 
+from services.shared.bus import EventBus
 from services.shared.clock import Clock, SteppedClock, SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.periods import day_start, timestamp
 from services.shared.serving import Server
 from services.shared.settings import Settings
+from services.simulator.afterwards import close_months, take_in_invoice
 from services.simulator.apps import Apps
 from services.simulator.assists import AssistUse
+from services.simulator.billing import Billing
 from services.simulator.city import load_city
 from services.simulator.claude import ClaudeUse, Prices
 from services.simulator.exchange import Ask, RefusedError, Reply, Vendor, as_json
 from services.simulator.intake import Intake
 from services.simulator.live import Live
 from services.simulator.past import collect_past
+from services.simulator.register import CityRegister
 from services.simulator.seats import CopilotSeats
 from services.simulator.stories import Stories
 from services.simulator.vendors import anthropic, microsoft, servicenow
@@ -70,13 +74,16 @@ class Simulator:
     def __init__(self, city_dir: Path, *, seed: int, days: int, today: date, clock: Clock | None = None) -> None:
         city = load_city(city_dir)
         self.stories = Stories(seed, days, today)
+        self._folder = city_dir
         self._knows = city.vendors
         self._apps = Apps(city, self.stories)
+        use, prices = ClaudeUse(city, self.stories), Prices(city.tariffs)
+        self._billing = Billing(city, self.stories, use, prices, self._apps)
         self._assists = AssistUse(city, self.stories)
         self._present = clock or SystemClock()
         self._clock = self._present
         self.vendors: tuple[Vendor, ...] = (
-            Busy(anthropic.Anthropic(ClaudeUse(city, self.stories), Prices(city.tariffs))),
+            Busy(anthropic.Anthropic(use, prices)),
             Busy(microsoft.Microsoft(city, self.stories, CopilotSeats(city, self.stories))),
             Busy(servicenow.ServiceNow(city, self._assists, today)),
         )
@@ -131,6 +138,39 @@ class Simulator:
         past = SteppedClock(self._present.now())
         with self._on(past):
             return collect_past(settings, self.stories, past, tell)
+
+    @property
+    def model_with_late_tariff(self) -> str:
+        return self._knows.anthropic.model_with_late_tariff
+
+    def register(self, settings: Settings) -> CityRegister:
+        """The versions of the city's register, with the pseudonyms of the collector of `settings`.
+
+        Raises:
+            RegisterRefusedError: the folder has problems.
+        """
+        return CityRegister(self._folder, self.stories, self.model_with_late_tariff, settings, self._present)
+
+    def go_on(
+        self,
+        register: CityRegister,
+        settings: Settings,
+        bus: EventBus,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        """Let happen what becomes known after the past: closings, a late price, a reorganisation, an invoice.
+
+        To be called when the program has caught up with the past, and while it runs.
+
+        Raises:
+            ConfigurationError: the program does not keep up.
+        """
+        close_months(settings, bus, self._present, tell)
+        tell("prices, a reorganisation and an invoice become known")
+        register.publish_later(bus)
+        invoice = self._billing.invoice(self._present.now())
+        if invoice is not None:
+            take_in_invoice(settings, bus, self._present, invoice)
 
     def push_history(self, address: str, tell: Callable[[str], None] = lambda _text: None) -> int:
         """Post what the applications had to say before today to the intake at `address`; how many events that was.

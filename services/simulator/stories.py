@@ -1,9 +1,11 @@
 """When the city's stories happen: as shares of the days simulated, so that a short demo has them as well."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from services.simulator.rhythm import DAY
+from services.shared.periods import Month
+from services.simulator.rhythm import DAY, days
 
 REVIEWED_PROMPTLY = timedelta(days=13)
 """No output this young is left to be overdue, so that what is overdue does not depend on the hour of a demo."""
@@ -12,6 +14,8 @@ SEATS_A_DAY = 0.002
 """What the library's seats cost, as a share of all that it spends, for each day of history."""
 
 MOST_STRENGTH = 6.0
+
+MID_MONTH = 16
 
 _SATURDAY = 5
 
@@ -66,6 +70,30 @@ class Stories:
     def new_model_from(self) -> date:
         """The first day on which somebody uses a model that has no tariff."""
         return self.back(0.12)
+
+    @property
+    def late_model_from(self) -> date:
+        """The first day of use of a model whose tariff the city gets only after the simulated days."""
+        return self.back(0.2)
+
+    @property
+    def reorganised_on(self) -> date:
+        """The day of the reorganisation, in mid-month where the simulated days have such a day."""
+        day = self.back(0.3)
+        middle = day.replace(day=MID_MONTH)
+        return middle if self.first_day < middle < self.today else day
+
+    @property
+    def fullest_month_days(self) -> int:
+        """How many of the simulated days the month with most of them has."""
+        months = Counter((day.year, day.month) for day in days(self.first_day, self.today))
+        return max(months.values())
+
+    @property
+    def invoiced_month(self) -> Month | None:
+        """The last month that is over today, when it has simulated days."""
+        month = Month.of(Month.of(self.today).first_day - DAY)
+        return month if self.first_day < month.next.first_day else None
 
     @property
     def texts_kept_from(self) -> date:
