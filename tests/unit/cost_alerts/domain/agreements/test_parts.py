@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cost_alerts.domain.agreements.agreement import Agreement, Known, Metered, Part
+from services.cost_alerts.domain.agreements.agreement import Agreement, Known, Metered, Part, Spent
 from services.cost_alerts.domain.agreements.all import agreements
 from services.cost_alerts.domain.agreements.reckoning import as_decimal, parted, share_of_day
 from services.cost_alerts.domain.agreements.split import split, whole_weights
@@ -208,6 +208,23 @@ def test_the_cycles_of_all_time_have_an_end() -> None:
         cycles = list(agreement.cycles(date.min, date.max))
         assert len(cycles) == (2101 - 2026) * 12
         assert all(one.ends == other.starts for one, other in pairwise(cycles))
+
+
+@pytest.mark.parametrize(
+    ("today", "spent", "missing"),
+    [
+        pytest.param(LAST, 0, [], id="the last day has begun, and is not over"),
+        pytest.param(OVER, 0, [100], id="nothing was spent"),
+        pytest.param(OVER, 99, [1], id="almost enough"),
+        pytest.param(OVER, 100, [], id="exactly enough"),
+        pytest.param(OVER, 101, [], id="more than enough"),
+    ],
+)
+def test_a_minimum_is_charged_when_its_cycle_is_over(today: date, spent: int, missing: list[int]) -> None:
+    held = [contract(terms=[{"kind": "minimum", "id": "m", "amount": "100", "currency": "EUR"}])]
+    known = Known(today, spent=[Spent(LAST, NOBODY, "claude", spent * 10**9), Spent(LAST, NOBODY, "other", 10**12)])
+    parts = parts_of("minimum:c/m", held, known)
+    assert [(part.day, part.amounts[1]) for part in parts] == [(LAST, one * 10**9) for one in missing]
 
 
 def test_nothing_is_charged_of_days_that_have_not_begun() -> None:
