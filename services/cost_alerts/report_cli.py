@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -26,7 +26,7 @@ from services.cost_alerts.exports.files import whole_file
 from services.cost_alerts.exports.focus_export import FocusExport
 from services.cost_alerts.exports.focus_rows import Setting
 from services.cost_alerts.exports.sheets import DETAIL, about_table, detail_table, report_table
-from services.cost_alerts.exports.tables import Locale, Table, written
+from services.cost_alerts.exports.tables import Cell, Locale, Table, written
 from services.cost_alerts.exports.workbook import write_workbook
 from services.shared.errors import ConfigurationError
 from services.shared.periods import Month, day_start
@@ -46,6 +46,11 @@ class ReportFormat(StrEnum):
     JSON = "json"
     XLSX = "xlsx"
     FOCUS = "focus"
+
+
+_FOR_SPREADSHEETS = ("eur_cents", "without_vat_rate_eur")
+_LAST_DAY = date.max - timedelta(days=2)
+"""The last day whose end can be told in every time zone."""
 
 
 class Asked(NamedTuple):
@@ -136,25 +141,28 @@ def _printed(found: Report) -> Printed:
     table = report_table(found)
     known = "" if found.as_known_on is None else f", as known on {found.as_known_on}"
     printed = Printed(title=f"{found.month} by {found.by}, {found.basis}{known}")
-    for column in table.columns:
+    shown = [at for at, column in enumerate(table.columns) if column.name not in _FOR_SPREADSHEETS]
+    for column in (table.columns[at] for at in shown):
         printed.add_column(column.name, justify="left" if column.kind in ("text", "day") else "right")
     for row in table.rows:
-        printed.add_row(*_texts(row, table))
+        printed.add_row(*_texts(row, table, shown))
     if table.total is not None:
         printed.add_section()
-        printed.add_row(*_texts(table.total, table))
+        printed.add_row(*_texts(table.total, table, shown))
     return printed
 
 
-def _texts(row: Any, table: Table) -> list[str]:  # noqa: ANN401  # cells of every kind
-    return [written(cell, column.kind, "en") for cell, column in zip(row, table.columns, strict=True)]
+def _texts(row: Sequence[Cell], table: Table, shown: Sequence[int]) -> list[str]:
+    return [written(row[at], table.columns[at].kind, "en") for at in shown]
 
 
 def _focus(store: Store, asked: Asked, output: Path | None) -> None:
     """FOCUS rows, one by one; what has no price is told apart: on standard error, and in a file beside the export."""
     view = LedgerQueries(store).view()
     with store.reading() as connection:
-        before = None if asked.known_on is None else micros(day_start(asked.known_on + timedelta(days=1)))
+        before = (
+            None if asked.known_on is None else micros(day_start(min(asked.known_on, _LAST_DAY) + timedelta(days=1)))
+        )
         wanted = Wanted.of(connection, asked.month, asked.basis, before)
         export = FocusExport(Details(connection), wanted, Setting(asked.month, Catalog(view, asked.locale)))
         if output is None:

@@ -1,6 +1,5 @@
-import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from services.shared.bus.open import BUS_FILE
 from services.shared.bus.sqlite import SqliteBus
 from services.shared.errors import ConfigurationError
 from services.shared.events.outcomes import ThresholdCrossed
-from tests.contract.ledger_world import BASE, World, budget, make_world, reading, seat_count
+from tests.contract.closing_contract import close
+from tests.contract.ledger_world import BASE, OCTOBER, World, budget, make_world, reading, seat_count
 
 
 @pytest.fixture(autouse=True)
@@ -40,66 +40,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, list(words), catch_exceptions=False)
-
-
-TOTAL = {"eur": "7.2", "pricing": {"USD": "9"}, "readings": 3, "unpriced": 1}
-
-
-def test_a_report_for_programs(world: World) -> None:
-    found = json.loads(run("report", "--month", "2026-10", "--format", "json").output)
-    assert found == world.report()
-    assert found["total"] == TOTAL
-
-
-@pytest.mark.parametrize("by", ["unit", "system", "vendor", "sku", "meter"])
-def test_every_grouping_has_the_same_total(world: World, by: str) -> None:
-    found = json.loads(run("report", "--month", "2026-10", "--by", by, "--format", "json").output)
-    assert found["total"] == TOTAL
-    assert all(by in row for row in found["rows"])
-
-
-def test_a_report_as_known_before_anything_was(world: World) -> None:
-    found = json.loads(run("report", "--month", "2026-10", "--as-known-on", "2026-09-30", "--format", "json").output)
-    assert (found["as_known_on"], found["rows"]) == ("2026-09-30", [])
-
-
-def test_a_report_for_a_spreadsheet(world: World) -> None:
-    assert run("report", "--month", "2026-10", "--format", "csv").output.splitlines() == [
-        "unit,eur,pricing,readings,unpriced",
-        "kymp,3.6,4.5 USD,2,1",
-        "unallocated,3.6,4.5 USD,1,0",
-        "total,7.2,9 USD,3,1",
-    ]
-
-
-def test_a_report_for_people(world: World) -> None:
-    output = run("report", "--month", "2026-10").output
-    assert "unallocated" in output
-    assert "7.2" in output
-
-
-@pytest.mark.parametrize("text", ["October", "2026-13", "2026-1", "0000-01", "9999-12", "", "2026-10-01"])
-def test_a_month_that_is_none(world: World, text: str) -> None:
-    found = run("report", "--month", text)
-    assert found.exit_code == 2
-    assert "2026-11" in found.output
-
-
-@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
-def test_a_report_as_known_at_the_ends_of_time(world: World, day: str) -> None:
-    found = json.loads(run("report", "--month", "2026-10", "--as-known-on", day, "--format", "json").output)
-    assert found["total"]["eur"] == ("7.2" if day > "2026" else "0")
-
-
-def test_a_month_in_which_nothing_was_used(world: World) -> None:
-    found = json.loads(run("report", "--month", "2026-09", "--format", "json").output)
-    assert found == {
-        "month": "2026-09",
-        "basis": "booked",
-        "as_known_on": None,
-        "rows": [],
-        "total": {"eur": "0", "pricing": {}, "readings": 0, "unpriced": 0},
-    }
 
 
 def test_a_ledger_that_holds(world: World) -> None:
@@ -166,17 +106,25 @@ PRICED = "not charged as the register prices them"
         ("UPDATE reading SET retracted = 1 WHERE number = 1", "readings that cost nothing have charges"),
         ("UPDATE charge SET eur_nano = eur_nano + 5; UPDATE rollup SET eur_nano = eur_nano + 5", PRICED),
         ("DELETE FROM register_fact WHERE kind = 'Tariff'", PRICED),
-        ("DELETE FROM reading_name_recent WHERE number = 1", "2 names are known of 3 readings"),
+        ("DELETE FROM reading_name_recent WHERE number = 1", "3 names are known of 4 readings"),
         ("UPDATE reading_name_recent SET number = 9 WHERE number = 1", "or of others"),
         ("UPDATE register_state SET version = 9", "register version 9 is in force, the last published is 1"),
         ("UPDATE budget_use SET eur_nano = eur_nano + 1", "as used, its units cost"),
-        ("DELETE FROM seat_charge; DELETE FROM rollup WHERE shard = -1", "the seats of 2 days are not charged"),
+        ("DELETE FROM period_charge; DELETE FROM rollup WHERE shard = -1", "not charged as"),
+        ("UPDATE adjustment SET eur_nano = eur_nano + 1", "the books of 2026-11 take something else"),
+        ("DELETE FROM adjustment", "the books of 2026-11 take something else"),
+        ("UPDATE register_state SET closings = 7", "1 months are closed and 7 were counted"),
         ("DELETE FROM basis WHERE reason IS NULL", "have lost what they were priced by"),
         ("DELETE FROM word WHERE text = 'kymp'", "the unit of"),
     ],
 )
 def test_no_damage_passes(world: World, damage: str, sentence: str) -> None:
     world.publish(seat_count(date(2026, 10, 1), 3), seat_count(date(2026, 10, 2), 3))
+    world.settle()
+    world.clock.set(datetime(2026, 11, 2, 9, tzinfo=UTC))
+    close(world, OCTOBER)
+    world.later(minutes=1)
+    world.publish(reading("late"))
     world.settle()
     assert run("ledger", "check").exit_code == 0
     with world.service.store.transaction() as tx:
