@@ -15,7 +15,7 @@ from services.shared.bus.memory import MemoryBus
 from services.shared.events import register as facts
 from services.shared.events.envelope import Fact
 from services.shared.events.outcomes import DayBegun
-from services.shared.events.prices import Contract
+from services.shared.events.prices import Contract, Tariff
 from services.shared.periods import Month, helsinki_day
 from tests.contract.ledger_world import (
     BASE,
@@ -48,9 +48,9 @@ CAPACITY = {"kind": "capacity", "id": "ptu", "sku": "ptu", "quantity": "3", "pri
 TIERS = [{"up_to": "50", "price": "2"}, {"price": "1"}]
 
 
-def tiered(model: str, **members: Any) -> facts.Tariff:  # noqa: ANN401  # members of any model
+def tiered(model: str, **members: Any) -> Tariff:  # noqa: ANN401  # members of any model
     given = tariff(SEARCHES, "1.00", id="searches", per="1").model_dump(mode="json")
-    return facts.Tariff.model_validate({**given, "model": model, "price": None, "tiers": TIERS, **members})
+    return Tariff.model_validate({**given, "model": model, "price": None, "tiers": TIERS, **members})
 
 
 CHANGES: Sequence[Fact] = [
@@ -96,6 +96,10 @@ def _changed(fact: Fact) -> Step:
 
 def _a_step(world: World) -> None:
     world.service.periods.step()
+
+
+def _tomorrow(world: World) -> None:
+    world.later(days=1)
 
 
 def _read(number: int) -> Step:
@@ -153,7 +157,7 @@ def live(world: World, story: Sequence[Step], *, patient: bool) -> dict[date, li
     """Let it happen; each day's last reports. `patient`: charge at the ends of days, else with no time for any step."""
     world.register(*BASE)
     evenings = {}
-    for step in (*FIRST, *story, lambda world: world.later(days=1)):
+    for step in (*FIRST, *story, _tomorrow):
         before, now = world.clock.now(), reports(world) if patient else []
         step(world)
         if helsinki_day(world.clock.now()) != helsinki_day(before):
