@@ -13,8 +13,9 @@ from services.shared.bus.memory import MemoryBus
 from services.shared.events.outcomes import ThresholdCrossed
 from tests.contract.ledger_contract import LedgerContract, MakeWorld
 from tests.contract.ledger_stories import STORIES, Step, live
-from tests.contract.ledger_world import World, budget, make_world, reading, tariff
+from tests.contract.ledger_world import World, budget, make_world, net, reading, tariff
 from tests.servers.postgres import PostgresServer
+from tests.unit.cost_alerts import test_ledger_periods
 
 WAIT_SECONDS = 60
 
@@ -50,7 +51,7 @@ class TestLedgerOnPostgres(LedgerContract):
         world.settle()
         # 800 readings of 6.00 and 1.50 dollars, 200 of a thousandth of 6.00.
         total = {"eur": "4800.96", "pricing": {"USD": "6001.2"}, "readings": 1000, "unpriced": 0}
-        assert world.report()["total"] == total
+        assert net(world.report()["total"]) == total
         assert len(world.events(ThresholdCrossed)) == 2
 
 
@@ -63,6 +64,21 @@ def test_a_second_opinion_agrees(postgres_server: PostgresServer, story: Sequenc
             live(world, story)
         finally:
             world.close()
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(story=test_ledger_periods.STORIES)
+def test_what_was_known_of_periods_stays_known(postgres_server: PostgresServer, story: Sequence[Step]) -> None:
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory()))
+
+        def make() -> World:
+            url = opened.enter_context(postgres_server.database())
+            world = make_world(folder, lambda clock: MemoryBus(clock, partitions=2), url)
+            opened.callback(world.close)
+            return world
+
+        test_ledger_periods.assert_known_stays_known(make, story)
 
 
 def is_caught_up(world: World, service: CostService) -> bool:

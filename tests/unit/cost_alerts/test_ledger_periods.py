@@ -169,25 +169,36 @@ def live(world: World, story: Sequence[Step], *, patient: bool) -> dict[date, li
     return evenings
 
 
+def assert_known_stays_known(make: Callable[[], World], story: Sequence[Step]) -> None:
+    """A ledger that follows every step, one that has no time, and one that is folded anew: the same rows for good."""
+    world, other = make(), make()
+    evenings = live(world, story, patient=True)
+    assert world.problems() == []
+    assert {day: reports(world, day) for day in evenings} == evenings
+    followed, told = rows(world), len(world.events(DayBegun))
+    world.rebuild()
+    assert rows(world) == followed
+    assert world.problems() == []
+    world.begin_day()
+    assert len(world.events(DayBegun)) == told
+    other.service.periods._step_seconds = 0.0
+    live(other, story, patient=False)
+    assert rows(other) == followed
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(STORIES)
 def test_what_was_known_stays_known(story: Sequence[Step]) -> None:
-    """A ledger that follows every step, one that has no time, and one that is folded anew: the same rows for good."""
     with TemporaryDirectory() as folder:
-        world = make_world(Path(folder) / "a", lambda clock: MemoryBus(clock, partitions=2))
-        evenings = live(world, story, patient=True)
-        assert world.problems() == []
-        assert {day: reports(world, day) for day in evenings} == evenings
-        followed, told = rows(world), len(world.events(DayBegun))
-        world.rebuild()
-        assert rows(world) == followed
-        assert world.problems() == []
-        world.service.days.step()
-        world.settle()
-        assert len(world.events(DayBegun)) == told
-        world.close()
-        other = make_world(Path(folder) / "b", lambda clock: MemoryBus(clock, partitions=2))
-        other.service.periods._step_seconds = 0.0
-        live(other, story, patient=False)
-        assert rows(other) == followed
-        other.close()
+        worlds: list[World] = []
+
+        def make() -> World:
+            path = Path(folder) / str(len(worlds))
+            worlds.append(make_world(path, lambda clock: MemoryBus(clock, partitions=2)))
+            return worlds[-1]
+
+        try:
+            assert_known_stays_known(make, story)
+        finally:
+            for world in worlds:
+                world.close()
