@@ -15,7 +15,7 @@ from typing import NamedTuple
 from services.cost_alerts.domain.agreements.agreement import Metered, Part
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.handlers.charging import BILLING, FINAL, basis_of
-from services.cost_alerts.ports import Basis, PeriodRow, Version
+from services.cost_alerts.ports import Basis, PeriodRow, Version, Work
 from services.shared.money import EXACT
 from services.shared.periods import day_start, helsinki_day
 from services.shared.store.tables import instant, micros
@@ -149,12 +149,10 @@ def _plain(quantity: Decimal) -> str:
 class Uses:
     """The paid readings of some days of a system, as they were known at any moment."""
 
-    def __init__(
-        self, versions: Iterable[Version], profile: Callable[[int], Profile], system: str, days: tuple[date, date]
-    ) -> None:
+    def __init__(self, versions: Iterable[Version], work: Work, system: str, days: tuple[date, date]) -> None:
         """Of all these revisions, those of `system` and `days` (inclusive) count; the highest known one decides."""
         self._within = (system, days[0].toordinal(), days[1].toordinal())
-        self._profile = profile
+        self._work = work
         self._steps = [
             (one.recorded_at, one.number, (one.starts_at, one.source, one.reading_id), self._metered(one))
             for one in _rising(versions)
@@ -192,12 +190,13 @@ class Uses:
         system, first, last = self._within
         if one.purpose != BILLING or one.retracted or not first <= one.day <= last:
             return None
-        profile = self._profile(one.profile)
+        profile = self._work.profile(one.profile)
         if profile.system != system:
             return None
-        use = Use(profile, instant(one.starts_at), date.fromordinal(one.day), one.cost_currency)
+        quantities = tuple(map(Decimal, one.quantities.split()))
+        use = self._work.book.use(profile, instant(one.starts_at), quantities, one.cost_currency)
         cost = None if one.cost is None else Decimal(one.cost)
-        return Metered(use, tuple(map(Decimal, one.quantities.split())), cost, one.finality != FINAL)
+        return Metered(use, quantities, cost, one.finality != FINAL)
 
 
 def _rising(versions: Iterable[Version]) -> list[Version]:
