@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 from itertools import takewhile
 
 from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Part
@@ -59,7 +58,6 @@ class Seats:
         return day_parts(payers, self.product, day, purchased, held)
 
 
-@lru_cache(maxsize=65_536)
 def holder(product: Product, person: str | None) -> Profile:
     """Whom a seat is given to; None: what the rules decide on a seat that nobody holds."""
     return Profile(product.system, product.sku, (METER,), person=person)
@@ -135,6 +133,22 @@ def _price_of_day(tariff: DatedTariff, day: date) -> Fraction:
 
 
 @dataclass(slots=True)
+class _Holders:
+    """Whose holders' seats are, under one register version; asked for every holder of every day, and so remembered."""
+
+    product: Product
+    payers: Payers
+    _owners: dict[tuple[str, tuple[int, int]], Owner] = field(default_factory=dict)
+
+    def owner(self, person: str, day: date) -> Owner:
+        key = (person, self.payers.view.allocation.segment(person, day))
+        found = self._owners.get(key)
+        if found is None:
+            found = self._owners[key] = self.payers.of(holder(self.product, person), day)
+        return found
+
+
+@dataclass(slots=True)
 class _Sweep:
     """A day as it was known at rising moments: what was told since the last one changes it, nothing is made anew."""
 
@@ -144,33 +158,34 @@ class _Sweep:
     purchased: int | None = None
     holders: Counter[str] = field(default_factory=Counter)
     held: Counter[Owner] = field(default_factory=Counter)
-    payers: Payers | None = None
+    under: _Holders | None = None
 
-    def parts_at(self, moment: datetime, payers: Payers) -> Sequence[Part]:
+    def parts_at(self, moment: datetime, under: _Holders) -> Sequence[Part]:
         news = list(takewhile(lambda one: one.recorded_at <= moment, self.told))
         del self.told[: len(news)]
-        if payers is not self.payers:
-            self.payers = payers
-            self.held = Counter(self._owner(payers, person) for person in self.holders)
-        for one in news:
-            self._take(one, payers)
+        moved = [move for one in news for move in self._moved(one)]
+        if under is not self.under:
+            self.under = under
+            self.held = Counter(under.owner(person, self.day) for person in self.holders)
+        else:
+            for person, seats in moved:
+                self.held[under.owner(person, self.day)] += seats
         if not self.purchased:
             return ()
-        return day_parts(payers, self.product, self.day, self.purchased, +self.held)
+        return day_parts(under.payers, self.product, self.day, self.purchased, +self.held)
 
-    def _take(self, one: Told, payers: Payers) -> None:
+    def _moved(self, one: Told) -> Iterator[tuple[str, int]]:
+        """Take in what was told; who now holds a seat (1) that did not before, and who no longer does (-1)."""
         self.purchased = one.purchased
         for person in one.came:
             self.holders[person] += 1
-            self.held[self._owner(payers, person)] += self.holders[person] == 1
+            if self.holders[person] == 1:
+                yield person, 1
         for person in one.went:
             self.holders[person] -= 1
             if not self.holders[person]:
                 del self.holders[person]
-                self.held[self._owner(payers, person)] -= 1
-
-    def _owner(self, payers: Payers, person: str) -> Owner:
-        return payers.of(holder(self.product, person), self.day)
+                yield person, -1
 
 
 class SeatLedger:
@@ -183,7 +198,7 @@ class SeatLedger:
         self._book = book
         self._product = product
         self._seating = Seating(counts, holdings)
-        self._payers: dict[int, Payers] = {}
+        self._under: dict[int, _Holders] = {}
 
     def history(self, day: date, cut_offs: Sequence[datetime] = ()) -> list[Row]:
         """How `day` was charged, from the first recorded day on; `cut_offs`: of closed months, as for `evenings`."""
@@ -197,13 +212,13 @@ class SeatLedger:
         sweep = _Sweep(self._product, day, told)
         return history(
             moments[bisect_left(moments, first) :],
-            lambda moment: sweep.parts_at(moment, self._payers_at(moment, touching)),
+            lambda moment: sweep.parts_at(moment, self._holders_at(moment, touching)),
         )
 
-    def _payers_at(self, moment: datetime, touching: Sequence[int]) -> Payers:
+    def _holders_at(self, moment: datetime, touching: Sequence[int]) -> _Holders:
         """Who pays at the last version by `moment` that touches the day: versions between two such price it alike."""
         version = self._book.version_at(moment)
         pricing = max((one for one in touching if one <= version), default=0)
-        if pricing not in self._payers:
-            self._payers[pricing] = Payers(self._book.view(pricing))
-        return self._payers[pricing]
+        if pricing not in self._under:
+            self._under[pricing] = _Holders(self._product, Payers(self._book.view(pricing)))
+        return self._under[pricing]

@@ -188,7 +188,7 @@ def test_a_year_of_five_hundred_holders_is_charged_in_seconds_not_minutes() -> N
     began = perf_counter()
     rows = sum(len(found.history(first + timedelta(days=number))) for number in range(365))
     assert rows > 365
-    assert perf_counter() - began < 10  # about half a second on an idle machine; it was fourteen
+    assert perf_counter() - began < 10  # two on a machine that is busy with much else
 
 
 @pytest.mark.parametrize(
