@@ -30,7 +30,7 @@ LOG_ROWS = "bare insert of the log's rows"
 HASH = "plain SHA-256 of the entries"
 ORDER = (POLL, DECODE, LEDGER, LEDGER_ROWS, LOG, LOG_ROWS, HASH)
 
-_LONG_TABLES = {"reading", "charge", "reading_name", "reading_name_recent"}
+_LONG_TABLES = {"reading", "charge", "charge_unsent", "reading_name", "reading_name_recent"}
 _LOG_TABLES = {"entry", "entry_name", "entry_name_recent", "tile"}
 
 Insert = tuple[Table, Sequence[str], Sequence[Sequence[Any]]]
