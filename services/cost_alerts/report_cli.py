@@ -172,6 +172,11 @@ def _focus(store: Store, asked: Asked, output: Path | None) -> None:
     _tell_left_out(export, output)
 
 
+def _end_of(known_on: date | None) -> int | None:
+    """The first instant (microseconds) after a Helsinki day."""
+    return None if known_on is None else micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1)))
+
+
 def _tell_left_out(export: FocusExport, output: Path | None) -> None:
     count = sum(export.left_out.values())
     if not count:
