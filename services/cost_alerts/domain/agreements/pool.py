@@ -18,7 +18,7 @@ from services.cost_alerts.domain.agreements.reckoning import in_order, parted
 from services.cost_alerts.domain.agreements.split import Payers, Used, weights_on
 from services.cost_alerts.domain.agreements.terms import Held, Span, cycles_of, stretch_of
 from services.cost_alerts.domain.agreements.using import Drawn, Kind, Reader, weighed, worth
-from services.cost_alerts.domain.allocation import NOBODY
+from services.cost_alerts.domain.allocation import NOBODY, Owner
 from services.cost_alerts.domain.pricing import Line, rounded_up
 from services.cost_alerts.domain.rating import WHOLE_READING
 from services.cost_alerts.domain.use import Profile
@@ -90,9 +90,10 @@ class Pools:
         used = weighed(worth(burn.drawn) for burn in filled.burns) if _needs_use(pool) else {}
         yield from spread(Spreading(view, payers, used, meter_of(pool)), filled.held, filled.span, known.today)
         inside, beyond = Gathering(), Gathering()
-        lines = _Lines(filled.held)
-        for burn in filled.burns:
-            _gather(lines, burn, inside, beyond)
+        for one in measured(filled):
+            kind, estimated = one.burn.drawn.kind, one.burn.drawn.reading.estimated
+            into = beyond if one.paid else inside
+            into.add(kind, one.line, one.owner, one.quantity, one.units, paid=one.paid, estimated=estimated)
         yield from inside.parts()
         for part in beyond.parts():
             yield from (part,) if pool.overage_share is None else _parted(payers, filled.held, part, used)
@@ -148,20 +149,30 @@ class _Lines:
         return self._made[key]
 
 
-def _gather(lines: _Lines, burn: Burn, inside: Gathering, beyond: Gathering) -> None:
-    """Count a burn to what is paid already and to what is not; a reading over the edge is cut in two."""
-    drawn, pool = burn.drawn, lines.held.term
-    if not drawn.counted:
-        return
-    within, without = lines.lines(drawn)
-    estimated = drawn.reading.estimated
-    if burn.inside:
-        quantity, units = _measured(pool, drawn, burn.inside)
-        inside.add(drawn.kind, within, drawn.owner, quantity, units, paid=False, estimated=estimated)
-    if burn.beyond:
-        quantity, units = _measured(pool, drawn, burn.beyond)
-        owner = drawn.owner if pool.overage_share is None else NOBODY
-        beyond.add(drawn.kind, without, owner, quantity, units, paid=True, estimated=estimated)
+class Measured(NamedTuple):
+    """A piece of a burn: what is counted of it, and for how many units of its line's price; `paid`: beyond the pool."""
+
+    burn: Burn
+    line: Line
+    owner: Owner
+    quantity: Fraction
+    units: Fraction
+    paid: bool
+
+
+def measured(filled: Filled) -> Iterator[Measured]:
+    """Each burn as what is paid already and what is not; a reading over the edge is cut in two."""
+    lines, pool = _Lines(filled.held), filled.held.term
+    for burn in filled.burns:
+        drawn = burn.drawn
+        if not drawn.counted:
+            continue
+        within, without = lines.lines(drawn)
+        if burn.inside:
+            yield Measured(burn, within, drawn.owner, *_measured(pool, drawn, burn.inside), paid=False)
+        if burn.beyond:
+            owner = drawn.owner if pool.overage_share is None else NOBODY
+            yield Measured(burn, without, owner, *_measured(pool, drawn, burn.beyond), paid=True)
 
 
 def _measured(pool: Pool, drawn: Drawn, counted: Fraction) -> tuple[Fraction, Fraction]:

@@ -71,7 +71,7 @@ def day_parts(
     `held`: seats by whose holders they are. Seats that nobody holds go by the contract's `unused_seats` or by the
     rules for the system. Parts add up exactly.
     """
-    weights, seats = _weights(payers, product, day, purchased, held)
+    weights, seats = seat_weights(payers, product, day, purchased, held)
     line = _line(payers.view, product, day)
     per_day, listed = line.nano_per_unit or Fraction(0), line.list_per_unit or Fraction(0)
     whole = Part(day, product.sku, line, Decimal(seats), money(line, per_day * purchased), round(listed * purchased))
@@ -79,7 +79,7 @@ def day_parts(
     return in_order(parted(whole, weights))
 
 
-def _weights(
+def seat_weights(
     payers: Payers, product: Product, day: date, purchased: int, held: Mapping[Owner, int]
 ) -> tuple[Weights, int]:
     """Seats by who pays, as whole weights (a free seat may be parted among many), and how many seats they are."""
@@ -122,10 +122,11 @@ def _line(view: View, product: Product, day: date) -> Line:
         return replace(line, reason=tariff)
     off = view.contracts.off(product.system, product.sku, METER, noon(day))
     line = replace(line, tariff=tariff.id, tariff_version=tariff.version, currency=tariff.fact.currency)
-    return at_price(view, line, _price_of_day(tariff, day), off, day)
+    return at_price(view, line, price_of_day(tariff, day), off, day)
 
 
-def _price_of_day(tariff: DatedTariff, day: date) -> Fraction:
+def price_of_day(tariff: DatedTariff, day: date) -> Fraction:
+    """What a seat costs on `day` by a tariff per month or year, before discounts."""
     assert tariff.fact.price is not None
     yearly = tariff.fact.model == "per_seat_year"
     days = (date(day.year + 1, 1, 1) - date(day.year, 1, 1)).days if yearly else Month.of(day).days

@@ -67,27 +67,32 @@ class Monthly:
         return Cycle(self.key, self.system, starts, ends)
 
     def parts(self, view: View, cycle: Cycle, known: Known) -> Sequence[Part]:
+        gathering = Gathering()
+        for one, line, piece in self.pieces(view, cycle, known):
+            gathering.add(
+                one.kind,
+                line,
+                one.owner,
+                piece.counted,
+                piece.paid,
+                paid=True,
+                estimated=one.reading.estimated,
+            )
+        return gathering.parts()
+
+    def pieces(self, view: View, cycle: Cycle, known: Known) -> Iterator[tuple[Drawn, Line, Piece]]:
+        """What is counted of each reading, in their order, with the line that it is charged by; by nobody yet."""
         if cycle != self._cycle(Month.of(cycle.starts.astimezone(self.zone).date())):
-            return ()
+            return
         drawn = list(self.reader.under(view).drawn(self.key, cycle, known.metered))
         total = sum((one.counted for one in drawn), Fraction(0))
-        lines, gathering = _Lines(view), Gathering()
+        lines = _Lines(view)
         before, paid = Fraction(0), Fraction(0)
         for one in drawn:
             for piece in _pieces(one, before, paid, total):
-                line = lines.line(one, piece.price)
-                gathering.add(
-                    one.kind,
-                    line,
-                    one.owner,
-                    piece.counted,
-                    piece.paid,
-                    paid=True,
-                    estimated=one.reading.estimated,
-                )
+                yield one, lines.line(one, piece.price), piece
                 paid += piece.paid
             before += one.counted
-        return gathering.parts()
 
 
 def _pieces(one: Drawn, before: Fraction, paid: Fraction, total: Fraction) -> Iterator[Piece]:
