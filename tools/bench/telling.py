@@ -99,6 +99,6 @@ def scale_lines(form: str, found: Scale) -> Iterator[str]:
     verdict = _verdict(GOAL_RESTATED, restated.rate >= GOAL_RESTATED)
     yield (
         f"  a correction of every price replaced {restated.charges:,} charges in {restated.took.wall:,.1f} s: "
-        f"{restated.rate:,.0f} charges/s{verdict}"
+        f"{restated.rate:,.0f} charges/s   ({restated.took.processor:,.1f} s of processor time here){verdict}"
     )
     yield from _problem_lines(found.problems)
