@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,6 +27,13 @@ def type_of(path: Path) -> str:
     return head + separator.rstrip(".")
 
 
+def with_all_of(written: Any, said: Any) -> Any:
+    """`written` with every member that the example says put over it: equal to it when nothing is lost or altered."""
+    if isinstance(written, dict) and isinstance(said, dict):
+        return written | {name: with_all_of(written.get(name), value) for name, value in said.items()}
+    return said
+
+
 @pytest.mark.parametrize("name", event_types())
 def test_every_type_has_an_example(name: str) -> None:
     assert name in {type_of(path) for path in EXAMPLES}
@@ -38,7 +46,7 @@ def test_an_example_is_read_and_written_again_without_loss(path: Path) -> None:
     written = json.loads(encode(event))
     assert type(event) is event_types()[document["type"]]
     assert document["type"] == type_of(path)
-    assert written["data"] | document["data"] == written["data"]
+    assert with_all_of(written["data"], document["data"]) == written["data"]
     assert {**document, "data": None} | {"datacontenttype": "application/json"} == {**written, "data": None}
     assert decode(encode(event)) == event
 
