@@ -2,10 +2,15 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from services.shared.bus.kafka import KafkaBus
+from services.shared.events import CHARGES
+from tests.contract.exports_contract import folded
 from tests.end_to_end import trace
 from tests.end_to_end.program import Program
 from tests.servers.kafka import KafkaServer
@@ -43,9 +48,24 @@ def test_posted_twice_and_shuffled_it_is_counted_once(embedded: Program) -> None
     trace.assert_exact(embedded)
 
 
-def test_on_kafka_and_postgresql_it_is_the_same(distributed: Program) -> None:
+def test_on_kafka_and_postgresql_it_is_the_same(distributed: Program, kafka_server: KafkaServer) -> None:
     events = trace.events()
     random.Random(11).shuffle(events)
     trace.send(distributed, events)
     trace.send(distributed, events[:5_000])
     trace.assert_exact(distributed)
+    assert_a_reader_of_charges_knows_as_much(distributed, kafka_server.bootstrap)
+
+
+def assert_a_reader_of_charges_knows_as_much(program: Program, bootstrap: str) -> None:
+    """The published charges, highest version of each, add up to the same dollars."""
+    charges = 2 * len(trace.events())
+    with closing(KafkaBus([bootstrap])) as bus:
+        program.wait_until("every charge is published", lambda: records_of(bus) >= charges)
+        known = folded(bus).values()
+    assert len(known) == charges
+    assert sum(event.data.contracted_cost or 0 for event in known) == Decimal(trace.TOTAL_USD)
+
+
+def records_of(bus: KafkaBus) -> int:
+    return sum(bus.end_positions([CHARGES.name]).values())
