@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -27,7 +26,7 @@ def type_of(path: Path) -> str:
     return head + separator.rstrip(".")
 
 
-def with_all_of(written: Any, said: Any) -> Any:
+def with_all_of(written: object, said: object) -> object:
     """`written` with every member that the example says put over it: equal to it when nothing is lost or altered."""
     if isinstance(written, dict) and isinstance(said, dict):
         return written | {name: with_all_of(written.get(name), value) for name, value in said.items()}
