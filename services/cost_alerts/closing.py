@@ -10,9 +10,11 @@ from sqlalchemy import Connection, func, select
 
 from services.cost_alerts.adapters.closing import load_closings
 from services.cost_alerts.adapters.queries import LedgerQueries
+from services.cost_alerts.adapters.rates import old_rate_nano
 from services.cost_alerts.adapters.sums import grouped_sums
 from services.cost_alerts.adapters.tables import DAY, ROLLUP
 from services.cost_alerts.domain.closing import Closings, month_number, month_of, month_of_day
+from services.cost_alerts.domain.freshness import MOST_BANKING_DAYS
 from services.cost_alerts.handlers.outgoing import SOURCE
 from services.shared.bus import EventBus, Message
 from services.shared.errors import ConfigurationError
@@ -40,6 +42,7 @@ class State:
     unpriced: int
     estimated_nano: int
     unallocated_nano: int
+    old_rate_nano: int
 
     def warnings(self) -> Iterator[str]:
         """What would be booked in an open month when it is mended, a part of a sentence each."""
@@ -49,6 +52,8 @@ class State:
             yield f"{_euro(self.estimated_nano)} euro are estimated by their vendors"
         if self.unallocated_nano:
             yield f"{_euro(self.unallocated_nano)} euro have no unit"
+        if self.old_rate_nano:
+            yield f"{_euro(self.old_rate_nano)} euro are by exchange rates older than {MOST_BANKING_DAYS} banking days"
 
     def document(self) -> dict[str, Any]:
         return {
@@ -56,6 +61,7 @@ class State:
             "unpriced": self.unpriced,
             "estimated_eur": _euro(self.estimated_nano),
             "unallocated_eur": _euro(self.unallocated_nano),
+            "old_rate_eur": _euro(self.old_rate_nano),
         }
 
 
@@ -89,11 +95,13 @@ class MonthCloser:
     def state(self) -> State:
         with self._store.reading() as connection:
             found = grouped_sums(connection, self._month, ("unit", "estimated"), None, "booked")
+            old_rate = old_rate_nano(connection, self._month)
         return State(
             sum(one.eur_nano for one in found),
             sum(one.unpriced for one in found),
             sum(one.eur_nano for one in found if one.names[1]),
             sum(one.eur_nano for one in found if one.names[0] == UNALLOCATED),
+            old_rate,
         )
 
     def close(self, cut_off: datetime, closed_by: str | None, now: datetime) -> None:

@@ -15,6 +15,7 @@ from services.cost_alerts.adapters.tables import CLOSING
 from services.cost_alerts.domain.closing import month_number
 from services.shared.events import register as facts
 from services.shared.events.outcomes import LedgerRestated
+from services.shared.events.prices import Contract
 from services.shared.money import from_nano
 from services.shared.periods import Month
 from tests.contract.ledger_world import (
@@ -45,9 +46,9 @@ def seat_price(price: str) -> facts.Tariff:
     )
 
 
-def contract(vat_rate: str | None = "0.255", **members: Any) -> facts.Contract:
+def contract(vat_rate: str | None = "0.255", **members: Any) -> Contract:
     given = {"id": "anthropic-2026", "system": SYSTEM, "vendor": "anthropic", "vat_rate": vat_rate}
-    return facts.Contract.model_validate({**given, "valid_from": date(2026, 1, 1), **members})
+    return Contract.model_validate({**given, "valid_from": date(2026, 1, 1), **members})
 
 
 def close(world: World, month: Month, cut_off: datetime | None = None, by: str | None = None) -> None:

@@ -83,7 +83,15 @@ def test_for_programs(world: World) -> None:
         "unpriced": 1,
         "estimated_eur": "3.6",
         "unallocated_eur": "3.6",
+        "old_rate_eur": "0",
     }
+
+
+def test_old_rates_are_told(world: World) -> None:
+    world.publish(reading("later", start=datetime(2026, 10, 20, 8, tzinfo=UTC)))
+    world.settle()
+    found = run("2026-10")
+    assert "note: 3.6 euro are by exchange rates older than 4 banking days" in found.stderr.splitlines()
 
 
 def test_a_month_that_is_not_over_stays_open(world: World) -> None:
@@ -138,7 +146,7 @@ def test_two_people_at_once(world: World) -> None:
     ends = world.bus.end_positions
     before = ends(["valvomo.register"])
     closers[0].close(cut_offs[0], "finance", now)
-    world.bus.end_positions = lambda topics: before  # type: ignore[attr-defined]  # both looked before either wrote
+    world.bus.end_positions = lambda topics: before  # type: ignore[method-assign]  # both looked before either wrote
     with pytest.raises(ConfigurationError, match="closed by finance in the same moment"):
         closers[1].close(cut_offs[1] + timedelta(milliseconds=1), "another", now)
 
