@@ -404,6 +404,14 @@ class ExportsContract:
         publish(world)
         assert_readers_know_the_ledger(world)
 
+    def test_two_changes_of_one_instant_are_told_apart(self, world: World) -> None:
+        for revision in range(1, 4):
+            publish(world)
+            world.publish(use("talk-1", "talk", revision, conversations=str(revision)), reading("a", revision))
+            world.settle()
+        publish(world)
+        assert_readers_know_the_ledger(world)
+
     def test_a_meter_that_is_gone_is_ended_and_may_come_back(self, world: World) -> None:
         publish(world)
         world.publish(reading("a", 1, consumed={"input_tokens": "7"}))
