@@ -15,7 +15,7 @@ from services.cost_alerts.adapters.tables import CLOSING
 from services.cost_alerts.domain.closing import month_number
 from services.shared.events import register as facts
 from services.shared.events.outcomes import LedgerRestated
-from services.shared.events.prices import Contract
+from services.shared.events.prices import Contract, Tariff
 from services.shared.money import from_nano
 from services.shared.periods import Month
 from tests.contract.ledger_world import (
@@ -40,10 +40,11 @@ MONTHS = (SEPTEMBER, OCTOBER, NOVEMBER, DECEMBER)
 COPILOT = facts.System(id="copilot", vendor="microsoft", name="Copilot", owner="city")
 
 
-def seat_price(price: str) -> facts.Tariff:
-    return tariff(
+def seat_price(price: str) -> Tariff:
+    found: Tariff = tariff(
         "seats", price, id="seat", system="copilot", sku="M365", model="per_seat_month", per="1", currency="EUR"
     )
+    return found
 
 
 def contract(vat_rate: str | None = "0.255", **members: Any) -> Contract:

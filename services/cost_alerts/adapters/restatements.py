@@ -79,7 +79,7 @@ class SqlRestatements:
         amounts: dict[int, dict[tuple[str, int], list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
         readings: dict[int, int] = defaultdict(int)
         for some in chunks(versions, _AT_ONCE):
-            for side, query in _sides(some):
+            for side, query in _sides(connection, some):
                 for version, unit, day, nano, leads in connection.execute(query):
                     amounts[version][unit, day][side] += int(nano)
                     readings[version] += int(leads) if side == BEFORE else 0
@@ -135,7 +135,7 @@ def _unfinished(connection: Connection) -> Walk | None:
     return None if row is None else Walk(*row, finished=False)
 
 
-def _sides(versions: Sequence[int]) -> Iterator[tuple[int, Select[Any]]]:
+def _sides(connection: Connection, versions: Sequence[int]) -> Iterator[tuple[int, Select[Any]]]:
     """(side, query) of version, unit, day, 10⁻⁹ euro, readings: charges that ended with versions, or began with them.
 
     Of versions that were published in the same instant the last counts: no charge was ever made by the others.
@@ -147,10 +147,13 @@ def _sides(versions: Sequence[int]) -> Iterator[tuple[int, Select[Any]]]:
         .group_by(moment)
         .subquery("published")
     )
+    moments = list(connection.execute(select(published.c.moment)).scalars())  # millions are looked at, few are joined
     for table in (CHARGE, PERIOD_CHARGE):
         ended = _changed(table, published).join(published, published.c.moment == table.c.superseded_at)
+        ended = ended.where(table.c.superseded_at.in_(moments))
         yield BEFORE, ended.where(table.c.recorded_at < published.c.moment)
         began = _changed(table, published).join(published, published.c.moment == table.c.recorded_at)
+        began = began.where(table.c.recorded_at.in_(moments))
         stands = or_(table.c.superseded_at.is_(None), table.c.superseded_at > published.c.moment)
         yield AFTER, began.where(stands) if table is PERIOD_CHARGE else began.where(stands, _follows())
 
