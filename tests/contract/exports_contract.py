@@ -20,7 +20,7 @@ from services.shared.events import CHARGES, decode
 from services.shared.events import register as facts
 from services.shared.events.charges import ChargeMade, ChargeSuperseded
 from services.shared.events.outcomes import PostedLine, PostingsMade
-from services.shared.events.prices import Contract, Fee, Pool, SplitKey
+from services.shared.events.prices import Contract, Discount, Fee, Pool, SplitKey, Tariff
 from services.shared.events.usage import Cost, UsageRecorded
 from services.shared.money import from_nano
 from services.shared.periods import Month
@@ -58,7 +58,7 @@ PACK = Pool(
 )  # fmt: skip
 FEE = Fee(kind="fee", id="platform", sku="platform", amount=Decimal("100.01"), currency="EUR", every="month")
 
-TRANSFER = facts.Tariff.model_validate(
+TRANSFER = Tariff.model_validate(
     {
         **tariff("gigabytes", "0", id="transfer", system=AGENTS, sku="*", per="1", currency="EUR").model_dump(),
         "price": None,
@@ -68,7 +68,7 @@ TRANSFER = facts.Tariff.model_validate(
 )
 """The first ten gigabytes of a month are free."""
 
-CITY: tuple[facts.Unit | facts.System | facts.Tariff | Contract | facts.AllocationRule | facts.Placement, ...] = (
+CITY: tuple[facts.Unit | facts.System | Tariff | Contract | facts.AllocationRule | facts.Placement, ...] = (
     unit("kymp", cost_centre="3010"),
     unit("sote", cost_centre="=4010").model_copy(update={"name": SOTE}),
     facts.System(id=SYSTEM, vendor="anthropic", name="Claude", owner="city", account="4470", host="Amazon"),
@@ -88,7 +88,7 @@ CITY: tuple[facts.Unit | facts.System | facts.Tariff | Contract | facts.Allocati
     TRANSFER,
     Contract(
         id="anthropic-2026", system=SYSTEM, vendor="anthropic", valid_from=date(2026, 1, 1),
-        vat_rate=Decimal("0.255"), issuer="reseller", discounts=({"off": "0.07"},),
+        vat_rate=Decimal("0.255"), issuer="reseller", discounts=(Discount(off=Decimal("0.07")),),
     ),
     Contract(
         id="agents-2026", system=AGENTS, vendor="salesforce", valid_from=date(2026, 1, 1),
