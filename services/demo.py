@@ -29,7 +29,9 @@ from services.shared.loops import Loop
 from services.shared.serving import listen
 from services.shared.settings import Settings, load_settings
 from services.simulator.city import EXAMPLE_CITY
+from services.simulator.register import CityRegister
 from services.simulator.server import Simulator
+from services.simulator.telling import stories_told
 
 app = typer.Typer()
 
@@ -78,22 +80,34 @@ def _run(settings: Settings, days: int, seed: int, *, once: bool, as_json: bool)
     clock = SystemClock()
     with Simulator(EXAMPLE_CITY, seed=seed, days=days, today=clock.now().date()) as city:
         settings = settings.model_copy(update=city.collector_settings())
-        with _progress(Console(stderr=True)) as tell, _running(city, settings, clock, tell) as program:
-            if once:  # who looks at once need not wait for the mails
-                _wait_until_caught_up(program, tell, QUIET_SECONDS)
-            found = {"seed": seed, **program.summary()}
-            tell("")
+        with _progress(Console(stderr=True)) as tell, _running(city, settings, clock, tell) as (program, register):
+            if not once and not as_json:  # whoever watches has the first figures now
+                tell("")
+                _show(Console(), program.summary())
+            found = {"seed": seed, **_gone_on(program, city, register, tell, once=once)}
             if as_json:
                 typer.echo(json.dumps(found))
-            else:
-                _show(Console(), program, found)
+            elif once:
+                _show(Console(), found)
+            if not as_json:
+                _show_stories(Console(), program, found["stories"])
             if not once:
                 _stay(city, Console(stderr=True), clock)
 
 
+def _gone_on(program: Program, city: Simulator, register: CityRegister, tell: Tell, *, once: bool) -> Mapping[str, Any]:
+    """Let happen what becomes known late; the figures when all of it is in the ledger."""
+    city.go_on(register, program.settings, program.bus, tell)
+    # Who looks at once need not wait for the mails.
+    _wait_until_caught_up(program, tell, QUIET_SECONDS if once else 0.0)
+    found = {**program.summary(), "stories": _stories(program, city)}
+    tell("")
+    return found
+
+
 @contextmanager
-def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> Iterator[Program]:
-    """The program with the city's whole past read, priced and logged."""
+def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> Iterator[tuple[Program, CityRegister]]:
+    """The program with the city's whole past read, priced and logged; and the register, of which more is to come."""
     city.collect_past(settings, tell)
     program = Program.build(settings, clock=clock)
     register = city.register(settings)
@@ -101,9 +115,7 @@ def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> I
     with program:
         city.push_history(program.address, tell)
         _wait_until_caught_up(program, tell)
-        city.go_on(register, settings, program.bus, tell)
-        _wait_until_caught_up(program, tell)
-        yield program
+        yield program, register
 
 
 def _demo_settings(settings: Settings) -> Settings:
@@ -236,8 +248,8 @@ def _how_far(status: Mapping[str, Any]) -> str:
     return f"{events:,} events on the bus, {left:,} steps to go"
 
 
-def _show(screen: Console, program: Program, found: Mapping[str, Any]) -> None:
-    """The figures, and where to look."""
+def _show(screen: Console, found: Mapping[str, Any]) -> None:
+    """What each unit cost, and what awaits somebody."""
     table = Table(title="What AI cost the city", title_justify="left")
     table.add_column("unit")
     table.add_column("EUR", justify="right")
@@ -250,14 +262,45 @@ def _show(screen: Console, program: Program, found: Mapping[str, Any]) -> None:
         f"{found['readings']:,} readings, {found['unpriced']:,} of them without a price; "
         f"{found['findings_open']:,} open findings; {found['log_size']:,} entries in the audit log"
     )
+
+
+def _stories(program: Program, city: Simulator) -> Mapping[str, Any]:
+    """The stories' figures before and after; see `stories_told`."""
+    with httpx.Client(base_url=program.address, timeout=60) as client:
+        return stories_told(lambda path: client.get(path).raise_for_status().json(), city.stories)
+
+
+def _show_stories(screen: Console, program: Program, stories: Mapping[str, Any]) -> None:
+    """One line for each story, with its figures and the command that tells more; and where to look."""
+    for name, one in stories.items():
+        if one is not None:
+            screen.print(f"  {name.replace('_', ' '):<24} {_figures(name, one)}", soft_wrap=True, highlight=False)
     for what, where in _places(program).items():
-        screen.print(f"  {what:<22} {where}", soft_wrap=True, highlight=False)
+        screen.print(f"  {what:<24} {where}", soft_wrap=True, highlight=False)
+
+
+def _figures(name: str, one: Mapping[str, Any]) -> str:
+    if name == "credit_pool":
+        dry = "not dry" if one["exhausted_at"] is None else f"dry on {one['exhausted_at'][:10]}"
+        return f"{one['used']} of {one['size']} credits in {one['month']}, {dry}; {one['command']}"
+    if name == "invoice":
+        return f"{_cents(one['ledger_eur'])} -> {_cents(one['invoiced_eur'])} EUR in {one['month']}; {one['command']}"
+    if name == "restated_file":
+        before, after = (sum(Decimal(day[side]) for day in one["days"]) for side in ("before_eur", "after_eur"))
+        return f"{_cents(before)} -> {_cents(after)} EUR; {one['command']}"
+    changes = (f"{unit} {_cents(eur)} -> {_cents(one['after_eur'][unit])}" for unit, eur in one["before_eur"].items())
+    return f"{', '.join(changes)} EUR; {one['command']}"
+
+
+def _cents(eur: object) -> str:
+    return f"{Decimal(str(eur)):,.2f}"
 
 
 def _places(program: Program) -> dict[str, str]:
     at, folder = program.address, program.settings.data_dir
     return {
         "units and budgets": f"{at}/",
+        "pools, changes, invoices": f"{at}/ledger",
         "for Prometheus": f"{at}/metrics",
         "for programs": f"{at}/docs",
         "the log's checkpoint": f"{at}/log/checkpoint",

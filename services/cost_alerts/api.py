@@ -13,6 +13,7 @@ from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
 from services.cost_alerts.domain.report import Basis, By
 from services.cost_alerts.history_api import add_history
 from services.cost_alerts.invoices_api import add_invoices
+from services.cost_alerts.ledger_api import add_ledger
 from services.cost_alerts.web.message import used_ratio
 from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
 from services.cost_alerts.web.rendering import render
@@ -36,6 +37,7 @@ def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter
     _add_budgets(router, store, queries)
     add_invoices(router, store)
     add_history(router, store)
+    add_ledger(router, store, queries, clock)
     return router
 
 
@@ -54,6 +56,7 @@ def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Cl
         shown = overview(wanted, today, _found(store, queries, wanted))
         text = render(
             "overview.html.jinja",
+            path="/",
             words=words,
             languages=LANGUAGES,
             now=now,

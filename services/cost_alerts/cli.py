@@ -1,4 +1,4 @@
-"""The ledger's commands: `report`, `postings`, `invoices`, `ledger check`, `ledger close`, `ledger rebuild`."""
+"""The ledger's commands: `report`, `postings`, `invoices`, `pools`, `ledger check`, `close`, `history`, `rebuild`."""
 
 import json
 import sys
@@ -16,6 +16,8 @@ from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.closing_cli import close
+from services.cost_alerts.history_cli import app as history_app
+from services.cost_alerts.history_cli import ledger_history
 from services.cost_alerts.invoices_cli import app as invoices_app
 from services.cost_alerts.main import GROUPS, build
 from services.cost_alerts.postings_cli import app as postings_app
@@ -30,10 +32,12 @@ from services.shared.store.open import open_store
 app = typer.Typer()
 ledger_app = typer.Typer(help="Prove the ledger, close a month, or make it anew from events.", no_args_is_help=True)
 ledger_app.command()(close)
+ledger_app.command("history")(ledger_history)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(report_app)
 app.add_typer(postings_app)
 app.add_typer(invoices_app)
+app.add_typer(history_app)
 
 
 @ledger_app.command("check")

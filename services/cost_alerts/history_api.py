@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy import select
 
+from services.cost_alerts.adapters.history import Extent, extents
 from services.cost_alerts.adapters.restatements import Restated, progress, restated
 from services.cost_alerts.adapters.tables import CLOSING
 from services.cost_alerts.domain.closing import month_of
@@ -22,7 +23,9 @@ def add_history(router: APIRouter, store: Store) -> None:
     def restatements() -> dict[str, Any]:
         """What each register version changed afterwards, by unit, the newest first; and how far the present one is."""
         with store.reading() as connection:
-            return {"progress": progress(connection), "restatements": [_document(one) for one in restated(connection)]}
+            reached = extents(connection)
+            found = [restatement_document(one, reached.get(one.version)) for one in restated(connection)]
+            return {"progress": progress(connection), "restatements": found}
 
     @router.get("/api/v1/closings", tags=["costs"])
     def closings() -> dict[str, Any]:
@@ -41,7 +44,8 @@ def add_history(router: APIRouter, store: Store) -> None:
         }
 
 
-def _document(one: Restated) -> dict[str, Any]:
+def restatement_document(one: Restated, reached: Extent | None) -> dict[str, Any]:
+    """What a register version changed, for programs; the days and counts are null where a rebuild has just begun."""
     return {
         "register_version": one.version,
         "published_at": timestamp(instant(one.published_at)),
@@ -50,6 +54,10 @@ def _document(one: Restated) -> dict[str, Any]:
         "reason": one.reason,
         "before_eur": _euro({unit: before for unit, (before, _) in one.by_unit.items()}),
         "after_eur": _euro({unit: after for unit, (_, after) in one.by_unit.items()}),
+        "first_day": None if reached is None else reached.first_day.isoformat(),
+        "last_day": None if reached is None else reached.last_day.isoformat(),
+        "unpriced_before": None if reached is None else reached.unpriced_before,
+        "unpriced_after": None if reached is None else reached.unpriced_after,
     }
 
 

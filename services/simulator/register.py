@@ -27,8 +27,8 @@ REORGANISED = date(2026, 10, 16)
 """The day that the city's folder has for its reorganisation."""
 
 AUTHOR = "ict-register"
-LATE_TARIFF = Signed(author=AUTHOR, reason="price list of claude-esimerkki-5 came after its first use")
-REORGANISATION = Signed(author="personnel-register", reason="reorganisation told after it had happened")
+LATE_TARIFF = Signed(author=AUTHOR, reason="Price list of claude-esimerkki-5 came after its first use")
+REORGANISATION = Signed(author="personnel-register", reason="Reorganisation told after it had happened")
 
 
 class Version(NamedTuple):

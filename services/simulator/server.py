@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from services.shared.bus import EventBus
 from services.shared.clock import Clock, SteppedClock, SystemClock
 from services.shared.errors import ConfigurationError
-from services.shared.periods import day_start, timestamp
+from services.shared.periods import timestamp
 from services.shared.serving import Server
 from services.shared.settings import Settings
 from services.simulator.afterwards import close_months, take_in_invoice
@@ -179,7 +179,7 @@ class Simulator:
             ConfigurationError: the intake does not take them.
         """
         events = self._apps.events()
-        ended = timestamp(day_start(self.stories.today))
+        ended = timestamp(datetime.combine(self.stories.today, time(), UTC))
         past = [event for event in events if event["time"] <= ended]
         self._live = Live(self._apps, self._assists, self.stories, [event for event in events if event["time"] > ended])
         self._intake = Intake(address)

@@ -84,10 +84,18 @@ class Stories:
         return middle if self.first_day < middle < self.today else day
 
     @property
+    def fullest_month(self) -> Month:
+        """The month with most of the simulated days; the last of them, where several have as many."""
+        counted = self._months()
+        return max(counted, key=lambda month: (counted[month], month))
+
+    @property
     def fullest_month_days(self) -> int:
-        """How many of the simulated days the month with most of them has."""
-        months = Counter((day.year, day.month) for day in days(self.first_day, self.today))
-        return max(months.values())
+        """How many of the simulated days that month has."""
+        return max(self._months().values())
+
+    def _months(self) -> Counter[Month]:
+        return Counter(Month.of(day) for day in days(self.first_day, self.today))
 
     @property
     def invoiced_month(self) -> Month | None:

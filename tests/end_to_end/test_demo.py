@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from email import message_from_bytes, policy
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +21,23 @@ from typing import Any
 import pytest
 
 PATIENCE_SECONDS = 240
-KEYS = {"seed", "readings", "charges", "total_eur", "by_unit", "unpriced", "findings_open", "log_size", "root"}
+KEYS = {
+    "seed",
+    "readings",
+    "charges",
+    "total_eur",
+    "by_unit",
+    "unpriced",
+    "findings_open",
+    "log_size",
+    "root",
+    "stories",
+}
 SAME = ("readings", "charges", "total_eur", "by_unit", "unpriced", "findings_open")
 """What the seed decides; the log's size and root depend on when its entries came."""
+STORIES = {"late_tariff", "restated_file", "reorganisation", "credit_pool", "invoice"}
+WITH_A_MONTH = max(30, datetime.now(UTC).day + 12)
+"""So many days reach into a month that is over, whatever day it is; the library passes its whole budget in them."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +111,8 @@ def ended(child: "subprocess.Popen[str]", data_dir: Path) -> Shown:
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> list[Shown]:
-    """Twice the same twenty days and once thirty, side by side. In thirty the library passes its whole budget."""
-    runs = [(tmp_path_factory.mktemp("demo"), days) for days in ("20", "20", "30")]
+    """Twice the same twenty days and once thirty or more, side by side. In thirty the library passes its budget."""
+    runs = [(tmp_path_factory.mktemp("demo"), str(days)) for days in (20, 20, WITH_A_MONTH)]
     children = [(start(folder, "--once", "--json", "--days", days), folder) for folder, days in runs]
     return [ended(child, folder) for child, folder in children]
 
@@ -106,6 +122,108 @@ def test_the_same_seed_gives_the_same_figures(demos: list[Shown]) -> None:
     assert set(first.figures) == KEYS
     assert first.figures["seed"] == 1
     assert {name: first.figures[name] for name in SAME} == {name: second.figures[name] for name in SAME}
+
+
+def without_instants(told: Any) -> Any:  # noqa: ANN401  # any part of a JSON document
+    """What a story tells without the times at which this run of the program took it in."""
+    if isinstance(told, dict):
+        return {name: without_instants(value) for name, value in told.items() if name != "recorded_at"}
+    return [without_instants(one) for one in told] if isinstance(told, list) else told
+
+
+def story(shown: Shown, name: str) -> Mapping[str, Any]:
+    found = shown.figures["stories"][name]
+    assert isinstance(found, dict), f"{name} is not told"
+    return found
+
+
+def total(by_unit: Mapping[str, str]) -> Decimal:
+    return sum(map(Decimal, by_unit.values()), Decimal())
+
+
+def test_the_same_seed_tells_the_same_stories(demos: list[Shown]) -> None:
+    first, second, _ = (without_instants(one.figures["stories"]) for one in demos)
+    assert set(first) == STORIES
+    assert first == second
+
+
+def test_a_late_tariff_prices_what_had_no_price(demos: list[Shown]) -> None:
+    told = story(demos[2], "late_tariff")
+    assert told["unpriced_before"] > 0 == told["unpriced_after"]
+    assert total(told["before_eur"]) == 0 < total(told["after_eur"])
+    assert told["author"] == "ict-register"
+    assert "claude-esimerkki-5" in told["reason"]
+
+
+def test_a_file_that_was_restated_has_two_figures(demos: list[Shown]) -> None:
+    days = {one["source"]: one for one in story(demos[2], "restated_file")["days"]}
+    assert set(days) == {"city/neuvontabotti", "anthropic/analytics"}
+    chatbot, claude = (
+        Decimal(days[source]["after_eur"]) / Decimal(days[source]["before_eur"])
+        for source in ("city/neuvontabotti", "anthropic/analytics")
+    )
+    assert abs(chatbot - Decimal("0.86")) < Decimal("0.02")
+    assert abs(claude - Decimal("1.3")) < Decimal("0.001")
+
+
+def test_a_reorganisation_leaves_old_days_alone(demos: list[Shown]) -> None:
+    told = story(demos[2], "reorganisation")
+    before, after = told["before_eur"], told["after_eur"]
+    assert set(before) == set(after) == {"neuvonta", "viestinta"}
+    assert abs(total(before) - total(after)) < Decimal("0.000001")  # each day's remainders fall anew
+    assert Decimal(after["neuvonta"]) > Decimal(before["neuvonta"])
+    moved = [one for one in demos[2].said("unit.defined") if one["fact"] and one["fact"]["parent"] == "hyve"]
+    [since] = [one["fact"]["valid_from"] for one in moved if one["fact"]["id"] == "neuvonta"]
+    assert told["first_day"] == since
+
+
+def test_a_pool_runs_dry_and_tells_both_costs(demos: list[Shown]) -> None:
+    told = story(demos[2], "credit_pool")
+    assert Decimal(told["used"]) == Decimal(told["size"]) + Decimal(told["beyond"]) > Decimal(told["size"])
+    assert Decimal(told["left"]) == 0
+    assert told["exhausted_at"].startswith(told["month"])
+    assert told["next_unit"] == {"amount": "0.01", "currency": "USD"}
+    for unit in told["units"].values():
+        assert Decimal(unit["allocated_eur"]) > Decimal(unit["marginal_eur"]) > 0
+
+
+def test_an_invoice_is_explained_and_estimates_are_brought_to_it(demos: list[Shown]) -> None:
+    told = story(demos[2], "invoice")
+    difference = Decimal(told["invoiced_eur"]) - Decimal(told["ledger_eur"])
+    assert sum(Decimal(part) for part in told["explained"].values()) == Decimal(told["difference_eur"]) == difference
+    assert Decimal(told["explained"]["fx_eur"]) != 0
+    assert abs(Decimal(told["explained"]["unexplained_eur"])) < Decimal("0.01") * Decimal(told["invoiced_eur"])
+    assert Decimal(told["true_up_eur"]) == difference
+    assert Decimal(told["estimated_eur"]) > 0
+    assert not told["needs_a_person"]
+
+
+def test_the_commands_tell_the_stories_too(demos: list[Shown]) -> None:
+    pool = story(demos[2], "credit_pool")
+    shown = asked(demos[2], *pool["command"].split()[1:], "--json")["pools"][0]
+    assert shown["units"] == pool["units"]
+    history = asked(demos[2], "ledger", "history", "--json")
+    late = story(demos[2], "late_tariff")
+    found = [one for one in history["restatements"] if one["register_version"] == late["register_version"]]
+    assert [one["after_eur"] for one in found] == [late["after_eur"]]
+    invoice = story(demos[2], "invoice")
+    assert asked(demos[2], *invoice["command"].split()[1:], "--json")["reconciliations"][0].items() <= invoice.items()
+    assert asked(demos[2], "ledger", "check", "--json") == []
+
+
+def asked(shown: Shown, *command: str) -> Any:  # noqa: ANN401  # a JSON document
+    """What a command prints about the ledger that a demo left behind."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VALVOMO_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "services", *command],
+        env=environment | {"VALVOMO_DATA_DIR": str(shown.data_dir / "demo")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_what_has_no_price_or_no_unit_shows(demos: list[Shown]) -> None:
@@ -135,7 +253,7 @@ def test_a_restated_day_comes_as_revisions(demos: list[Shown]) -> None:
     ("run", "crossed", "in_the_mail"),
     [
         pytest.param(0, ["0.5", "0.8"], "80 %", id="twenty days pass 80 %"),
-        pytest.param(2, ["0.5", "0.8", "1.0"], "100 %", id="thirty days pass 100 %"),
+        pytest.param(2, ["0.5", "0.8", "1.0"], "100 %", id="thirty days or more pass 100 %"),
     ],
 )
 def test_a_budget_that_is_passed_is_told_once(

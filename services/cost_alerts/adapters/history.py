@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import Connection, case, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, union_all
 
 from services.cost_alerts.adapters.sums import grouped_sums
 from services.cost_alerts.adapters.tables import (
@@ -79,7 +79,10 @@ def revised(connection: Connection) -> Sequence[Revised]:
     ).subquery("told")
     source, system = WORD.alias("source_word"), WORD.alias("system_word")
     ended = case((CHARGE.c.superseded_at == told.c.recorded_at, func.coalesce(CHARGE.c.eur_nano, 0)), else_=0)
-    began = case((CHARGE.c.recorded_at == told.c.recorded_at, func.coalesce(CHARGE.c.eur_nano, 0)), else_=0)
+    # Both revisions may have come in one instant: what ended as it began is of the earlier.
+    lasts = or_(CHARGE.c.superseded_at.is_(None), CHARGE.c.superseded_at > told.c.recorded_at)
+    came = and_(CHARGE.c.recorded_at == told.c.recorded_at, lasts)
+    began = case((came, func.coalesce(CHARGE.c.eur_nano, 0)), else_=0)
     before, after = func.sum(ended), func.sum(began)
     names = (source.c.text, system.c.text, told.c.day, told.c.recorded_at)
     query = (
@@ -115,10 +118,10 @@ def extents(connection: Connection) -> Mapping[int, Extent]:
     }
 
 
-def _unpriced(connection: Connection, version: int, moment: object) -> int:
+def _unpriced(connection: Connection, version: int, moment: ColumnElement[int]) -> int:
     """Readings without a price among the charges that ended, or began, when a version was published."""
     published = select(REGISTER_VERSION.c.published_at).where(REGISTER_VERSION.c.version == version).scalar_subquery()
-    query = select(func.count()).select_from(CHARGE).where(moment == published, CHARGE.c.lead > 1)  # type: ignore[arg-type]
+    query = select(func.count()).select_from(CHARGE).where(moment == published, CHARGE.c.lead > 1)
     return int(connection.execute(query).scalar_one())
 
 

@@ -81,6 +81,20 @@ class Words:
         """Euro and cents, rounded half-even for the eye."""
         return format_currency(amount, "EUR", locale=self._locale)
 
+    def change(self, amount: Decimal) -> str:
+        """Euro and cents with a sign, but for nought."""
+        text = self.money(amount)
+        return f"+{text}" if amount > 0 and text != self.money(Decimal()) else text
+
+    def price(self, amount: Decimal, currency: str) -> str:
+        """An amount of a currency, with as many decimals as a price per unit needs."""
+        pattern = Locale.parse(self._locale).currency_formats["standard"].pattern.replace(".00", ".00####")
+        return format_currency(amount, currency, pattern, locale=self._locale, currency_digits=False)
+
+    def quantity(self, amount: Decimal) -> str:
+        """A metered quantity, with three decimals at most."""
+        return format_decimal(amount, "#,##0.###", locale=self._locale)
+
     def euros(self, amount: Decimal) -> str:
         """Whole euro, for figures that are round by nature."""
         pattern = Locale.parse(self._locale).currency_formats["standard"].pattern.replace(".00", "")
@@ -98,6 +112,10 @@ class Words:
 
     def day(self, day: date) -> str:
         return format_date(day, "long", locale=self._locale)
+
+    def date(self, day: date) -> str:
+        """A day, short, as it stands in a table."""
+        return format_date(day, "d.M.yyyy" if self.language != "en" else "d MMM yyyy", locale=self._locale)
 
     def moment(self, moment: datetime) -> str:
         """A moment in Helsinki time, to the minute."""

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from services.cost_alerts.web import words as words_module
+from services.cost_alerts.web.ledger import EXPLAINED
 from services.cost_alerts.web.words import LANGUAGES, Language, Words, name_in, preferred, text_names
 from services.shared.events.outcomes import FindingKind
 from services.shared.periods import Month
@@ -34,9 +35,9 @@ def test_every_text_is_there_in_every_language_with_the_same_gaps(name: str) -> 
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     templates = [call for path in FOLDER.rglob("*.jinja") for call in re.findall(r"words\(([^)]*)", path.read_text())]
     used = {text for call in templates for text in re.findall(r'"([a-z_]+)"', call)}
-    for path in [*FOLDER.rglob("*.py"), FOLDER.parent / "api.py"]:
+    for path in [*FOLDER.rglob("*.py"), *FOLDER.parent.glob("*api.py")]:
         used.update(re.findall(r'words\("([a-z_]+)"', path.read_text()))
-    kinds = set(get_args(FindingKind))
+    kinds = {*get_args(FindingKind), *EXPLAINED}
     assert used | kinds == set(text_names())
 
 

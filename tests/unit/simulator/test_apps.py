@@ -9,7 +9,7 @@ import pytest
 
 from services.shared.access import ANYBODY
 from services.shared.periods import day_start, helsinki_day
-from services.simulator.apps import CHATBOT_SOURCE, RESTATED_SHARE, Apps
+from services.simulator.apps import CHATBOT_SOURCE, GATEWAY_SOURCE, RESTATED_SHARE, Apps
 from services.simulator.assists import AssistUse
 from services.simulator.live import Live
 from services.simulator.outputs import OUTPUT_GENERATED, Sent
@@ -145,9 +145,7 @@ def test_conversations_fill_a_longer_day() -> None:
 
 
 def test_requests_of_the_gateway_tell_by_tag_for_whom(past: list[Sent]) -> None:
-    tags = Counter(
-        event["data"]["consumer"]["tags"]["org_unit"] for event in past if event["data"].get("consumer", {}).get("tags")
-    )
+    tags = Counter(event["data"]["consumer"]["tags"]["org_unit"] for event in past if event["source"] == GATEWAY_SOURCE)
     assert set(tags) == {"KONSERNI-VIE", "KYMP-KAS", "KASKO-PO"}
 
 
