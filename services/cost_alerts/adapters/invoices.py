@@ -82,7 +82,7 @@ class InvoiceQueries:
             return [
                 found
                 for number, vendor in _months(connection, month)
-                if (found := _reconciled(connection, view, vendor, month_of(number))) is not None
+                if (found := reconciliation_of(connection, view, vendor, month_of(number))) is not None
             ]
 
 
@@ -93,7 +93,7 @@ def _months(connection: Connection, month: Month | None) -> Sequence[tuple[int, 
     return [(row.month, row.vendor) for row in connection.execute(query)]
 
 
-def _reconciled(connection: Connection, view: View, vendor: str, month: Month) -> Reconciliation | None:
+def reconciliation_of(connection: Connection, view: View, vendor: str, month: Month) -> Reconciliation | None:
     """None when no invoice of the month stands: a revision moved it to another one."""
     invoices = of_month((one for one, _ in invoices_about(connection, vendor, month)), month)
     if not invoices:

@@ -195,9 +195,14 @@ def _cycles(unsent: Sequence[Unsent]) -> list[Cycle]:
 def charge_id(detail: Detail) -> str:
     """Names a charge for good: a reading's meter, or what an agreement charges a unit for on a day at a price."""
     if detail.agreement is None or detail.cycle is None:
-        return event_id("charge", detail.source or "", detail.reading_id or "", detail.basis.meter)
+        return reading_charge_id(detail.source or "", detail.reading_id or "", detail.basis.meter)
     told = ("" if value is None else value for value in (getattr(detail.basis, name) for name in _NAMING))
     return event_id("charge", detail.agreement, detail.cycle, *told)
+
+
+def reading_charge_id(source: str, reading_id: str, meter: str) -> str:
+    """Names the charge of one meter of a reading, whatever its price."""
+    return event_id("charge", source, reading_id, meter)
 
 
 def reading_events(charges: Sequence[Detail], standing: Standing) -> Iterator[ChargeMade | ChargeSuperseded]:

@@ -252,8 +252,13 @@ def _revision(row: ReadingRow, arrival: Arrival) -> Revision:
 
 
 def name_digest(event: UsageRecorded) -> bytes:
-    """What names a reading, in 16 bytes: source and id, neither of which holds a control character."""
-    return blake2b(f"{event.source}\x1f{event.data.reading_id}".encode(), digest_size=_DIGEST_BYTES).digest()
+    """What names a reading, in 16 bytes."""
+    return reading_digest(event.source, event.data.reading_id)
+
+
+def reading_digest(source: str, reading_id: str) -> bytes:
+    """Source and id, neither of which holds a control character, in 16 bytes."""
+    return blake2b(f"{source}\x1f{reading_id}".encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def same_content(left: ReadingRow, right: ReadingRow) -> bool:

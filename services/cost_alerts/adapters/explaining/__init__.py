@@ -1,0 +1,1 @@
+"""What the explanation of a charge is put together from."""
