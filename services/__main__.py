@@ -15,8 +15,10 @@ from rich.console import Console
 from services import deadletters
 from services.audit_log.cli import app as audit_app
 from services.cost_alerts.cli import app as cost_app
+from services.cost_alerts.cli import ledger_app
 from services.demo import app as demo_app
 from services.embedded import BUILDERS, OWN_PORTS, Program, wait_for_signal
+from services.explain.cli import explain
 from services.shared.consumer import relax_garbage_collector
 from services.shared.errors import PlatformError
 from services.shared.logs import configure_logs
@@ -35,6 +37,7 @@ app.add_typer(demo_app)
 app.add_typer(collector_app)
 app.add_typer(cost_app)
 app.add_typer(audit_app)
+ledger_app.command()(explain)
 app.add_typer(deadletters.app, name="dead-letters")
 app.add_typer(token_app, name="token")
 

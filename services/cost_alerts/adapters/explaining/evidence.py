@@ -5,12 +5,21 @@ from typing import NamedTuple
 
 from services.cost_alerts.adapters.explaining.facts import FactName
 
+HIDDEN = "p-…"
+"""What stands in the place of a person's pseudonym."""
+
+
+def hidden(text: str, person: str | None) -> str:
+    """A text without a pseudonym."""
+    return text if person is None else text.replace(person, HIDDEN)
+
 
 class Evidence(NamedTuple):
     """An event behind a charge: what it says, and one thing that names it.
 
     `event`: its source and id. `fact`: the event that brought this fact. `version`: the marker of a register version.
     `closing`: of a month, `YYYY-MM`. `invoice`: vendor, invoice id, revision.
+    `hides`: a person's pseudonym that is not to be shown with it.
     """
 
     says: str
@@ -19,6 +28,7 @@ class Evidence(NamedTuple):
     version: int | None = None
     closing: str | None = None
     invoice: tuple[str, str, int] | None = None
+    hides: str | None = None
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from services.cost_alerts.adapters.explaining.evidence import Evidence
+from services.cost_alerts.adapters.explaining.evidence import Evidence, hidden
 from services.cost_alerts.adapters.explaining.finding import Place, named
 from services.cost_alerts.adapters.explaining.moment import CycleAt, Name, days_of
 from services.cost_alerts.adapters.explaining.story import (
@@ -141,10 +141,11 @@ class PeriodStory:
         metered = counted[0].reading
         starts_at, source, reading_id, revision = names[id(metered)]
         said = f"revision {revision} of a reading that was counted"
-        self.story.trail.add(Evidence(said, event=(source, f"{reading_id}.{revision}")))
+        hides = self.story.hides(metered.use.profile)
+        self.story.trail.add(Evidence(said, event=(source, f"{reading_id}.{revision}"), hides=hides))
         return {
             "source": source,
-            "reading_id": self.story.hidden(reading_id, metered.use.profile),
+            "reading_id": hidden(reading_id, hides),
             "revision": revision,
             "starts": timestamp(instant(starts_at)),
             "quantity": plain(_quantity(counted)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from services.cost_alerts.adapters.explaining.evidence import Evidence
+from services.cost_alerts.adapters.explaining.evidence import Evidence, hidden
 from services.cost_alerts.adapters.explaining.facts import ReadingTold, Told, reading_told
 from services.cost_alerts.adapters.explaining.story import (
     Document,
@@ -90,10 +90,11 @@ class ReadingStory:
         latest = told.revisions[-1]
         for one in told.revisions:
             said = f"revision {one.revision} of the reading was recorded"
-            self.story.trail.add(Evidence(said, event=(told.source, f"{told.reading_id}.{one.revision}")))
+            name = (told.source, f"{told.reading_id}.{one.revision}")
+            self.story.trail.add(Evidence(said, event=name, hides=self.story.hides(one.profile)))
         return {
             "source": told.source,
-            "reading_id": self.story.hidden(told.reading_id, latest.profile),
+            "reading_id": hidden(told.reading_id, self.story.hides(latest.profile)),
             "starts": timestamp(instant(latest.starts_at)),
             "dimensions": dict(latest.profile.dimensions),
             "revisions": [_told(one) for one in told.revisions],

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from services.cost_alerts.adapters.details import Details
-from services.cost_alerts.adapters.explaining.evidence import Evidence, Trail
+from services.cost_alerts.adapters.explaining.evidence import HIDDEN, Evidence, Trail
 from services.cost_alerts.adapters.explaining.facts import FactName, Facts, Signed, day_text, signed
 from services.cost_alerts.adapters.explaining.moment import Cycles
 from services.cost_alerts.domain.explaining.steps import Piece, exact_text, piece_document, results_of
@@ -25,9 +25,6 @@ from services.shared.periods import timestamp
 from services.shared.store.tables import instant
 
 Document = dict[str, Any]
-
-HIDDEN = "p-…"
-"""What stands in the place of a person's pseudonym."""
 
 _COMPARED = {
     "unit": "unit",
@@ -67,10 +64,9 @@ class Story:
         self.cycles = Cycles(self.connection, self.book)
         self.signed = signed(self.connection)
 
-    def hidden(self, text: str, profile: Profile | None) -> str:
-        """A text without the pseudonym of who used it."""
-        person = None if profile is None else profile.person
-        return text if self.show_consumer or person is None else text.replace(person, HIDDEN)
+    def hides(self, profile: Profile | None) -> str | None:
+        """The pseudonym that must not be told."""
+        return None if self.show_consumer or profile is None else profile.person
 
     def who_signed(self, version: int) -> Document:
         """A register version with its author, approver and reason; its marker is evidence."""
