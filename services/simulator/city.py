@@ -45,18 +45,22 @@ class Numbers(_Known):
     first: int
     last: int
 
+    @property
+    def numbers(self) -> range:
+        return range(self.first, self.last + 1)
+
 
 class SoldSku(_Known):
     sku_part_number: str = Field(alias="skuPartNumber")
     sku_id: str = Field(alias="skuId")
     purchased: int
+    holders: Numbers
 
 
 class MicrosoftKnows(_Known):
     system: str
     tenant_id: str
     skus: tuple[SoldSku, ...]
-    seat_holders: Numbers
 
 
 class TechnicalUser(_Known):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
-from services.simulator.city import City
+from services.simulator.city import City, SoldSku
 from services.simulator.rhythm import DAY, draw
 from services.simulator.stories import Stories
 
@@ -40,9 +40,11 @@ class CopilotSeats:
         self._late = frozenset(city.members(LATE_UNIT, stories.today))
         self._of_report = lru_cache(maxsize=4)(self._all)
 
-    def held(self, day: date) -> Sequence[Seat]:
-        """The seats assigned on `day`, by the number of their holders."""
-        return [seat for seat in self._of_report(self.refreshed(day)) if seat.assigned_on <= day]
+    def held(self, day: date, sku: SoldSku | None = None) -> Sequence[Seat]:
+        """The seats of a SKU (None: of all) assigned on `day`, by the number of their holders."""
+        seats = self._of_report(self.refreshed(day))
+        numbers = range(1, len(self._city.people) + 1) if sku is None else sku.holders.numbers
+        return [seat for seat in seats if seat.assigned_on <= day and seat.number in numbers]
 
     def refreshed(self, day: date) -> date:
         """The day of the report that is the newest on `day`."""
@@ -51,8 +53,8 @@ class CopilotSeats:
         return day
 
     def _all(self, refreshed: date) -> Sequence[Seat]:
-        people = enumerate(self._city.numbered(self._city.vendors.microsoft.seat_holders), start=1)
-        return [self._seat(number, person, refreshed) for number, person in people]
+        numbers = sorted(number for sku in self._city.vendors.microsoft.skus for number in sku.holders.numbers)
+        return [self._seat(number, self._city.people[number - 1], refreshed) for number in numbers]
 
     def _seat(self, number: int, person: str, refreshed: date) -> Seat:
         assigned_on = self._stories.library_seats_from if person in self._late else ROLLED_OUT

@@ -67,7 +67,7 @@ class Microsoft:
         raise _refused(404, "ResourceNotFound", "Resource not found")
 
     def _sku(self, sku: SoldSku, now: datetime) -> Mapping[str, Any]:
-        held = len(self._seats.held(now.date()))
+        held = len(self._seats.held(now.date(), sku))
         return _sku_document(self._knows.tenant_id, sku.sku_id, sku.sku_part_number, (sku.purchased, held), PLANS)
 
     def _users(self, ask: Ask) -> Reply:
@@ -77,16 +77,19 @@ class Microsoft:
             raise _refused(
                 400, "Request_UnsupportedQuery", "this simulation lists holders of a licence only: $filter, $count"
             )
-        seats = self._seats.held(ask.now.date()) if asked[1] in {sku.sku_id for sku in self._knows.skus} else []
+        seats = [seat for sku in self._knows.skus if sku.sku_id == asked[1] for seat in self._held(ask, sku)]
         size = min(PAGE, int(ask.first("$top", str(PAGE))))
         page, following = page_of(seats, size, ask.first("$skiptoken"), asked[1], _bad_page)
         fields = ask.first("$select").split(",")
         document = {"@odata.count": len(seats), "value": [_selected(self._user(seat), fields) for seat in page]}
         return as_json(document | ({"@odata.nextLink": _next_link(ask, following)} if following else {}))
 
+    def _held(self, ask: Ask, sku: SoldSku) -> Sequence[Seat]:
+        return self._seats.held(ask.now.date(), sku)
+
     def _user(self, seat: Seat) -> Mapping[str, Any]:
         changed = timestamp(datetime.combine(seat.assigned_on, time(9, 30), UTC))
-        held = [OTHER_SKU, *(sku.sku_id for sku in self._knows.skus)]
+        held = [OTHER_SKU, *(sku.sku_id for sku in self._knows.skus if seat.number in sku.holders.numbers)]
         return {
             "id": f"00000000-0000-4000-8000-{seat.number:012d}",
             "userPrincipalName": seat.person,

@@ -111,7 +111,8 @@ def test_example_city_has_what_its_stories_need() -> None:
     assert guidance == [(date(2026, 1, 1), "konserni"), (date(2026, 10, 16), "hyve")]
     moved = [placement for placement in facts_of(folder, Placement) if placement.valid_from == date(2026, 10, 16)]
     assert (len(moved), {placement.unit for placement in moved}) == (15, {"neuvonta"})
-    seats = {(fact.valid_from, str(fact.price)) for fact in facts_of(folder, Tariff) if fact.system == "m365-copilot"}
+    tariffs = [fact for fact in facts_of(folder, Tariff) if fact.sku == "Microsoft_365_Copilot"]
+    seats = {(fact.valid_from, str(fact.price)) for fact in tariffs}
     assert seats == {(date(2026, 1, 1), "28.10"), (date(2027, 1, 1), "30.90")}
 
 
