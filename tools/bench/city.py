@@ -80,10 +80,11 @@ def publish_readings(bus: EventBus, first: int, count: int) -> None:
 
 def publish_register(bus: EventBus, clock: Clock, prices: Sequence[str] = PRICES) -> None:
     """Publish units, people, prices, daily rates and one budget per unit."""
-    publish(_facts(prices), bus, clock)
+    publish(facts(prices), bus, clock)
 
 
-def _facts(prices: Sequence[str]) -> Facts:
+def facts(prices: Sequence[str] = PRICES) -> Facts:
+    """What `publish_register` publishes."""
     since = date(2025, 1, 1)
     found: list[tuple[str, Fact]] = [
         ("system", register.System(id=SYSTEM, vendor="anthropic", name="Claude", owner="city")),
