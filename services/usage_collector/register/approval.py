@@ -162,7 +162,7 @@ def _decidable(held: Held, name: str, approver: str) -> Proposed:
         raise ProposalRefusedError(
             f"found proposal {name} {how} by {decided.approver}; expected an open one; publish the folder again"
         )
-    if proposed.fact.author == approver:
+    if proposed.fact.author.casefold() == approver.casefold():
         raise ProposalRefusedError(
             f"found {approver} as author and approver of {name}; expected a second person; let somebody else decide"
         )

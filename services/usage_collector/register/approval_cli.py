@@ -13,6 +13,7 @@ from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.events import REGISTER
 from services.shared.settings import load_settings
+from services.usage_collector.intake import looks_like_mail
 from services.usage_collector.register.approval import approve as approve_proposal
 from services.usage_collector.register.approval import refuse as refuse_proposal
 from services.usage_collector.register.facts import Facts
@@ -97,8 +98,13 @@ def reason_of(given: str | None) -> str | None:
     """A reason as it may enter events; None when none is given.
 
     Raises:
-        ConfigurationError: it is empty, too long, or has line ends.
+        ConfigurationError: it is empty, too long, has line ends, or an e-mail address in it.
     """
+    if given is not None and looks_like_mail(given):
+        raise ConfigurationError(
+            "found an e-mail address in --reason; expected none, since events are kept for good; "
+            'write for example --reason "price list of October"'
+        )
     if given is not None and not (given.isprintable() and 0 < len(given) <= _LONGEST_REASON):
         raise ConfigurationError(
             f"found a --reason of {len(given)} characters or with line ends; expected 1 to {_LONGEST_REASON} on one "

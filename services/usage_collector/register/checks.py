@@ -49,9 +49,22 @@ def warnings_between(items: Sequence[Item], today: date) -> Iterator[Problem]:
     """What a person should look at: gaps between prices, old prices, units that are not there yet, idle rules."""
     by_kind = _by_kind(items)
     yield from price_warnings(by_kind["tariff"], by_kind["contract"], today)
+    yield from _future_rates(by_kind["fx"], today)
     yield from _list_prices(by_kind, today)
     yield from unit_warnings(by_kind)
     yield from rule_warnings(by_kind)
+
+
+def _future_rates(rates: Sequence[Item], today: date) -> Iterator[Problem]:
+    for item in rates:
+        if item.fact.day > today:
+            yield item.problem(
+                "day",
+                "future-rate",
+                found=f"day: {item.fact.day}",
+                expected="a day that has come",
+                write=f"write the day on which the rates were published, {today} at the latest",
+            )
 
 
 def _list_prices(by_kind: Mapping[str, Sequence[Item]], today: date) -> Iterator[Problem]:

@@ -39,6 +39,7 @@ def contract_problems(contracts: Sequence[Item]) -> Iterator[Problem]:
     for first, second in combinations(contracts, 2):
         if _on_one_system(first, second):
             yield from _discounts(first, second)
+            yield from _two_vat_rates(first, second)
 
 
 def _on_one_system(one: Item, other: Item) -> bool:
@@ -53,6 +54,19 @@ def _vat_rate(item: Item) -> Iterator[Problem]:
             found=f"vat_rate: {item.fact.vat_rate:f}",
             expected="a share of the net amount: 0.255 is 25.5 %",
             write='write for example vat_rate: "0.255"',
+        )
+
+
+def _two_vat_rates(first: Item, second: Item) -> Iterator[Problem]:
+    """A charge has the VAT of its system's contract, and nobody could say of which."""
+    rate, other = second.fact.vat_rate, first.fact.vat_rate
+    if None not in (rate, other) and rate != other:
+        yield second.problem(
+            "vat_rate",
+            "vat-rate",
+            found=f"vat_rate: {rate:f}, where {first.place} has {other:f} for the same system",
+            expected="one rate for a system at a time",
+            write="write the same rate in both, or let one contract end before the other begins",
         )
 
 

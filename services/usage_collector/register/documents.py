@@ -77,7 +77,8 @@ def _header_refused(header: Sequence[str], notes: Notes) -> bool:
     missing = set(_REQUIRED_COLUMNS) - set(header)
     if not unknown and not missing and len(set(header)) == len(header):
         return False
-    found = f"the columns {', '.join(header)[:120]!r}"
+    # A file without its first line begins with a person.
+    found = "another first line" if "@" in "".join(header) else f"the columns {', '.join(header)[:120]!r}"
     expected = f"{', '.join(PEOPLE_COLUMNS)} (the last two may be left out)"
     notes.refuse(
         1, "bad-column", found=found, expected=expected, write=f"write as first line {','.join(PEOPLE_COLUMNS)}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from services.shared.events.register import FxRates
+from services.usage_collector.register.addresses import address_problems
 from services.usage_collector.register.checks import problems_between, warnings_between
 from services.usage_collector.register.currencies import in_use
 from services.usage_collector.register.documents import Entry, Notes, read_people, read_text
@@ -86,6 +87,7 @@ def load_folder(
     problems.extend(problems_between(checked.items, _defined(checked.ids, problems)))
     problems.extend(_currency_problems(checked.items, published))
     problems.extend(_shared_identities(entries))
+    problems.extend(problem for kind, entry in entries for problem in address_problems(kind, entry))
     if problems:
         raise RegisterRefusedError(problems)
     written = checked if who is None else _understood(entries, _pseudonyms(entries, who), problems)
@@ -235,7 +237,7 @@ def _currency_problems(items: Sequence[Item], published: DailyRates) -> Iterator
 
 
 def _rate_warnings(exchange: Sequence[FxRates], today: date) -> Iterator[Problem]:
-    newest = {currency: fact.day for fact in exchange for currency in fact.rates}
+    newest = {currency: fact.day for fact in exchange if fact.day <= today for currency in fact.rates}
     for currency, day in sorted(newest.items()):
         if today - day <= OLD_RATES:
             continue

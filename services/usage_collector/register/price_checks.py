@@ -10,7 +10,18 @@ from services.usage_collector.register.currencies import in_use, last_used
 from services.usage_collector.register.documents import Path
 from services.usage_collector.register.entries import Item
 from services.usage_collector.register.problems import Problem
-from services.usage_collector.register.spans import OPEN, Span, apart, covered, end_of, meet, neighbours, span_of
+from services.usage_collector.register.spans import (
+    OPEN,
+    Span,
+    apart,
+    covered,
+    end_of,
+    instants_of,
+    meet,
+    meet_by_days,
+    neighbours,
+    span_of,
+)
 
 OLD_PRICE = timedelta(days=180)
 ANY_SKU = "*"
@@ -83,8 +94,14 @@ def _overlaps(tariffs: Sequence[Item]) -> Iterator[Problem]:
             )
     for group in _priced_alike(tariffs).values():
         for one, other in combinations(group, 2):
-            if meet(one, other):
+            if _at_once(one, other):
                 yield from _clash(one, other, group)
+
+
+def _at_once(one: Item, other: Item) -> bool:
+    """Whether both hold at once: prices of seats on one date of each, all others at one instant."""
+    by_days = {one.fact.model, other.fact.model} <= {*PER_SEAT}
+    return meet_by_days(one, other) if by_days else meet(one, other)
 
 
 def _clash(one: Item, other: Item, group: Sequence[Item]) -> Iterator[Problem]:
@@ -158,14 +175,31 @@ def _gaps(items: Sequence[Item]) -> Iterator[Problem]:
         return tariff.system, tariff.sku, tariff.meter, tuple(sorted(tariff.when.items()))
 
     for earlier, later in neighbours(items, price):
-        if end_of(earlier) < later.fact.valid_from:
+        if end_of(earlier) < later.fact.valid_from or _in_hours(earlier, later):
             yield later.problem(
                 "valid_from",
                 "gap",
-                found=f"no price from {end_of(earlier)} to {later.fact.valid_from}",
+                found=f"no price from {_ended(earlier, later)} to {_begun(earlier, later)}",
                 expected=f"prices without a gap after {earlier.place}",
                 write="what is used in between will be unpriced",
             )
+
+
+def _in_hours(earlier: Item, later: Item) -> bool:
+    """Whether hours are left between two prices by the days of two time zones; seats are bought by the date."""
+    if earlier.fact.model in PER_SEAT or end_of(earlier) == OPEN:
+        return False
+    return instants_of(earlier)[1] < instants_of(later)[0]
+
+
+def _ended(earlier: Item, later: Item) -> str:
+    end = str(end_of(earlier))
+    return end if earlier.fact.time_zone == later.fact.time_zone else f"{end} in {earlier.fact.time_zone}"
+
+
+def _begun(earlier: Item, later: Item) -> str:
+    start = str(later.fact.valid_from)
+    return start if earlier.fact.time_zone == later.fact.time_zone else f"{start} in {later.fact.time_zone}"
 
 
 def _old_prices(items: Sequence[Item], today: date) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ Code = Literal[
     "ended-unit",
     "endless-term",
     "float",
+    "mail-address",
     "missing-file",
     "missing-member",
     "no-exchange-rate",
@@ -58,6 +59,7 @@ Code = Literal[
 WarningCode = Literal[
     "differs-from-list",
     "future-check",
+    "future-rate",
     "gap",
     "missing-exchange-rates",
     "old-exchange-rates",

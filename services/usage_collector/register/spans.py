@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
+from services.shared.periods import day_start
 from services.usage_collector.register.entries import Item
 
 OPEN = date.max
@@ -12,6 +14,9 @@ OPEN = date.max
 
 Span = tuple[date, date]
 """From a day (inclusive) to a day (exclusive)."""
+
+Instants = tuple[datetime, datetime]
+"""From an instant (inclusive) to an instant (exclusive), UTC."""
 
 
 def end_of(item: Item) -> date:
@@ -26,8 +31,28 @@ def spans_meet(one: Span, other: Span) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
+def instants_of(item: Item) -> Instants:
+    """The same as instants: days of tariffs and contracts begin at midnight of their own time zone."""
+    zone = getattr(item.fact, "time_zone", "UTC")
+    return _midnight(item.fact.valid_from, zone), _midnight(end_of(item), zone)
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    """Midnight of a day; in UTC where a zone or a day is itself refused, for being none or of another time."""
+    try:
+        return day_start(day, ZoneInfo(zone))
+    except (ValueError, KeyError, OSError, OverflowError):
+        return datetime.combine(day, time(), UTC)
+
+
 def meet(one: Item, other: Item) -> bool:
-    """Whether there is a day on which both hold."""
+    """Whether there is a moment at which both hold."""
+    (starts, ends), (other_starts, other_ends) = instants_of(one), instants_of(other)
+    return starts < other_ends and other_starts < ends
+
+
+def meet_by_days(one: Item, other: Item) -> bool:
+    """Whether there is a date on which both hold, each in its own time zone: what is bought by the day."""
     return spans_meet(span_of(one), span_of(other))
 
 
@@ -51,6 +76,8 @@ def neighbours(items: Sequence[Item], name: Callable[[Item], Hashable]) -> Itera
 
 def apart(first: Item, second: Item) -> str:
     """What to write so that two entries no longer hold at once."""
+    if not meet_by_days(first, second):
+        return "write the same time_zone in both: midnight comes to one before the other"
     if first.fact.valid_from >= second.fact.valid_from:
         return "remove one of the two, or give them different days"
     return f"write {second.fact.valid_from} as valid_to there, or a later valid_from here"

@@ -214,6 +214,11 @@ def test_a_refused_proposal_can_be_made_again(bus: Tripwire) -> None:
             id="the author approves",
         ),
         pytest.param(
+            lambda bus, name: approve(name, "ANNA-1", bus, CLOCK),
+            "found ANNA-1 as author and approver of .*; expected a second person",
+            id="the author approves in capitals",
+        ),
+        pytest.param(
             lambda bus, name: refuse(name, "anna-1", bus, CLOCK), "expected a second person", id="the author refuses"
         ),
         pytest.param(
