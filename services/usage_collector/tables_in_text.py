@@ -159,7 +159,7 @@ def number(cell: str, sign: str | None) -> Decimal:
     Raises:
         CellError: not a number, too long, or one that could be read in two ways.
     """
-    found = _number(_plain(cell))
+    found = _number(_plain(cell)) if not cell.endswith("%") else None
     if found is None:
         raise CellError("a plain number, for example -1234,50 or -1234.50")
     minus, whole, mark, rest = found.groups()

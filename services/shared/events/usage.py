@@ -2,13 +2,14 @@
 
 from datetime import date
 from decimal import Decimal
+from functools import reduce
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Utc
 from services.shared.events.meters import Meter
-from services.shared.money import ExactDecimal, ExactQuantity
+from services.shared.money import EXACT, ExactDecimal, ExactQuantity
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
 """What was used was used between these days. Beyond them calendars and databases end, and a consumer would stop."""
@@ -157,7 +158,7 @@ class Invoice(Fact):
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Invoice":
-        if sum((line.net for line in self.lines), Decimal(0)) != self.net:
+        if reduce(EXACT.add, (line.net for line in self.lines), Decimal(0)) != self.net:
             raise ValueError("net must be the sum of the lines' net")
         if self.per_euro is not None and not self.per_euro:
             raise ValueError("per_euro must be positive")

@@ -121,6 +121,12 @@ def test_the_lines_of_an_invoice_agree(column: str, cell: str) -> None:
     assert "as on line 2" in found
 
 
+def test_lines_of_many_digits_are_added_up_exactly() -> None:
+    net = "123456789012345678901234567890.123456789"
+    (found,) = read({"net": net}, {"net": "0.000000001"})
+    assert found.invoice.net == Decimal("123456789012345678901234567890.123456790")
+
+
 def test_an_invoice_of_too_many_lines() -> None:
     assert problems(table(*[{}] * 201)) == [
         "2: found an invoice of 201 lines; expected at most 200; add up the lines of one SKU"

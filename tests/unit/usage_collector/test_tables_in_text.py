@@ -49,6 +49,7 @@ def test_a_number(cell: str, sign: str | None, expected: str) -> None:
         ("1.234", ",", "the decimal sign of the numbers before it"),
         ("1,234.50", ".", "a plain number"),
         ("12,5 €", ",", "a plain number"),
+        ("12,5 %", ",", "a plain number"),
         ("1 23", None, "a plain number"),
         ("1e3", None, "a plain number"),
         ("٣", None, "a plain number"),
