@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from services.cost_alerts.adapters.overview import sendings, unpriced_use
 from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
 from services.cost_alerts.domain.report import Basis, By
+from services.cost_alerts.explain_api import add_explain
 from services.cost_alerts.history_api import add_history
 from services.cost_alerts.invoices_api import add_invoices
 from services.cost_alerts.ledger_api import add_ledger
@@ -37,6 +38,7 @@ def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter
     _add_budgets(router, store, queries)
     add_invoices(router, store)
     add_history(router, store)
+    add_explain(router, store)
     add_ledger(router, store, queries, clock)
     return router
 

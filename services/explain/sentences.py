@@ -119,7 +119,7 @@ def _readings(found: Document | None) -> Iterator[str]:
     if found is None or not found["counted"]:
         return
     yield from _section("The readings that were counted")
-    yield f"  {found['counted']} readings, {found['quantity']} in all, {found['paid']} of it paid for; the largest:"
+    yield f"  {found['counted']} in number, {found['quantity']} in all, {found['paid']} of it paid for; the largest:"
     for one in found["largest"]:
         name = f"{one['source']} {one['reading_id']}, revision {one['revision']}"
         yield f"    {one['quantity']} ({one['paid']} paid for)  {one['starts']}  {name}"
@@ -208,7 +208,7 @@ def evidence(found: Evidences) -> Iterator[str]:
         yield "  `valvomo audit export DIR`, then `valvomo audit verify DIR --key KEY`"
     if found.lacking:
         yield ""
-        yield f"{len(found.lacking)} OF THESE EVENTS WERE NOT FOUND. The log may be behind the bus: ask again in a minute."
+        yield f"{len(found.lacking)} OF THESE EVENTS WERE NOT FOUND. The log may be behind the bus: ask again soon."
 
 
 def _event(one: Named, found: Evidences) -> str:

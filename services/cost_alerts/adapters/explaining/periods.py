@@ -33,6 +33,9 @@ from services.shared.store.tables import instant
 
 Row = tuple[PeriodRow, Basis]
 
+_EVER = 2**62
+"""Later than any instant."""
+
 
 @dataclass
 class PeriodStory:
@@ -59,7 +62,7 @@ class PeriodStory:
             "quantity": row.quantity,
             "who_pays": self.story.who_pays(basis, None, version),
             "arithmetic": arithmetic([one.piece for one in made], row.nano, row.eur_nano),
-            "versions": list(self._versions(rows, basis, found)),
+            "versions": list(self._versions(rows, found)),
             "cycle": None if found is None else self._cycle(found, rows, basis, made),
             "documents": list(self.story.documents(basis, day_start(date.fromordinal(basis.day)), version)),
         }
@@ -79,9 +82,9 @@ class PeriodStory:
             if _noticed(entry(part, basis.system, row.recorded_at, 0).basis) == _noticed(basis):
                 yield explained(found.agreement, found.at, part)
 
-    def _versions(self, rows: Sequence[Row], basis: Basis, found: CycleAt | None) -> Iterator[Document]:
+    def _versions(self, rows: Sequence[Row], found: CycleAt | None) -> Iterator[Document]:
         """What this payer was charged for the same, at other prices too, through time."""
-        alike = [one for one in rows if _same(one[1], basis)]
+        alike = _line_of(rows, [one for one in rows if named(self.where, one[1]) == self.where.charge_id])
         before: Basis | None = None
         for row, its in sorted(alike, key=lambda one: (one[0].recorded_at, one[0].superseded_at is None)):
             name = named(self.where, its)
@@ -198,10 +201,29 @@ def _split(splitting: Splitting) -> Document:
     }
 
 
+def _line_of(rows: Sequence[Row], mine: Sequence[Row]) -> list[Row]:
+    """A charge's rows, and those that stood in its place before or after it, at another price or by another rule."""
+    basis = mine[0][1]
+    others = [one for one in rows if _same(one[1], basis) and not any(_overlap(one[0], its) for its, _ in mine)]
+    by_same_rule = [one for one in others if (one[1].rule, _is_paid(one[1])) == (basis.rule, _is_paid(basis))]
+    return [*mine, *(by_same_rule or others)]
+
+
 def _same(one: Basis, other: Basis) -> bool:
     """Whether two charges of a cycle are for the same, at whatever price."""
     names = ("day", "unit", "sku", "meter", "category")
     return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _overlap(one: PeriodRow, other: PeriodRow) -> bool:
+    """Whether two rows stood at the same time."""
+    ends = [_EVER if row.superseded_at is None else row.superseded_at for row in (one, other)]
+    return max(one.recorded_at, other.recorded_at) < min(ends)
+
+
+def _is_paid(basis: Basis) -> bool:
+    """Not so of use inside a pool."""
+    return basis.nano_per_unit != "0"
 
 
 def _noticed(basis: Basis) -> Basis:
