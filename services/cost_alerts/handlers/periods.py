@@ -291,14 +291,14 @@ class Step:
                 return
             yield self._moment(task, touching, known, at)
 
-    def _moment(self, task: Task, touching: Sequence[int], known: Callable[[int], Known], at: int) -> Moment:
+    def _moment(self, task: Task, touching: Sequence[int], known: Callable[[int, Cycle], Known], at: int) -> Moment:
         """What a cycle is charged as known at an instant; nothing, where the register of then does not know it."""
         book = self._work.book
         in_force = book.version_at(instant(at))
         version = _last_touching(touching, in_force)
         pricing = self._shelf.pricing(touching, in_force)
         found = self._shelf.cycle(pricing, task)
-        parts = () if found is None else found[0].parts(book.view(pricing), found[1], known(at))
+        parts = () if found is None else found[0].parts(book.view(pricing), found[1], known(at, found[1]))
         return Moment(at, version, self._system, parts)
 
     def _instants(self, task: Task) -> Iterator[int]:
@@ -314,17 +314,21 @@ class Step:
         if kind == "invoice":
             yield from (micros(at) for _, at in self._invoices(task))
 
-    def _known(self, task: Task) -> Callable[[int], Known]:
-        """What was known of a cycle at a moment; ask for rising moments."""
+    def _known(self, task: Task) -> Callable[[int, Cycle], Known]:
+        """What was known of a cycle at a moment; ask for rising moments.
+
+        A task spans what all versions have under its name; a comparison is due when this version's cycle is over.
+        """
         metered = self._uses_of(task.days).sweep()
         kind = kind_of(task.key)
         invoices = self._invoices(task) if kind == "invoice" else ()
         month = Month.of(task.days[0])
 
-        def at(moment: int) -> Known:
+        def at(moment: int, cycle: Cycle) -> Known:
             today = self._today.at(moment)
             came = [one for one, recorded_at in invoices if micros(recorded_at) <= moment]
-            compares = kind in RANK and today >= task.days[1] and (came or kind != "invoice")
+            is_over = today >= helsinki_day(cycle.ends - _INSTANT)
+            compares = kind in RANK and is_over and (came or kind != "invoice")
             spent = self._book.spent(self._work, self._system, task.days, moment, kind) if compares else ()
             return Known(today, metered(moment), {}, of_month(came, month), spent)
 

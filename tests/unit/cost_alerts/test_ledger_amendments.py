@@ -1,0 +1,41 @@
+"""A contract that turns out to have been another: every cycle of it follows, also those that the news does not name."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from services.shared.bus.memory import MemoryBus
+from services.shared.periods import Month
+from tests.contract.ledger_world import BASE, World, make_world
+from tests.unit.cost_alerts.test_ledger_periods import MINIMUM, contract
+
+SEPTEMBER, OCTOBER = Month(2026, 9), Month(2026, 10)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """After every test the ledger holds, and folding the bus again gives the same."""
+    world = make_world(tmp_path, lambda clock: MemoryBus(clock, partitions=2))
+    world.register(*BASE)
+    yield world
+    assert world.problems() == []
+    before = [world.report(month) for month in (SEPTEMBER, OCTOBER)]
+    world.rebuild()
+    assert [world.report(month) for month in (SEPTEMBER, OCTOBER)] == before
+    assert world.problems() == []
+    world.close()
+
+
+def test_a_minimum_whose_contract_ended_earlier_counts_what_was_spent_until_then(world: World) -> None:
+    """Its last cycle has the name of the longer one that was thought to be, and is over earlier."""
+    fee = {"kind": "fee", "id": "platform", "sku": "platform", "amount": "31.00", "currency": "EUR"}
+    world.register(contract(fee, MINIMUM, valid_from=date(2026, 10, 1)))
+    world.settle()
+    world.begin_day()
+    world.later(hours=1)
+    world.register(contract(fee, MINIMUM, valid_from=date(2026, 10, 1), valid_to=date(2026, 10, 3)))
+    world.clock.set(datetime(2026, 10, 4, 9, tzinfo=UTC))
+    world.begin_day()
+    assert world.eur() == {"unallocated": "200"}
