@@ -6,18 +6,20 @@ next unit costs nothing; beyond, it costs its price by the tariff.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from fractions import Fraction
+from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
-from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Part
+from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Metered, Part
 from services.cost_alerts.domain.agreements.fixed import Spreading, spread
 from services.cost_alerts.domain.agreements.gathering import Gathering
 from services.cost_alerts.domain.agreements.reckoning import in_order, parted
 from services.cost_alerts.domain.agreements.split import Payers, Used, weights_on
 from services.cost_alerts.domain.agreements.terms import Held, Span, cycles_of, stretch_of
-from services.cost_alerts.domain.agreements.using import Drawn, Kind, Reader, weighed, worth
+from services.cost_alerts.domain.agreements.using import Drawn, Kind, Reader, Worth, added, weighed, worth
 from services.cost_alerts.domain.allocation import NOBODY, Owner
 from services.cost_alerts.domain.pricing import Line, rounded_up
 from services.cost_alerts.domain.rating import WHOLE_READING
@@ -43,18 +45,86 @@ class Burn(NamedTuple):
     left: Fraction
 
 
-@dataclass(frozen=True, slots=True)
+class Burnt(NamedTuple):
+    """What a day's use of a pool comes to: its parts inside and beyond the pool, and what is left after it."""
+
+    inside: Sequence[Part]
+    beyond: Sequence[Part]
+    left: Fraction
+
+
+@dataclass(slots=True)
+class Day:
+    """What is asked of a pool on one Helsinki day of one of its cycles, and what that comes to, remembered.
+
+    A day that the pool outlasts has the same parts however much there was, and so has one that begins with nothing
+    left: when a reading is added to a cycle, few other days need reckoning again.
+    """
+
+    held: Held[Pool]
+    metered: Sequence[Metered]
+    drawn: Sequence[Drawn]
+    _total: Fraction = _NOUGHT
+    _highest: Fraction = _NOUGHT
+    _worths: Sequence[Worth] | None = None
+    _left: Fraction | None = None
+    _burnt: Burnt | None = None
+
+    def __post_init__(self) -> None:
+        for one in self.drawn:
+            self._total += one.counted
+            self._highest = max(self._highest, self._total)
+
+    @property
+    def worths(self) -> Sequence[Worth]:
+        """What the day counts for by use, by profile."""
+        if self._worths is None:
+            self._worths = added(worth(one) for one in self.drawn)
+        return self._worths
+
+    def left_after(self, left: Fraction) -> Fraction:
+        """What is left of a pool that has `left` as the day begins."""
+        return left - self._total if self._highest <= left else self.burnt(left).left
+
+    def burnt(self, left: Fraction) -> Burnt:
+        """What the day comes to, when it begins with `left`; `left` after it counts only where the pool ran dry."""
+        alike = None if self._highest <= left else left
+        if self._burnt is None or alike != self._left:
+            self._left, self._burnt = alike, self._reckoned(left)
+        return self._burnt
+
+    def _reckoned(self, left: Fraction) -> Burnt:
+        burns = list(burnt(self.drawn, left))
+        inside, beyond = Gathering(), Gathering()
+        for one in _measured_burns(self.held, burns):
+            kind, estimated = one.burn.drawn.kind, one.burn.drawn.reading.estimated
+            into = beyond if one.paid else inside
+            into.add(kind, one.line, one.owner, one.quantity, one.units, paid=one.paid, estimated=estimated)
+        return Burnt(inside.parts(), beyond.parts(), burns[-1].left if burns else left)
+
+
+@dataclass(frozen=True)
 class Filled:
-    """One cycle of a pool: what it held at its start (what was carried over included), and how it was burnt."""
+    """One cycle of a pool: what it held at its start (what was carried over included), and how it was burnt.
+
+    `days`: its days of use, each with what was left as it began.
+    """
 
     held: Held[Pool]
     span: Span
     size: Fraction
-    burns: Sequence[Burn]
+    days: Sequence[tuple[Day, Fraction]]
 
-    @property
+    @cached_property
+    def burns(self) -> Sequence[Burn]:
+        return [burn for day, left in self.days for burn in burnt(day.drawn, left)]
+
+    @cached_property
     def left(self) -> Fraction:
-        return self.burns[-1].left if self.burns else self.size
+        if not self.days:
+            return self.size
+        day, left = self.days[-1]
+        return day.left_after(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +136,8 @@ class Pools:
     stretches: Sequence[Held[Pool]]
     payers: Payers
     reader: Reader
+    _days: dict[tuple[date, date], Day] = field(default_factory=dict, compare=False, repr=False)
+    """By the first day of the pool's own cycle, and Helsinki day: what was asked last."""
 
     def cycles(self, first: date, last: date) -> Iterator[Cycle]:
         return cycles_of(self.stretches, first, last)
@@ -81,39 +153,75 @@ class Pools:
         if found is None:
             return ()
         held, span = found
-        drawn = list(self.reader.under(view).drawn(self.key, cycle, known.metered))
-        return list(_filled(held, span, drawn, known.today))
+        asked = [
+            (inner, list(self._asked(view, cycle, held, inner, metered)))
+            for inner, metered in _by_span(held, span, _within(cycle, known.metered), known.today)
+        ]
+        while asked and asked[-1][0].first > known.today and not any(day.drawn for day in asked[-1][1]):
+            asked.pop()
+        return list(_filled(held, asked))
+
+    def _asked(
+        self, view: View, cycle: Cycle, held: Held[Pool], inner: Span, metered: Iterable[Metered]
+    ) -> Iterator[Day]:
+        """The days of use of one of the pool's own cycles; one that is as it was last time is the same as then."""
+        days = self._days if self.reader.view is view else {}
+        for day, readings in groupby(metered, key=lambda one: one.use.day):
+            key, of_day = (inner.first, day), list(readings)
+            if key not in days or days[key].metered != of_day:
+                days[key] = Day(held, of_day, list(self.reader.under(view).drawn(self.key, cycle, of_day)))
+            yield days[key]
 
     def charged(self, view: View, filled: Filled, known: Known) -> Iterator[Part]:
         """The price by the day, what was used inside, and what was used beyond, of one of the pool's own cycles."""
         payers, pool = self.payers.under(view), filled.held.term
-        used = weighed(worth(burn.drawn) for burn in filled.burns) if _needs_use(pool) else {}
+        used = weighed(one for day, _ in filled.days for one in day.worths) if _needs_use(pool) else {}
         yield from spread(Spreading(view, payers, used, meter_of(pool)), filled.held, filled.span, known.today)
-        inside, beyond = Gathering(), Gathering()
-        for one in measured(filled):
-            kind, estimated = one.burn.drawn.kind, one.burn.drawn.reading.estimated
-            into = beyond if one.paid else inside
-            into.add(kind, one.line, one.owner, one.quantity, one.units, paid=one.paid, estimated=estimated)
-        yield from inside.parts()
-        for part in beyond.parts():
-            yield from (part,) if pool.overage_share is None else _parted(payers, filled.held, part, used)
+        for day, left in filled.days:
+            found = day.burnt(left)
+            yield from found.inside
+            for part in found.beyond:
+                yield from (part,) if pool.overage_share is None else _parted(payers, filled.held, part, used)
 
 
-def _filled(held: Held[Pool], span: Span, drawn: Sequence[Drawn], today: date) -> Iterator[Filled]:
-    """Burn a pool cycle by cycle, as far as they have begun; what is left of one is lost, or goes on to the next."""
-    day, carried, at = span.first, Fraction(0), 0
-    while day < span.until and (day <= today or at < len(drawn)):
+def _within(cycle: Cycle, metered: Sequence[Metered]) -> Sequence[Metered]:
+    first, until = (bisect_left(metered, edge, key=_start) for edge in (cycle.starts, cycle.ends))
+    return metered[first:until]
+
+
+def _start(metered: Metered) -> datetime:
+    return metered.use.start
+
+
+def _by_span(
+    held: Held[Pool], span: Span, metered: Sequence[Metered], today: date
+) -> Iterator[tuple[Span, Sequence[Metered]]]:
+    """The pool's own cycles, as far as they have begun or something was metered in them, each with that."""
+    day, at = span.first, 0
+    while day < span.until and (day <= today or at < len(metered)):
         inner = held.span(day, held.term.every)
-        ends = day_start(inner.until, held.zone)
-        mine = drawn[at : bisect_left(drawn, ends, lo=at, key=lambda one: one.start)]
+        until = bisect_left(metered, day_start(inner.until, held.zone), lo=at, key=_start)
+        yield inner, metered[at:until]
+        day, at = inner.until, until
+
+
+def _filled(held: Held[Pool], asked: Iterable[tuple[Span, Sequence[Day]]]) -> Iterator[Filled]:
+    """Burn a pool cycle by cycle; what is left of one is lost, or goes on to the next."""
+    carried = _NOUGHT
+    for inner, days in asked:
         size = Fraction(held.term.size) + carried
-        filled = Filled(held, inner, size, list(_burnt(mine, size)))
+        filled = Filled(held, inner, size, list(_lasting(days, size)))
         yield filled
-        carried = filled.left if held.term.carries_over else Fraction(0)
-        day, at = inner.until, at + len(mine)
+        carried = filled.left if held.term.carries_over else _NOUGHT
 
 
-def _burnt(drawn: Iterable[Drawn], size: Fraction) -> Iterator[Burn]:
+def _lasting(days: Iterable[Day], left: Fraction) -> Iterator[tuple[Day, Fraction]]:
+    for day in days:
+        yield day, left
+        left = day.left_after(left)
+
+
+def burnt(drawn: Iterable[Drawn], size: Fraction) -> Iterator[Burn]:
     """Each drawn quantity in its order, with what of it the pool still had room for; what is given back refills it."""
     left = size
     for one in drawn:
@@ -162,8 +270,12 @@ class Measured(NamedTuple):
 
 def measured(filled: Filled) -> Iterator[Measured]:
     """Each burn as what is paid already and what is not; a reading over the edge is cut in two."""
-    lines, pool = _Lines(filled.held), filled.held.term
-    for burn in filled.burns:
+    return _measured_burns(filled.held, filled.burns)
+
+
+def _measured_burns(held: Held[Pool], burns: Iterable[Burn]) -> Iterator[Measured]:
+    lines, pool = _Lines(held), held.term
+    for burn in burns:
         drawn = burn.drawn
         if not drawn.counted:
             continue

@@ -18,6 +18,7 @@ from services.cost_alerts.domain.use import Profile, Sizes, Use
 from services.cost_alerts.domain.view import View
 
 _ONE = Fraction(1)
+_NONE = (Fraction(0), Fraction(0))
 
 
 class Kind:
@@ -169,6 +170,15 @@ def _counted(found: Covering, quantity: Decimal) -> Fraction:
     if found.round_to is None and found.per_unit == _ONE:
         return Fraction(quantity)
     return found.counted(quantity)
+
+
+def added(worths: Iterable[Worth]) -> Sequence[Worth]:
+    """One for each profile; its list price is not known where that of any of its use is not."""
+    found: dict[Profile, tuple[Fraction | None, Fraction]] = {}
+    for profile, value, quantity in worths:
+        others, much = found.get(profile, _NONE)
+        found[profile] = (None if others is None or value is None else others + value, much + quantity)
+    return [(profile, *sums) for profile, sums in found.items()]
 
 
 def weighed(worths: Iterable[Worth]) -> Used:
