@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from services.cost_alerts.adapters.pools import pools
 from services.shared.events import register as facts
 from services.shared.events.prices import Contract
 from services.shared.periods import Month
@@ -90,6 +91,10 @@ class PagesContract:
         assert allocated == {unit: Decimal(eur) for unit, eur in pool.eur(OCTOBER, basis="incurred").items()}
         off = abs(sum(allocated.values()) - Decimal("40.16"))  # each day of the price is rounded to euro on its own
         assert off < Decimal("0.000000031")
+
+    def test_a_pool_s_days(self, pool: World) -> None:
+        [found] = pools(pool.service.store, OCTOBER)
+        assert [(one.day.day, one.left, one.beyond) for one in found.days] == [(2, 40, 0), (3, 0, 20)]
 
     def test_a_new_month_has_a_new_pool(self, pool: World, get: Callable[[str], Any]) -> None:
         [found] = get("/api/v1/pools?month=2026-11")["pools"]
