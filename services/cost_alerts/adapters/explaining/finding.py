@@ -4,7 +4,8 @@ The ledger keeps no ids: they are made of what they name. To find one, all are m
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from heapq import nlargest
@@ -56,15 +57,16 @@ def beginning_with(connection: Connection, text: str) -> Sequence[Place]:
     """The charges, current or not, whose ids begin so; two are as many as anybody needs to know of."""
     found: dict[str, Place] = {}
     for places in (_of_periods(connection), _of_readings(connection)):
-        for place in places:
-            if place.charge_id.startswith(text):
-                found[place.charge_id] = place
-                if len(found) > 1 or len(text) == len(place.charge_id):
-                    return list(found.values())
+        with closing(places):  # a cursor of the database is left early
+            for place in places:
+                if place.charge_id.startswith(text):
+                    found[place.charge_id] = place
+                    if len(found) > 1 or len(text) == len(place.charge_id):
+                        return list(found.values())
     return list(found.values())
 
 
-def _of_periods(connection: Connection) -> Iterator[Place]:
+def _of_periods(connection: Connection) -> Generator[Place, None, None]:
     of_basis = bases().subquery("its_basis")
     which = select(PERIOD_CHARGE.c.agreement, PERIOD_CHARGE.c.cycle, PERIOD_CHARGE.c.basis).distinct().subquery("which")
     query = select(which.c.agreement, which.c.cycle, *(of_basis.c[name] for name in Basis._fields))
@@ -73,7 +75,7 @@ def _of_periods(connection: Connection) -> Iterator[Place]:
         yield place._replace(charge_id=named(place, Basis(*row[2:])))
 
 
-def _of_readings(connection: Connection) -> Iterator[Place]:
+def _of_readings(connection: Connection) -> Generator[Place, None, None]:
     meters: dict[int, Sequence[str]] = {
         row.id: [*Profile.from_text(row.body).meters, WHOLE_READING]
         for row in connection.execute(select(PROFILE.c.id, PROFILE.c.body))
@@ -86,9 +88,10 @@ def _of_readings(connection: Connection) -> Iterator[Place]:
         .join(READING, READING.c.number == READING_HISTORY.c.number)
         .where(READING_HISTORY.c.profile != READING.c.profile)
     )
-    for row in connection.execute(union_all(now, before), execution_options=_STREAMED):
-        for meter in meters[row.profile]:
-            yield Place(reading_charge_id(sources[row.source], row.reading_id, meter), row.number, None, None)
+    with connection.execute(union_all(now, before), execution_options=_STREAMED) as rows:
+        for row in rows:
+            for meter in meters[row.profile]:
+                yield Place(reading_charge_id(sources[row.source], row.reading_id, meter), row.number, None, None)
 
 
 def readings_named(connection: Connection, reading_id: str, source: str | None) -> Sequence[int]:
