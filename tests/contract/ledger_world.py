@@ -169,7 +169,7 @@ def seat(person: str, since: date, until: date | None = None, revision: int = 0,
 
 def fact_id(fact: Any) -> str:
     match fact:
-        case facts.Unit():
+        case facts.Unit() | facts.Contract():
             return f"{fact.id}@{fact.valid_from}"
         case facts.Placement():
             return f"{fact.person}@{fact.valid_from}"

@@ -20,7 +20,7 @@ from services.cost_alerts.domain.tariff import DatedTariff, TariffBook
 from services.cost_alerts.domain.units import Units
 from services.cost_alerts.domain.use import Profile, Sizes, Use, request_sizes
 from services.shared.events.envelope import Fact
-from services.shared.events.prices import Contract, Tariff
+from services.shared.events.prices import Contract, Fee, Minimum, Pool, Tariff
 from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Unit
 from services.shared.periods import helsinki_day
 
@@ -271,11 +271,8 @@ def _scope_of(fact: Fact) -> Scope | None:
     """The readings that a fact may price or place; None when it does neither."""
     match fact:
         case Tariff() | Contract():  # its midnight may fall on the Helsinki day before or after
-            return Scope(
-                fact.system,
-                _shift(fact.valid_from, -1),
-                LAST_DAY if fact.valid_to is None else _shift(fact.valid_to, 1),
-            )
+            ends = None if isinstance(fact, Contract) and _counts_years(fact) else fact.valid_to
+            return Scope(fact.system, _shift(fact.valid_from, -1), LAST_DAY if ends is None else _shift(ends, 1))
         case AllocationRule():
             return Scope(fact.match.system, fact.valid_from, fact.valid_to or LAST_DAY)
         case Placement() | Unit():  # a unit's cost centre stands on every charge
@@ -284,6 +281,11 @@ def _scope_of(fact: Fact) -> Scope | None:
             return Scope(fact.id, FIRST_DAY, LAST_DAY)
         case _:
             return None
+
+
+def _counts_years(contract: Contract) -> bool:
+    """Whether an amendment of it counts its years from this one's first day, and so moves with it."""
+    return any(isinstance(term, Pool | Fee | Minimum) and term.every == "year" for term in contract.terms)
 
 
 def _rates_scope(fact: FxRates, days: Mapping[str, Sequence[date]]) -> Scope:

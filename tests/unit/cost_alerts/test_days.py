@@ -11,11 +11,13 @@ from services.shared.events.outcomes import DayBegun
 from tests.contract.ledger_world import BASE, World, make_world
 from tests.unit.cost_alerts.test_ledger_periods import CAPACITY, FEE, contract
 
+BY_THE_MONTH = contract({**FEE, "currency": "EUR"}, valid_from=date(2026, 10, 1))
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = make_world(tmp_path, lambda clock: MemoryBus(clock, partitions=2))
-    world.register(*BASE, contract({**FEE, "currency": "EUR"}, valid_from=date(2026, 10, 1)))
+    world.register(*BASE, BY_THE_MONTH)
     world.settle()
     yield world
     world.close()
@@ -67,7 +69,8 @@ def test_another_process_tells_no_day_again(world: World) -> None:
 
 def test_a_day_of_capacity_has_as_many_hours_as_helsinki(world: World) -> None:
     given = {**CAPACITY, "quantity": "1", "price": "1"}
-    world.register(contract(given, valid_from=date(2026, 10, 25), time_zone="Europe/Helsinki"))
+    by_the_hour = contract(given, valid_from=date(2026, 10, 25), time_zone="Europe/Helsinki")
+    world.register(by_the_hour, without=[BY_THE_MONTH])
     world.clock.advance(datetime(2026, 10, 25, 9, tzinfo=UTC) - world.clock.now())
     world.begin_day()
     assert world.eur() == {"unallocated": "25"}
