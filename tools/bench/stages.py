@@ -94,7 +94,9 @@ _PLACES: tuple[tuple[Any, str, str | Callable[..., str]], ...] = (
     (consumer, "_decoded", "decode"),
     (usage.UsageHandler, "handle", "handler: rows, sums, the rest"),
     (usage._Profiles, "of", "handler: profiles"),  # noqa: SLF001  # where the time goes is no public matter
-    (Charger, "first", "handler: prices and amounts"),
+    (usage, "_revisions", "handler: rows of readings"),
+    (Charger, "timelines", "handler: prices"),
+    (usage, "charge_plain", "handler: amounts and sums"),
     (Memory, "begin", "handler: begin"),
     (SqlWork, "add_sums", "handler: sums"),
     (AppendHandler, "handle", "handler: arrivals"),

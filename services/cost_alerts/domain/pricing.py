@@ -74,6 +74,9 @@ Amounts = tuple[int | None, int | None]
 
 NOTHING: Amounts = (None, None)
 
+Ratio = tuple[int, int]
+"""A fraction as whole numbers, the second positive."""
+
 
 def unpriced(line: Line, reason: str) -> Line:
     """The line of the same meter and unit that says why it has no price."""
@@ -102,6 +105,14 @@ class Pricer:
         nano = rounded(above, below, self._per_unit)
         return (nano, None if self._eur is None else rounded(above, below, self._eur))
 
+    @property
+    def per_unit(self) -> tuple[Ratio, Ratio] | None:
+        """What one unit costs in 10⁻⁹ of the pricing currency and of a euro.
+
+        None where one of them is unknown, or where quantities are rounded up first.
+        """
+        return None if self._per_unit is None or self._eur is None else (self._per_unit, self._eur)
+
     def _of_packages(self, quantity: Decimal) -> Amounts:
         """The money for the whole packages that `quantity` begins; apart, so that others do not ask for them."""
         if self._package is None or self._per_package is None:
@@ -111,14 +122,14 @@ class Pricer:
         return (nano, None if self._eur is None else rounded(begun, 1, self._eur))
 
 
-def _times(price: Fraction | None, units: Decimal | None) -> tuple[int, int] | None:
+def _times(price: Fraction | None, units: Decimal | None) -> Ratio | None:
     """The price of so many units (None: of one) as whole numbers."""
     if price is None:
         return None
     return (price if units is None else price * Fraction(units)).as_integer_ratio()
 
 
-def _packages(quantity: Decimal, package: tuple[int, int]) -> int:
+def _packages(quantity: Decimal, package: Ratio) -> int:
     """How many packages of `package` units a quantity begins; the ratio's parts are positive."""
     above, below = quantity.as_integer_ratio()
     return -(-above * package[1] // (below * package[0]))
@@ -132,7 +143,13 @@ def rounded_up(quantity: Decimal, to: Decimal | None) -> Fraction:
     return Fraction(_packages(quantity, package) * package[0], package[1])
 
 
-def rounded(above: int, below: int, price: tuple[int, int]) -> int:
+def most_possible(price: Ratio) -> int:
+    """A whole quantity up to which every amount at this price is possible; see `is_possible`."""
+    above, below = price
+    return MAX_NANO * below // abs(above) if above else MAX_NANO
+
+
+def rounded(above: int, below: int, price: Ratio) -> int:
     """The whole number nearest to above ÷ below × price, half-even; `below` and the price's divisor are positive."""
     divisor = below * price[1]
     whole, rest = divmod(above * price[0], divisor)

@@ -3,12 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from services.cost_alerts.domain.pricing import TOO_LARGE, Amounts, Line, is_possible
+from services.cost_alerts.domain.pricing import (
+    TOO_LARGE,
+    Amounts,
+    Line,
+    Pricer,
+    Ratio,
+    is_possible,
+    most_possible,
+    rounded,
+)
 from services.cost_alerts.domain.timeline import Stretch, likeness, timeline
 from services.cost_alerts.domain.use import Profile, Sizes, Use
-from services.cost_alerts.handlers.tally import Counted
+from services.cost_alerts.handlers.tally import Counted, Tally
 from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ReadingRow, Sums, Work
 from services.shared.money import as_text
 from services.shared.store.tables import instant, micros
@@ -40,6 +49,39 @@ class ReadyStretch(NamedTuple):
     since: int
     lines: tuple[Ready, ...]
     of_reading: bool
+
+
+class Plain(NamedTuple):
+    """Of each meter its basis, and what a unit costs in 10⁻⁹ of the pricing currency and of a euro.
+
+    `most`: up to so many whole units of each meter, every amount is possible.
+    """
+
+    most: int
+    lines: tuple[tuple[int, Ratio, Ratio], ...]
+
+
+class Timeline(NamedTuple):
+    """The stretches of a use. `plain`: the prices of its only one, where all are known and by the unit; else None."""
+
+    stretches: tuple[ReadyStretch, ...]
+    plain: Plain | None
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Remembered(dict[K, V]):
+    """Asks once for each key."""
+
+    def __init__(self, ask: Callable[[K], V]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, key: K) -> V:
+        found = self[key] = self._ask(key)
+        return found
 
 
 Addition = tuple[int, int | None, int | None, int]
@@ -85,8 +127,8 @@ class Charger:
 
     def __init__(self) -> None:
         self._made_for: tuple[object, int] | None = None
-        self._ready: dict[_Key, tuple[ReadyStretch, ...]] = {}
-        self._of_kind: dict[_Kind, tuple[ReadyStretch, ...]] = {}
+        self._ready: dict[_Key, Timeline] = {}
+        self._of_kind: dict[_Kind, Timeline] = {}
 
     def begin(self, work: Work) -> None:
         """Forget what was made ready for another register version, or under numbers that were rolled back."""
@@ -95,18 +137,10 @@ class Charger:
             self._made_for = made_for
             self._ready, self._of_kind = {}, {}
 
-    def first(self, work: Work, revisions: Sequence[Revision]) -> list[Charged]:
-        """The charges of new revisions: at the register of their recorded time, and as later versions changed them.
-
-        `row.pricing` is the version number of the first.
-        """
-        versions = {one.row.recorded_at for one in revisions}
-        since = {recorded_at: work.book.version_at(instant(recorded_at)) for recorded_at in versions}
-        stretches = self._stretches(work, revisions, [since[one.row.recorded_at] for one in revisions])
-        return [
-            _charge(work, one.row, found, one.quantities, one.row.recorded_at)
-            for one, found in zip(revisions, stretches, strict=True)
-        ]
+    def timelines(self, work: Work, revisions: Sequence[Revision]) -> list[Timeline]:
+        """How new revisions are charged, in order: at the register of their recorded time, and by later versions."""
+        since: Remembered[int, int] = Remembered(lambda recorded_at: work.book.version_at(instant(recorded_at)))
+        return self._timelines(work, revisions, [since[one.row.recorded_at] for one in revisions])
 
     def next(self, work: Work, present: Sequence[tuple[Revision, int]]) -> list[Charged]:
         """The charges that versions after `row.register_version` put in the place of the present ones, if any.
@@ -114,15 +148,15 @@ class Charger:
         `row.pricing` is the version number of the present ones; beside each revision their recorded time.
         """
         revisions = [one for one, _ in present]
-        stretches = self._stretches(work, revisions, [one.row.register_version for one in revisions])
+        timelines = self._timelines(work, revisions, [one.row.register_version for one in revisions])
         return [
-            _charge(work, one.row._replace(pricing=one.row.pricing + 1), found[1:], one.quantities, recorded_at)
-            for (one, recorded_at), found in zip(present, stretches, strict=True)
+            charge(
+                work, one.row._replace(pricing=one.row.pricing + 1), found.stretches[1:], one.quantities, recorded_at
+            )
+            for (one, recorded_at), found in zip(present, timelines, strict=True)
         ]
 
-    def _stretches(
-        self, work: Work, revisions: Sequence[Revision], versions: Sequence[int]
-    ) -> list[tuple[ReadyStretch, ...]]:
+    def _timelines(self, work: Work, revisions: Sequence[Revision], versions: Sequence[int]) -> list[Timeline]:
         """The timelines of revisions from these register versions on, in order."""
         segment, sizes, ready = work.book.segment, work.book.sizes, self._ready
         keys: list[_Key] = [
@@ -161,11 +195,50 @@ class Charger:
             ]
         )
         for kind, (use, estimated, stretches) in made.items():
-            self._of_kind[kind] = tuple(_ready(work, use, stretch, estimated=estimated) for stretch in stretches)
+            ready = tuple(_ready(work, use, stretch, estimated=estimated) for stretch in stretches)
+            self._of_kind[kind] = Timeline(ready, _plain(ready[0], stretches[0].pricers) if len(ready) == 1 else None)
         self._ready.update({key: self._of_kind[kind] for key, kind in kinds.items()})
 
 
-def _charge(
+def charge_plain(
+    revisions: Sequence[Revision], timelines: Sequence[Timeline], shards: Sequence[int], tally: Tally
+) -> tuple[list[ChargeValues], list[int]]:
+    """The fast lane: charges of whole quantities at plain prices in open months, counted already, and who is left.
+
+    Requests to a model are nearly all such: each meter is then one product, rounded as ever, and nothing is made of it
+    but its row and its part of the sums. The places of all others are told; `charge` takes them, and would answer the
+    same for these.
+    """
+    charges: list[ChargeValues] = []
+    left: list[int] = []
+    totals, open_from = tally.totals, tally.open_from
+    for place, ((row, *_), (_, plain), shard) in enumerate(zip(revisions, timelines, shards, strict=True)):
+        if plain is None or row.day < open_from or (quantities := _whole(row.quantities, plain.most)) is None:
+            left.append(place)
+            continue
+        number, version, recorded_at = row.number, row.pricing, row.recorded_at
+        lead = PRICED
+        for (basis, price, euro), quantity in zip(plain.lines, quantities, strict=True):
+            nano, eur_nano = rounded(quantity, 1, price), rounded(quantity, 1, euro)
+            charges.append((number, version, basis, nano, eur_nano, recorded_at, None, lead))
+            total = totals[shard, basis]
+            total[0] += eur_nano
+            total[1] += nano
+            total[2] += 1
+            total[3] += lead == PRICED
+            lead = NO_LEAD
+    return charges, left
+
+
+def _whole(texts: str, most: int) -> list[int] | None:
+    """The quantities of a reading as whole numbers; None where one has decimals or is above `most`."""
+    if not texts.replace(" ", "").isdigit():
+        return None
+    quantities = [int(text) for text in texts.split()]
+    return None if max(quantities) > most else quantities
+
+
+def charge(
     work: Work, row: ReadingRow, stretches: Sequence[ReadyStretch], quantities: Sequence[Decimal], at_least: int
 ) -> Charged:
     """The charges of each stretch, from `row.pricing` on; none is recorded before `at_least`."""
@@ -244,6 +317,15 @@ def _ready(work: Work, use: Use, stretch: Stretch, *, estimated: bool) -> ReadyS
     )
     since = 0 if stretch.since is None else micros(stretch.since)
     return ReadyStretch(since, lines, stretch.pricers[0].line.of_reading)
+
+
+def _plain(ready: ReadyStretch, pricers: Sequence[Pricer]) -> Plain | None:
+    """The prices of a stretch for the fast lane, if it may take that."""
+    prices = [pricer.per_unit for pricer in pricers]
+    lines = tuple((line.basis, *price) for line, price in zip(ready.lines, prices, strict=True) if price is not None)
+    if ready.of_reading or len(lines) < len(prices):
+        return None
+    return Plain(min(most_possible(price) for _, *both in lines for price in both), lines)
 
 
 def _priced(

@@ -26,20 +26,17 @@ class Tally:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._closings = work.book.closings
-        self._sums: dict[tuple[int, int], list[int]] = defaultdict(_nought)
+        self.totals: dict[tuple[int, int], list[int]] = defaultdict(_nought)
+        """Shard and basis → sums, in the order of `Sums`; the hot path adds to them in place."""
         self._late: dict[tuple[int, int, int], list[int]] = defaultdict(_nought)
         self._marks: dict[tuple[str, str], list[int]] = {}
         self.open_from = self._closings.open_from
         """Charges of days from this one on (ordinal) can never be late; see `add_late`."""
 
-    def sums(self, shard: int, basis: int) -> list[int]:
-        """The sums of a shard and basis, to be added to; the hot path does it in place."""
-        return self._sums[shard, basis]
-
     def count(self, shard: int, charge: Counted, sign: int = 1) -> None:
         """Count a charge that was written (1), or one as it stood before it was changed or removed (-1)."""
         if charge.superseded_at is None:
-            _add(self._sums[shard, charge.basis], charge.sums, sign)
+            _add(self.totals[shard, charge.basis], charge.sums, sign)
         self.count_late(shard, charge, sign)
 
     def count_late(self, shard: int, charge: Counted, sign: int = 1) -> None:
@@ -62,11 +59,13 @@ class Tally:
         if mark is None:
             self._marks[about, system] = [day, day, recorded_at]
         else:
-            mark[0], mark[1], mark[2] = min(mark[0], day), max(mark[1], day), min(mark[2], recorded_at)
+            first, last, since = mark
+            if day < first or day > last or recorded_at < since:
+                mark[:] = min(first, day), max(last, day), min(since, recorded_at)
 
     def save(self) -> None:
         """Write everything that was counted and noted."""
-        self._work.add_sums(list(_changes(self._sums)))
+        self._work.add_sums(list(_changes(self.totals)))
         self._work.add_adjustments(
             [Adjustment(*key, Sums(*sums)) for key, sums in sorted(self._late.items()) if any(sums)]
         )

@@ -1,7 +1,8 @@
 """Readings and seats: what arrives on the usage topic becomes rows, charges and sums, in one transaction per batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -11,9 +12,12 @@ from services.cost_alerts.handlers.charging import (
     MOST_CACHED,
     PURPOSES,
     UNPRICED,
-    Addition,
+    Charged,
     Charger,
+    Remembered,
     Revision,
+    charge,
+    charge_plain,
     counted,
     makes_charges,
     quantities_of,
@@ -38,13 +42,15 @@ from services.shared.events.usage import InvoiceReceived, Reading, SeatAssigned,
 from services.shared.money import as_text
 from services.shared.periods import helsinki_day
 from services.shared.store import Transaction
-from services.shared.store.tables import micros
+from services.shared.store.tables import instant, micros
 
 GROUP = "cost-alerts"
 
 _FINALITY = {name: number for number, name in enumerate(FINALITIES)}
 _PURPOSE = {name: number for number, name in enumerate(PURPOSES)}
 _DIGEST_BYTES = 16
+_HOUR = 3_600_000_000
+"""Microseconds."""
 
 
 class Item(NamedTuple):
@@ -76,24 +82,35 @@ class _Profiles:
         if self._generation != work.generation or len(self._numbers) > MOST_CACHED:
             self._generation, self._numbers = work.generation, {}
         keys = [_profile_key(item.event.data) for item in items]
-        missing = {key: item.event.data for key, item in zip(keys, items, strict=True) if key not in self._numbers}
+        found = [self._numbers.get(key) for key in keys]
+        missing = {key: item.event.data for key, one, item in zip(keys, found, items, strict=True) if one is None}
+        if missing:
+            self._enter(work, missing)
+        return [one or self._numbers[key] for key, one in zip(keys, found, strict=True)]
+
+    def _enter(self, work: Work, missing: Mapping[tuple[object, ...], Reading]) -> None:
         profiles = [Profile.of(reading) for reading in missing.values()]
         for key, number, profile in zip(missing, work.profiles(profiles), profiles, strict=True):
             self._numbers[key] = (number, profile)
-        return [self._numbers[key] for key in keys]
 
 
 def _profile_key(reading: Reading) -> tuple[object, ...]:
-    consumer = reading.consumer
+    """What a reading says of itself, flat and as it was written: made and looked up for each of them."""
+    consumer, dimensions = reading.consumer, reading.dimensions
+    tags = consumer.tags
     return (
         reading.system,
         reading.sku,
-        tuple(reading.consumed),
-        tuple(reading.dimensions.items()),
+        reading.environment,
         consumer.person,
         consumer.account,
-        tuple(consumer.tags.items()),
-        reading.environment,
+        *reading.consumed,
+        None,  # no name is None: nothing of one part can pass for another
+        *dimensions,
+        *dimensions.values(),
+        None,
+        *tags,
+        *tags.values(),
     )
 
 
@@ -111,8 +128,10 @@ class UsageHandler:
         self._profiles = _Profiles()
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
-        readings = [Item(name_digest(d.event), d.record, d.event) for d in batch if isinstance(d.event, UsageRecorded)]
-        invoices = [(d.event, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, InvoiceReceived)]
+        readings = [Item(name_digest(event), record, event) for record, event in batch if type(event) is UsageRecorded]
+        # Nearly every batch is of readings only, and is not asked three times what else it might hold.
+        others = [one for one in batch if type(one.event) is not UsageRecorded] if len(readings) < len(batch) else []
+        invoices = [(d.event, micros(d.record.ingest_time)) for d in others if isinstance(d.event, InvoiceReceived)]
         if readings or invoices:
             work = self._begin(tx)
             keep_invoices(self._invoices, work, invoices)
@@ -121,8 +140,8 @@ class UsageHandler:
             for wave in waves(readings):
                 self._wave(work, wave, tally)
             tally.save()
-        counts = [(d.event.data, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, SeatsObserved)]
-        holdings = [(d.event.data, micros(d.record.ingest_time)) for d in batch if isinstance(d.event, SeatAssigned)]
+        counts = [(d.event.data, micros(d.record.ingest_time)) for d in others if isinstance(d.event, SeatsObserved)]
+        holdings = [(d.event.data, micros(d.record.ingest_time)) for d in others if isinstance(d.event, SeatAssigned)]
         self._seats.add(tx, counts, holdings)
 
     def _wave(self, work: Work, items: Sequence[Item], tally: Tally) -> None:
@@ -146,22 +165,24 @@ class UsageHandler:
     def _charged(
         self, work: Work, arrivals: Sequence[Arrival], tally: Tally
     ) -> tuple[list[ReadingRow], list[ChargeValues]]:
-        """Rows of revisions, and their charges, which are counted."""
-        rows = _rows(work, arrivals)
+        """Rows of revisions, and their charges, which are counted: by the fast lane, or one by one."""
+        revisions = _revisions(work, arrivals)
+        rows = [one.row for one in revisions]
         paid = [index for index, row in enumerate(rows) if makes_charges(row)]
-        made = self._charger.first(work, [_revision(rows[index], arrivals[index]) for index in paid])
-        charges: list[ChargeValues] = []
-        for index, charged in zip(paid, made, strict=True):
+        of_partition = Remembered(work.shard)
+        shards = [of_partition[arrivals[index].item.record.partition] for index in paid]
+        billed = [revisions[index] for index in paid]
+        timelines = self._charger.timelines(work, billed)
+        charges, left = charge_plain(billed, timelines, shards, tally)
+        for place in left:
+            row, _, _, quantities = billed[place]
+            charged = charge(work, row, timelines[place].stretches, quantities, row.recorded_at)
             charges += charged.rows
-            row, item = rows[index], arrivals[index].item
-            shard = work.shard(item.record.partition)
-            _add_current(tally, shard, charged.current)
-            tally.touch("usage", item.event.data.system, row.day, row.recorded_at)
-            if row.day < tally.open_from:
-                for charge in charged.rows:
-                    tally.count_late(shard, counted(ChargeRow(*charge)))
-            if charged.version != rows[index].pricing:
-                rows[index] = rows[index]._replace(pricing=charged.version)
+            _count(tally, shards[place], row.day, charged)
+            if charged.version != row.pricing:
+                rows[paid[place]] = row._replace(pricing=charged.version)
+        for row, profile, *_ in billed:
+            tally.touch("usage", profile.system, row.day, row.recorded_at)
         return rows, charges
 
     def _revise(self, work: Work, items: Sequence[tuple[int, Item]], tally: Tally) -> None:
@@ -179,7 +200,7 @@ class UsageHandler:
             self._replace(work, higher, tally)
 
     def _compare(self, work: Work, stored: ReadingRow, item: Item, profile: tuple[int, Profile]) -> None:
-        [row] = _rows(work, [Arrival(stored.number, item, profile, 0)])
+        [(row, *_)] = _revisions(work, [Arrival(stored.number, item, profile, 0)])
         before = stored if row.revision == stored.revision else work.earlier(stored.number, row.revision)
         if before is None:
             work.add_late([row])
@@ -195,11 +216,11 @@ class UsageHandler:
         for old, _, _ in items:
             tally.touch("usage", work.profile(old.profile).system, old.day, since[old.number])
         closed = []
-        for charge in work.charges_after(since):
-            ended = charge._replace(superseded_at=max(charge.recorded_at, since[charge.reading]))
+        for present in work.charges_after(since):
+            ended = present._replace(superseded_at=max(present.recorded_at, since[present.reading]))
             closed.append(ended)
-            tally.count(shards[charge.reading], counted(charge), -1)
-            tally.count(shards[charge.reading], counted(ended))
+            tally.count(shards[present.reading], counted(present), -1)
+            tally.count(shards[present.reading], counted(ended))
         work.close_charges(closed)
         arrivals = [
             Arrival(old.number, item, profile, pricing.get(old.number, old.pricing) + 1) for old, item, profile in items
@@ -209,32 +230,33 @@ class UsageHandler:
         work.add_charges(charges)
 
 
-def _rows(work: Work, arrivals: Sequence[Arrival]) -> list[ReadingRow]:
+def _revisions(work: Work, arrivals: Sequence[Arrival]) -> list[Revision]:
     """Revisions as the ledger keeps them, in order."""
-    sources = {source: work.word(source) for source in {arrival.item.event.source for arrival in arrivals}}
-    newest = work.book.newest
+    sources, newest = Remembered(work.word), work.book.newest
     return [
-        _row(sources[item.event.source], number, item, profile, pricing, newest)
+        _revision(sources[item.event.source], newest, number, item, profile, pricing)
         for number, item, profile, pricing in arrivals
     ]
 
 
-def _row(  # noqa: PLR0917  # one call per reading: keywords would cost a third of it
-    source: int, number: int, item: Item, profile: tuple[int, Profile], pricing: int, register_version: int
-) -> ReadingRow:
+def _revision(  # noqa: PLR0917  # one call per reading: keywords would cost a third of it
+    source: int, register_version: int, number: int, item: Item, profile: tuple[int, Profile], pricing: int
+) -> Revision:
     reading = item.event.data
     start, cost, consumed = reading.charge_period_start, reading.reported_cost, reading.consumed
-    return ReadingRow(
+    quantities = [consumed[meter] for meter in profile[1].meters]
+    starts_at = micros(start)
+    row = ReadingRow(
         number,
         source,
         reading.reading_id,
         reading.revision,
         micros(item.record.ingest_time),
-        micros(start),
+        starts_at,
         micros(reading.charge_period_end),
-        helsinki_day(start).toordinal(),
+        _day_of_hour(starts_at // _HOUR),
         profile[0],
-        " ".join([str(consumed[meter]) for meter in profile[1].meters]),
+        " ".join(map(str, quantities)),
         None if cost is None else as_text(cost.amount),
         None if cost is None else cost.currency,
         _FINALITY[reading.finality],
@@ -243,12 +265,13 @@ def _row(  # noqa: PLR0917  # one call per reading: keywords would cost a third 
         pricing,
         register_version,
     )
+    return Revision(row, profile[1], start, quantities)
 
 
-def _revision(row: ReadingRow, arrival: Arrival) -> Revision:
-    reading, profile = arrival.item.event.data, arrival.profile[1]
-    consumed = reading.consumed
-    return Revision(row, profile, reading.charge_period_start, [consumed[meter] for meter in profile.meters])
+@lru_cache(maxsize=16_384)
+def _day_of_hour(hour: int) -> int:
+    """The Helsinki day (ordinal) of an hour (UTC, counted from 1970): clocks differ there by whole hours."""
+    return helsinki_day(instant(hour * _HOUR)).toordinal()
 
 
 def name_digest(event: UsageRecorded) -> bytes:
@@ -276,8 +299,10 @@ def _number(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-def waves(items: Iterable[Item]) -> list[list[Item]]:
+def waves(items: Sequence[Item]) -> Sequence[Sequence[Item]]:
     """The items in runs that name each reading once; a reading's items stay in their order."""
+    if items and len({item.digest for item in items}) == len(items):
+        return [items]
     found: list[list[Item]] = []
     seen: dict[bytes, int] = {}
     for item in items:
@@ -289,10 +314,13 @@ def waves(items: Iterable[Item]) -> list[list[Item]]:
     return found
 
 
-def _add_current(tally: Tally, shard: int, current: Iterable[Addition]) -> None:
-    """Add charges that have become current to the rollups."""
-    for basis, nano, eur_nano, lead in current:
-        total = tally.sums(shard, basis)
+def _count(tally: Tally, shard: int, day: int, charged: Charged) -> None:
+    """Add charges that have become current to the rollups, and late ones to the books of an open month."""
+    if day < tally.open_from:
+        for values in charged.rows:
+            tally.count_late(shard, counted(ChargeRow(*values)))
+    for basis, nano, eur_nano, lead in charged.current:
+        total = tally.totals[shard, basis]
         if eur_nano is not None:
             total[0] += eur_nano
         if nano is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book
-from services.cost_alerts.handlers.charging import Charged, Charger, Revision
+from services.cost_alerts.handlers.charging import Charged, Charger, Revision, Timeline, charge
 from services.cost_alerts.ports import Basis, ReadingRow, Work
 from services.shared.events.envelope import Fact
 from services.shared.events.register import AllocationRule, Match, Unit
@@ -67,10 +67,17 @@ def revision(consumed: dict[str, str], who: Profile, start: datetime = NOON, rec
     return Revision(row, who, start, quantities)
 
 
-def charged(work: Numbering, *revisions: Revision) -> list[Charged]:
+def timelines(work: Numbering, *revisions: Revision) -> list[Timeline]:
     charger = Charger()
     charger.begin(cast("Work", work))
-    return charger.first(cast("Work", work), revisions)
+    return charger.timelines(cast("Work", work), revisions)
+
+
+def charged(work: Numbering, *revisions: Revision) -> list[Charged]:
+    return [
+        charge(cast("Work", work), one.row, found.stretches, one.quantities, one.row.recorded_at)
+        for one, found in zip(revisions, timelines(work, *revisions), strict=True)
+    ]
 
 
 def money(found: Charged) -> list[tuple[int | None, int | None]]:
