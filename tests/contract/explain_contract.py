@@ -14,7 +14,8 @@ from services.cost_alerts.handlers.publishing import charge_id
 from services.shared.periods import Month
 from tests.contract.closing_contract import close
 from tests.contract.exports_contract import live
-from tests.contract.ledger_world import OCTOBER, SOURCE, World, placed, reading, tariff
+from tests.contract.invoices_contract import ESTIMATES, OVER, invoice
+from tests.contract.ledger_world import BASE, OCTOBER, SOURCE, World, placed, reading, tariff
 
 MakeWorld = Callable[[], World]
 Document = dict[str, Any]
@@ -227,3 +228,20 @@ class ExplainContract:
         for told in Explainer(world.service.store).reading("c"):
             assert (told.document["reason"], told.document["eur"]) == ("no tariff", None)
             assert told.document["arithmetic"] == {"pieces": [], "adds_up": True}
+
+    def test_what_an_invoice_brought_tells_the_invoice_and_the_reconciliation(self, make_world: MakeWorld) -> None:
+        world = make_world()
+        world.register(*BASE)
+        world.publish(*ESTIMATES)
+        world.later(days=33)
+        world.publish(OVER, invoice("13.33"))
+        world.settle()
+        told = [one for one in check_every_charge(world) if one["kind"] == "invoice"]
+        assert {one["unit"] for one in told} == {"kymp", "sote"}
+        [[piece], *_] = [one["arithmetic"]["pieces"] for one in told]
+        assert any(step["says"].startswith("A-1: 13.33 USD at 1.2 per EUR") for step in piece)
+        assert told[0]["invoice"]["invoices"][0]["invoice_id"] == "A-1"
+        assert told[0]["invoice"]["reconciliation"]["needs_a_person"] is False
+        evidence = Explainer(world.service.store).charge(told[0]["charge_id"]).evidence
+        assert ("anthropic", "A-1", 0) in {one.invoice for one in evidence}
+        world.close()
