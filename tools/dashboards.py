@@ -127,6 +127,11 @@ def _money() -> Sequence[stat.Panel | timeseries.Panel | bargauge.Panel | table.
                "currencyEUR", [(f"max by (unit) (valvomo_restated_eur{{{UNIT}}})", "{{unit}}")]),
         _lines("Unpriced share of readings", "By system, of all billing readings so far.",
                "percentunit", [(f"max by (system) (valvomo_unpriced_ratio{{{SYSTEM}}})", "{{system}}")]),
+        _bars("Age of exchange rates", "Since the newest rate was published, of currencies that charges came in. Over "
+              "12 days nobody knows what they cost in euro.", "s", "max by (currency) (valvomo_fx_age_seconds)",
+              "{{currency}}", steps=[(None, GOOD), (4 * 86_400, NEAR), (12 * 86_400, OVER)]),
+        _figure("Restatement", "How much of the present one is done; all of it when none is under way.",
+                "percentunit", "min(valvomo_restatement_progress_ratio)", [(None, NEAR), (1, GOOD)], height=HEIGHT),
     ]  # fmt: skip
 
 

@@ -87,11 +87,12 @@ def test_outside_its_with_statement_a_city_has_no_address() -> None:
 def test_the_real_collector_reads_the_past_and_then_the_present(city: Simulator, settings: Settings) -> None:
     assert city.collect_past(settings) == 2
     events = _collected(settings)
-    observed = [event.data.observed_on for event in events if isinstance(event, SeatsObserved)]
+    counts = [event.data for event in events if isinstance(event, SeatsObserved)]
     first, last = city.stories.outage
-    assert sorted(observed) == [
-        day for day in _days(TODAY - timedelta(days=DAYS), TODAY + timedelta(days=1)) if day not in (first, last)
-    ]
+    told = [day for day in _days(TODAY - timedelta(days=DAYS), TODAY + timedelta(days=1)) if day not in (first, last)]
+    assert len({count.sku for count in counts}) == 2
+    for sku in {count.sku for count in counts}:
+        assert sorted(count.observed_on for count in counts if count.sku == sku) == told
     gaps = [event.data for event in events if isinstance(event, CollectionGapFound)]
     assert [(gap.source_name, gap.first_day, gap.last_day) for gap in gaps] == [("microsoft_copilot", first, last)]
     readings = [event.data for event in events if isinstance(event, UsageRecorded)]
