@@ -333,8 +333,15 @@ class PeriodBook(Protocol):
         """What was observed of a system's seats, by SKU."""
         ...
 
-    def versions(self, work: Work, system: str, days: tuple[date, date]) -> Sequence[Version]:
-        """Every revision of every reading that was ever told to be of these days of a system."""
+    def versions(self, work: Work, system: str, days: tuple[date, date], since: int = 0) -> Sequence[Version]:
+        """Every revision of every reading that was ever told to be of these days of a system; see `count`.
+
+        `since`: only those that were recorded at this instant or later.
+        """
+        ...
+
+    def count(self, work: Work, system: str, days: tuple[date, date]) -> int:
+        """How many `versions` there are. None ever goes away, so whoever has as many has them all."""
         ...
 
     def invoices(self, tx: Transaction, vendor: str, month: Month) -> Sequence[tuple[Invoice, datetime]]:

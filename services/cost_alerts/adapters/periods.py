@@ -110,12 +110,21 @@ class SqlPeriods:
     def seats(self, tx: Transaction, system: str) -> Mapping[str, Seen]:
         return seats.seen(tx.connection, system)
 
-    def versions(self, work: Work, system: str, days: tuple[date, date]) -> Sequence[Version]:
+    def versions(self, work: Work, system: str, days: tuple[date, date], since: int = 0) -> Sequence[Version]:
         numbers = _numbers(work, system, days)
         found: list[Version] = []
-        for query in (_present(), _past()):
-            found += [Version(*row) for row in work.tx.connection.execute(query.where(READING.c.number.in_(numbers)))]
+        for query, table in ((_present(), READING), (_past(), READING_HISTORY)):
+            wanted = query.where(table.c.number.in_(numbers), table.c.recorded_at >= since)
+            found += [Version(*row) for row in work.tx.connection.execute(wanted)]
         return found
+
+    def count(self, work: Work, system: str, days: tuple[date, date]) -> int:
+        numbers = _numbers(work, system, days)
+        counts = [
+            select(func.count()).select_from(table).where(table.c.number.in_(numbers))
+            for table in (READING, READING_HISTORY)
+        ]
+        return sum(int(work.tx.connection.execute(query).scalar_one()) for query in counts)
 
     def invoices(self, tx: Transaction, vendor: str, month: Month) -> Sequence[tuple[Invoice, datetime]]:
         return invoices_about(tx.connection, vendor, month)

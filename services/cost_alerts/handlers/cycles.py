@@ -5,7 +5,7 @@ month, inclusive, ends a day early. What was known at a moment is a function of 
 often and in whatever pieces a cycle is made again.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -77,11 +77,12 @@ class Stretches:
 
     def moments(self, instants: Iterable[int], since: int) -> list[int]:
         """The last of the instants of each stretch, from `since` on, rising."""
-        last: dict[int, int] = {}
-        for at in sorted(instants):
-            if at >= since:
-                last[self.start(at)] = at
-        return list(last.values())
+        found = sorted({at for at in instants if at >= since})
+        last: list[int] = []
+        while found:
+            last.append(found[-1])
+            del found[bisect_left(found, self.start(found[-1])) :]
+        return last[::-1]
 
 
 def fold(kept: Iterable[Entry], since: int, moments: Iterable[Moment]) -> list[Entry]:
@@ -146,23 +147,50 @@ def _plain(quantity: Decimal) -> str:
     return f"{EXACT.normalize(quantity):f}" if quantity else "0"
 
 
+class _Told(NamedTuple):
+    """A revision as it was recorded; `metered` None: whatever was known of its reading counts no more."""
+
+    recorded_at: int
+    revision: int
+    number: int
+    order: tuple[int, str, str]
+    metered: Metered | None
+
+
 class Uses:
     """The paid readings of some days of a system, as they were known at any moment."""
 
     def __init__(self, versions: Iterable[Version], work: Work, system: str, days: tuple[date, date]) -> None:
         """Of all these revisions, those of `system` and `days` (inclusive) count; the highest known one decides."""
         self._within = (system, days[0].toordinal(), days[1].toordinal())
-        self._work = work
-        self._steps = [
-            (one.recorded_at, one.number, (one.starts_at, one.source, one.reading_id), self._metered(one))
-            for one in _rising(versions)
-        ]
-        self._steps.sort(key=itemgetter(0, 1))
+        self._told: dict[tuple[int, int], _Told] = {}
+        self._steps: list[_Told] = []
+        self.tell(versions, work)
+
+    def __len__(self) -> int:
+        """How many revisions were told."""
+        return len(self._told)
+
+    @property
+    def last(self) -> int:
+        """When the last was recorded; 0 when there is none."""
+        return self._steps[-1].recorded_at if self._steps else 0
+
+    def tell(self, versions: Iterable[Version], work: Work) -> None:
+        """Add revisions; one that was told before stays as it is, for a revision never changes."""
+        before = len(self._told)
+        for one in versions:
+            if (one.number, one.revision) not in self._told:
+                order = (one.starts_at, one.source, one.reading_id)
+                told = _Told(one.recorded_at, one.revision, one.number, order, self._metered(one, work))
+                self._told[one.number, one.revision] = told
+        if len(self._told) != before:
+            self._steps = sorted(_rising(self._told.values()), key=itemgetter(0, 2))
 
     @property
     def instants(self) -> Iterator[int]:
         """When something about these readings became known."""
-        return (step[0] for step in self._steps)
+        return (step.recorded_at for step in self._steps)
 
     def sweep(self) -> Callable[[int], Sequence[Metered]]:
         """What is known at a moment, by start, source and reading id; ask for rising moments."""
@@ -173,41 +201,39 @@ class Uses:
         def at(moment: int) -> Sequence[Metered]:
             nonlocal known, position
             before = position
-            while position < len(self._steps) and self._steps[position][0] <= moment:
-                _, number, order, metered = self._steps[position]
+            position = bisect_right(self._steps, moment, lo=before, key=itemgetter(0))
+            for _, _, number, order, metered in self._steps[before:position]:
                 standing.pop(number, None)
                 if metered is not None:
                     standing[number] = (order, metered)
-                position += 1
             if position != before:
                 known = [metered for _, metered in sorted(standing.values(), key=itemgetter(0))]
             return known
 
         return at
 
-    def _metered(self, one: Version) -> Metered | None:
-        """A revision that is paid and lies here; None: whatever was known of this reading counts no more."""
+    def _metered(self, one: Version, work: Work) -> Metered | None:
+        """A revision that is paid and lies here."""
         system, first, last = self._within
         if one.purpose != BILLING or one.retracted or not first <= one.day <= last:
             return None
-        profile = self._work.profile(one.profile)
+        profile = work.profile(one.profile)
         if profile.system != system:
             return None
         quantities = tuple(map(Decimal, one.quantities.split()))
-        use = self._work.book.use(profile, instant(one.starts_at), quantities, one.cost_currency)
+        sizes = work.book.sizes(profile, quantities)
+        use = Use(profile, instant(one.starts_at), date.fromordinal(one.day), one.cost_currency, sizes)
         cost = None if one.cost is None else Decimal(one.cost)
         return Metered(use, quantities, cost, one.finality != FINAL)
 
 
-def _rising(versions: Iterable[Version]) -> list[Version]:
+def _rising(told: Iterable[_Told]) -> Iterator[_Told]:
     """Those that were told with a higher revision than all of the same reading before them."""
     highest: dict[int, int] = {}
-    found = []
-    for one in sorted(versions, key=lambda one: (one.recorded_at, one.revision)):
+    for one in sorted(told, key=itemgetter(0, 1)):
         if one.revision > highest.get(one.number, -1):
             highest[one.number] = one.revision
-            found.append(one)
-    return found
+            yield one
 
 
 NEVER = date(1999, 12, 31)

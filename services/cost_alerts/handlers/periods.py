@@ -146,11 +146,12 @@ class PeriodWorker:
 
 
 class Shelf:
-    """The agreements of one system under every register version."""
+    """The agreements of one system under every register version, and the readings that they were made of."""
 
     def __init__(self, book: Book, system: str, agreements: Agreements) -> None:
         self.system = system
         self.readings = 0
+        self.uses: dict[tuple[date, date], Uses] = {}
         self._book = book
         self._agreements = agreements
         self._made: dict[int, Mapping[str, Agreement]] = {}
@@ -158,7 +159,7 @@ class Shelf:
 
     @property
     def is_worn(self) -> bool:
-        """Whether agreements may remember so much of readings that it is time to make them anew."""
+        """Whether so much is remembered of readings that it is time to begin anew."""
         return self.readings > _MOST_READ
 
     def under(self, version: int) -> Mapping[str, Agreement]:
@@ -341,10 +342,20 @@ class Step:
     def _uses_of(self, days: tuple[date, date]) -> Uses:
         """The readings of some days; the last ones that were asked for are remembered."""
         if days not in self._uses:
-            found = self._book.versions(self._work, self._system, days)
-            self._shelf.readings += len(found)
-            self._uses = {days: Uses(found, self._work, self._system, days)}
+            self._uses = {days: self._caught_up(days)}
         return self._uses[days]
+
+    def _caught_up(self, days: tuple[date, date]) -> Uses:
+        """What earlier steps have read, and what is new; where that is not all, as many processes read, all of it."""
+        uses = self._shelf.uses.get(days)
+        if uses is None:
+            uses = self._shelf.uses[days] = Uses((), self._work, self._system, days)
+        before = len(uses)
+        uses.tell(self._book.versions(self._work, self._system, days, uses.last), self._work)
+        if before and len(uses) != self._book.count(self._work, self._system, days):
+            uses.tell(self._book.versions(self._work, self._system, days), self._work)
+        self._shelf.readings += len(uses) - before
+        return uses
 
     def _seat_entries(self, task: Task) -> list[Entry]:
         sku = task.key.removeprefix(f"seats:{self._system}/")
