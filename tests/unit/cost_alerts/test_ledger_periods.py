@@ -202,3 +202,23 @@ def test_what_was_known_stays_known(story: Sequence[Step]) -> None:
         finally:
             for world in worlds:
                 world.close()
+
+
+def test_what_another_process_charged_is_read_too(tmp_path: Path) -> None:
+    """Two processes take turns: what one has not seen may be recorded before the last that it has."""
+    world = make_world(tmp_path, lambda clock: MemoryBus(clock, partitions=2))
+    try:
+        world.register(*BASE, CHANGES[1], CHANGES[6])
+        for name in range(3):
+            _reading(name, 0, 60, DAYS[1], retracted=False)(world)
+        world.settle()
+        [shelf] = [one for one in world.service.periods._shelves.values() if any(map(len, one.uses.values()))]
+        for uses in shelf.uses.values():  # as if the second reading had been the other process's
+            uses._told.pop(next((key for key in uses._told if key[0] == 2), None), None)
+        _reading(3, 0, 60, DAYS[1], retracted=False)(world)
+        world.settle()
+        followed = rows(world)
+        world.rebuild()
+        assert rows(world) == followed
+    finally:
+        world.close()
