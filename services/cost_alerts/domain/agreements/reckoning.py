@@ -23,6 +23,8 @@ Costly = Held[Pool] | Held[Capacity] | Held[Fee] | Held[Minimum]
 _HALF_A_DAY = timedelta(hours=12)
 _PLACES = Decimal("1E-18")
 _UNITS = 10**18
+_MOST = 10**30 - 1
+"""More than this cannot be told: a decimal on the bus has at most 30 digits before its point."""
 
 
 def noon(day: date) -> datetime:
@@ -31,7 +33,12 @@ def noon(day: date) -> datetime:
 
 
 def as_decimal(quantity: Fraction) -> Decimal:
-    """A quantity with at most 18 decimals, rounded half-even where it has more."""
+    """A quantity with at most 18 decimals, rounded half-even where it has more; at most what can be told.
+
+    A sender can report what it likes, and absurd readings add up: they must not stop the charges of everybody else.
+    """
+    if abs(quantity) > _MOST:
+        quantity = Fraction(_MOST if quantity > 0 else -_MOST)
     exact = EXACT.divide(Decimal(quantity.numerator), Decimal(quantity.denominator))
     rounded = exact.quantize(_PLACES, rounding=ROUND_HALF_EVEN, context=EXACT)
     return Decimal(f"{rounded.normalize(EXACT):f}")
@@ -66,8 +73,8 @@ def parted(whole: Part, weights: Weights) -> Iterator[Part]:
 
 
 def checked(part: Part) -> Part:
-    """The part; without a price where the ledger could not hold it."""
-    if is_possible(part.amounts) and is_possible((part.list_nano, None)):
+    """The part; without a price where the ledger could not hold it, or more was used than can be told."""
+    if is_possible(part.amounts) and is_possible((part.list_nano, None)) and part.quantity.copy_abs() < _MOST:
         return part
     return unpriced(part, TOO_LARGE)
 
@@ -81,7 +88,21 @@ def unpriced(part: Part, reason: str) -> Part:
 
 def in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Parts by day, SKU, meter and who pays: the same parts always in the same order."""
-    return tuple(sorted(parts, key=_order))
+    return tuple(sorted(_told_apart(parts), key=_order))
+
+
+def _told_apart(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts; those without a price for one reason are one part, since their prices no longer tell them apart."""
+    bare: dict[tuple[object, ...], Part] = {}
+    for part in parts:
+        if part.line.reason is None or part.amounts != NOTHING:
+            yield part
+            continue
+        key = (part.day, part.sku, part.line, part.estimated)
+        before = bare.get(key)
+        quantity = part.quantity if before is None else as_decimal(Fraction(before.quantity) + Fraction(part.quantity))
+        bare[key] = replace(part, quantity=quantity)
+    yield from bare.values()
 
 
 def _order(part: Part) -> tuple[object, ...]:

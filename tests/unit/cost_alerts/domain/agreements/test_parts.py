@@ -296,7 +296,25 @@ def test_anniversaries(anchor: date, years: int, found: date) -> None:
 
 @pytest.mark.parametrize(
     ("quantity", "text"),
-    [(Fraction(1, 3), "0.333333333333333333"), (Fraction(5, 2), "2.5"), (Fraction(10**20), "1" + "0" * 20)],
+    [
+        (Fraction(1, 3), "0.333333333333333333"),
+        (Fraction(5, 2), "2.5"),
+        (Fraction(10**20), "1" + "0" * 20),
+        (Fraction(10**60), "9" * 30),
+    ],
 )
 def test_quantities_are_plain_decimals(quantity: Fraction, text: str) -> None:
     assert str(as_decimal(quantity)) == text
+
+
+def test_more_than_can_be_told_has_no_price_and_stops_nobody() -> None:
+    much = "9" * 30
+    card = tariff(much, meter="requests", per="1", currency=None, credit="cr")
+    view = book([contract(terms=[pool(meter="credits", size=much)]), card]).view(1)
+    reading = Metered(use(meters=("requests",)), (Decimal(much),), None, False)
+    (agreement,) = agreements(view, "claude")
+    (cycle,) = (one for one in agreement.cycles(reading.use.day, reading.use.day) if one.starts <= reading.use.start)
+    parts = agreement.parts(view, cycle, Known(reading.use.day, [reading]))
+    # The pool is used up, and more is used beyond it than anybody could write down: neither is told as a price.
+    assert [part.quantity for part in parts if part.line.reason == "amount too large"] == [Decimal(much)]
+    assert len({(part.day, part.sku, part.line, part.estimated) for part in parts}) == len(parts)
