@@ -222,6 +222,6 @@ def _purchase_row(setting: Setting, key: Bought, purchase: Purchase) -> Row:
 
 def _worth(pool: Pool | None, nano: int) -> Fraction:
     """How much of a pool an amount in its currency buys; 1, or -1, where the register does not say."""
-    if pool is None or not pool.price or not nano:
+    if pool is None or not pool.price or not pool.size or not nano:
         return Fraction(-1 if nano < 0 else 1)
     return Fraction(pool.size) * nano / (Fraction(pool.price) * NANO)
