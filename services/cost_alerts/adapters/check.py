@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, Table, and_, func, or_, select, union
 
 from services.cost_alerts.adapters.closing import KEY, current, late_sums, load_closings
 from services.cost_alerts.adapters.decisions import budget_use
+from services.cost_alerts.adapters.ledger import bases, digest_of
 from services.cost_alerts.adapters.register import load_book
 from services.cost_alerts.adapters.sums import WORDS
 from services.cost_alerts.adapters.tables import (
@@ -30,6 +31,7 @@ from services.shared.money import as_text, from_nano
 from services.shared.store import Store
 
 _SHOWN = 10
+_AT_ONCE = 5_000
 _NAMES = ("reading_name", "reading_name_recent")
 _ANEW = "stop the program, set its database aside and start it again: it folds a new one from the events"
 _LOST = "(its name is lost)"
@@ -46,6 +48,7 @@ def check_ledger(store: Store) -> Sequence[str]:
             *_readings(connection),
             *_versions(connection),
             *_strays(connection),
+            *_bases(connection),
             *_names(connection),
             *_register(connection),
             *_totals(connection),
@@ -146,6 +149,13 @@ def _strays(connection: Connection) -> Iterator[str]:
         nameless = select(func.count()).select_from(BASIS).outerjoin(WORD, WORD.c.id == BASIS.c[name])
         if found := _count(connection, nameless.where(WORD.c.id.is_(None))):
             yield f"the {name} of {found} prices is lost: {_ANEW}"
+
+
+def _bases(connection: Connection) -> Iterator[str]:
+    """What charges say they were priced by is what was written with them: unit, rule, tariff, rate, reason and all."""
+    rows = connection.execute(bases().add_columns(BASIS.c.digest).execution_options(yield_per=_AT_ONCE))
+    if found := sum(bytes(row.digest) != digest_of(repr(tuple(row[1:-1]))) for row in rows):
+        yield f"{found} prices say something else than was written: {_ANEW}"
 
 
 def _names(connection: Connection) -> Iterator[str]:
