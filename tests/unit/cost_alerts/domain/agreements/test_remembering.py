@@ -2,13 +2,14 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.agreements.agreement import Known
-from services.cost_alerts.domain.agreements.pool import Day, Pools
+from services.cost_alerts.domain.agreements.pool import Burnt, Day, Pools
 from tests.unit.cost_alerts.domain.agreements.test_parts import FIRST, LAST, OVER, PEOPLE, hours, metered, persons, the
 from tests.unit.cost_alerts.domain.city import book, contract, pool, tariff
 
@@ -58,8 +59,11 @@ def test_a_reading_more_makes_only_days_that_it_changes_be_reckoned_again(
     found.parts(view, cycle, Known(OVER, metered(before)))
     reckoned: set[date] = set()
     reckon = Day._reckoned
-    monkeypatch.setattr(
-        Day, "_reckoned", lambda self, left: (reckoned.add(self.metered[0].use.day), reckon(self, left))[1]
-    )
+
+    def noted(day: Day, left: Fraction) -> Burnt:
+        reckoned.add(day.metered[0].use.day)
+        return reckon(day, left)
+
+    monkeypatch.setattr(Day, "_reckoned", noted)
     found.parts(view, cycle, Known(OVER, metered([*before, (24 * (added - 1) + 1, "p-1xx", Decimal(50))])))
     assert {day.day for day in reckoned} == again
