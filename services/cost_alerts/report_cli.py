@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Printed
 
@@ -19,6 +20,7 @@ from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.sums import grouped_sums
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.closing_cli import parse_month
+from services.cost_alerts.domain.exchange import EUR
 from services.cost_alerts.domain.report import Basis, By, Report
 from services.cost_alerts.exports.catalog import Catalog
 from services.cost_alerts.exports.delimited import write_csv
@@ -26,7 +28,7 @@ from services.cost_alerts.exports.files import whole_file
 from services.cost_alerts.exports.focus_export import FocusExport
 from services.cost_alerts.exports.focus_rows import Setting
 from services.cost_alerts.exports.sheets import DETAIL, about_table, detail_table, report_table
-from services.cost_alerts.exports.tables import Cell, Locale, Table, written
+from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, written
 from services.cost_alerts.exports.workbook import write_workbook
 from services.shared.errors import ConfigurationError
 from services.shared.periods import Month, day_start
@@ -48,7 +50,6 @@ class ReportFormat(StrEnum):
     FOCUS = "focus"
 
 
-_FOR_SPREADSHEETS = ("eur_cents", "without_vat_rate_eur")
 _LAST_DAY = date.max - timedelta(days=2)
 """The last day whose end can be told in every time zone."""
 
@@ -138,32 +139,47 @@ def _write(output: Path | None, write: Write, *, binary: bool = False) -> None:
 
 
 def _printed(found: Report) -> Printed:
+    """For people at a terminal: whole cents that add up; what is nought everywhere is left out."""
     table = report_table(found)
     known = "" if found.as_known_on is None else f", as known on {found.as_known_on}"
-    printed = Printed(title=f"{found.month} by {found.by}, {found.basis}{known}")
-    shown = [at for at, column in enumerate(table.columns) if column.name not in _FOR_SPREADSHEETS]
-    for column in (table.columns[at] for at in shown):
-        printed.add_column(column.name, justify="left" if column.kind in ("text", "day") else "right")
-    for row in table.rows:
-        printed.add_row(*_texts(row, table, shown))
-    if table.total is not None:
+    printed = Printed(
+        title=f"{found.month} by {found.by}, {found.basis}{known}",
+        box=SIMPLE,
+        caption="in whole cents; --format csv, xlsx or json tells every digit",
+    )
+    shown = [at for at, column in enumerate(table.columns) if _is_shown(column, found)]
+    rows = [_texts(row, table, shown) for row in table.rows]
+    total = [] if table.total is None else _texts(table.total, table, shown)
+    for at, column in enumerate(table.columns[at] for at in shown):
+        longest = max((len(row[at]) for row in (*rows, total) if row), default=0)
+        heading = _HEADINGS.get(column.name, column.name.replace("_", " "))
+        printed.add_column(heading, justify="right" if at else "left", min_width=longest)
+    for row in rows:
+        printed.add_row(*row)
+    if total:
         printed.add_section()
-        printed.add_row(*_texts(table.total, table, shown))
+        printed.add_row(*total)
     return printed
 
 
+_HEADINGS = {"eur_cents": "EUR", "vat_eur": "VAT", "without_vat_rate_eur": "no VAT rate"}
+
+
+def _is_shown(column: Column, found: Report) -> bool:
+    if column.name in {"eur", f"priced_{EUR}"}:  # in whole cents beside it, and no other money
+        return False
+    return column.name != "without_vat_rate_eur" or bool(found.total.without_vat_rate)
+
+
 def _texts(row: Sequence[Cell], table: Table, shown: Sequence[int]) -> list[str]:
-    return [written(row[at], table.columns[at].kind, "en") for at in shown]
+    return [written(row[at], "cents" if table.columns[at].kind == "money" else "text", "en") for at in shown]
 
 
 def _focus(store: Store, asked: Asked, output: Path | None) -> None:
     """FOCUS rows, one by one; what has no price is told apart: on standard error, and in a file beside the export."""
     view = LedgerQueries(store).view()
     with store.reading() as connection:
-        before = (
-            None if asked.known_on is None else micros(day_start(min(asked.known_on, _LAST_DAY) + timedelta(days=1)))
-        )
-        wanted = Wanted.of(connection, asked.month, asked.basis, before)
+        wanted = Wanted.of(connection, asked.month, asked.basis, _end_of(asked.known_on))
         export = FocusExport(Details(connection), wanted, Setting(asked.month, Catalog(view, asked.locale)))
         if output is None:
             export.write(sys.stdout)
