@@ -52,7 +52,7 @@ from services.shared.store.open import open_store
 GROUPS: Mapping[str, tuple[str, ...]] = {
     handler.group: handler.topics for handler in (RegisterHandler, UsageHandler, OutcomesHandler)
 }
-"""Consumer group → topics. Readings wait at a start until the register has been read: priced once, not twice."""
+"""Consumer group → topics. Readings wait until the register has been read: priced once, not twice."""
 
 WAIT_SECONDS = 0.05
 
@@ -80,11 +80,9 @@ class CostService:
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
         self._bus = bus
         self._horizon = horizon
-        self._register_ends = bus.end_positions(RegisterHandler.topics)
-        self._register_read = False
         self._presence = ExitStack()
         self._loops = [
-            *(Loop(one.group, partial(self._consume, one), on_stop=one.close) for one in self.consumers),
+            *(Loop(one.group, partial(self.consume, one), on_stop=one.close) for one in self.consumers),
             Loop("periods", self._charge_periods),
             Loop("days", self.days.step),
             Loop("restater", self.restater.step),
@@ -159,17 +157,21 @@ class CostService:
             caught_up = self._horizon.passed(connection)
         return self.periods.step() if caught_up else WAIT_SECONDS
 
-    def _consume(self, consumer: ConsumerRunner) -> float:
+    def consume(self, consumer: ConsumerRunner) -> float:
+        """Let a consumer read on, readings only behind the register; how long to pause, in seconds."""
         if consumer.group == UsageHandler.group and not self._has_read_register():
             return WAIT_SECONDS
         return consumer.step()
 
     def _has_read_register(self) -> bool:
-        """Whether the register stands as it did when this process began; whichever process reads it."""
-        if not self._register_read:
-            at = self.store.positions(self._bus.cluster_id, RegisterHandler.group)
-            self._register_read = all(at.get(key, 0) >= end for key, end in self._register_ends.items())
-        return self._register_read
+        """Whether all that the register's topic holds by now was read, by whichever process.
+
+        A reading that came after a version is priced by it from the first: of two revisions in one batch, the earlier
+        would keep the prices of a version that was not in force any more.
+        """
+        at = self.store.positions(self._bus.cluster_id, RegisterHandler.group)
+        ends = self._bus.end_positions(RegisterHandler.topics)
+        return all(at.get(key, 0) >= end for key, end in ends.items())
 
 
 def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry) -> CostService:

@@ -16,7 +16,7 @@ from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.domain.report import Sum, report
 from services.cost_alerts.main import GROUPS
 from services.shared.bus import Message
-from services.shared.events import DEAD_LETTER, OUTCOMES, USAGE, encode
+from services.shared.events import DEAD_LETTER, OUTCOMES, USAGE, encode, prices
 from services.shared.events import register as facts
 from services.shared.events.outcomes import (
     Finding,
@@ -64,7 +64,7 @@ KYMP = {"unit": "kymp", "eur": "3.6", "pricing": {"USD": "4.5"}, "readings": 1, 
 SEATS = facts.System(id="copilot", vendor="microsoft", name="Copilot", owner="city")
 
 
-def seat_price(price: str, **members: object) -> facts.Tariff:
+def seat_price(price: str, **members: object) -> prices.Tariff:
     given = {"id": "copilot-seat", "system": "copilot", "sku": "M365", "model": "per_seat_month", "per": "1"}
     return tariff("seats", price, **{**given, "currency": "EUR", **members})
 
@@ -241,6 +241,22 @@ class LedgerContract:
         assert world.rows()["kymp"] == {
             "unit": "kymp", "eur": "2.4", "pricing": {"USD": "3"}, "readings": 1, "unpriced": 1,
         }  # fmt: skip
+
+    def test_readings_wait_until_the_register_was_read(self, world: World) -> None:
+        """Else the first of two revisions in one batch keeps prices that were not in force any more."""
+        world.register(*BASE)
+        world.settle()
+        world.register(tariff("input_tokens", "6.00"))
+        world.later(hours=1)
+        world.publish(reading("a"))
+        register, usage, *_ = world.service.consumers
+        assert world.service.consume(usage) > 0
+        assert not world.rows()
+        while not register.status().caught_up:
+            world.service.consume(register)
+        while not usage.status().caught_up:
+            world.service.consume(usage)
+        assert world.eur() == {"kymp": "6"}
 
     def test_none_consumed_needs_no_tariff(self, world: World) -> None:
         world.publish(reading("a", consumed={"input_tokens": "1000000", "web_searches": "0"}))

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.shared.bus import EventBus
-from services.shared.events import REGISTER, USAGE, decode
+from services.shared.events import REGISTER, USAGE, decode, prices
 from services.shared.events import register as facts
 from services.shared.events.usage import Consumer, Reading, SeatAssigned, SeatsObserved, UsageRecorded
 
@@ -135,7 +135,7 @@ def holds(fact: Any, day: date) -> bool:
     return fact.valid_from <= day and (fact.valid_to is None or day < fact.valid_to)
 
 
-def holds_at(tariff: facts.Tariff, moment: datetime) -> bool:
+def holds_at(tariff: prices.Tariff, moment: datetime) -> bool:
     zone = ZoneInfo(tariff.time_zone)
     first = datetime.combine(tariff.valid_from, time(), zone).astimezone(UTC)
     last = None if tariff.valid_to is None else datetime.combine(tariff.valid_to, time(), zone).astimezone(UTC)
@@ -168,14 +168,14 @@ def half_even(amount: Fraction) -> int:
     return round(amount)
 
 
-def named(tariffs: Sequence[facts.Tariff], sku: str) -> Sequence[facts.Tariff]:
+def named(tariffs: Sequence[prices.Tariff], sku: str) -> Sequence[prices.Tariff]:
     return [one for one in tariffs if one.sku == sku] or [one for one in tariffs if one.sku == "*"]
 
 
-def price(register: Register, reading: Reading, meter: str) -> facts.Tariff | None:
+def price(register: Register, reading: Reading, meter: str) -> prices.Tariff | None:
     asked = [
         one
-        for one in register.all(facts.Tariff)
+        for one in register.all(prices.Tariff)
         if (one.system, one.meter, one.model) == (reading.system, meter, "per_unit")
         and holds_at(one, reading.charge_period_start)
     ]
@@ -198,13 +198,20 @@ def charge(register: Register, reading: Reading, day: date, rows: dict[str, Figu
     for meter, quantity in reading.consumed.items():
         found = price(register, reading, meter)
         if found is not None:
-            amount = Fraction(quantity) * Fraction(found.price) / Fraction(found.per)
-            if quantity == 0 and per_euro(register, found.currency, day) is None:
+            each, currency = of_one(found)
+            if quantity == 0 and per_euro(register, currency, day) is None:
                 continue
-            unpriced |= not pay(register, row, amount, found.currency, day)
+            unpriced |= not pay(register, row, Fraction(quantity) * each, currency, day)
         elif quantity:
             unpriced = True
     row.unpriced += unpriced
+
+
+def of_one(tariff: prices.Tariff) -> tuple[Fraction, str]:
+    """The price of one unit and its currency; the oracle knows prices in money only."""
+    assert tariff.price is not None
+    assert tariff.currency is not None
+    return Fraction(tariff.price) / Fraction(tariff.per), tariff.currency
 
 
 def pay(register: Register, row: Figures, amount: Fraction, currency: str, day: date) -> bool:
@@ -245,16 +252,17 @@ def charge_seat_day(
     weights = Counter(owner(register, day, system, Consumer(person=person)) for person in holders)
     if purchased > len(holders):
         weights[owner(register, day, system, Consumer())] += purchased - len(holders)
-    asked = [one for one in register.all(facts.Tariff) if (one.system, one.model) == (system, "per_seat_month")]
+    asked = [one for one in register.all(prices.Tariff) if (one.system, one.model) == (system, "per_seat_month")]
     found = named([one for one in asked if holds(one, day)], sku)
     if len(found) != 1:
         for unit, _ in weights:
             rows[unit].unpriced += 1
         return
-    rate = per_euro(register, found[0].currency, day)
-    amount = purchased * Fraction(found[0].price) / Fraction(found[0].per) / days * NANO
+    each, currency = of_one(found[0])
+    rate = per_euro(register, currency, day)
+    amount = purchased * each / days * NANO
     for (unit, _), nano in shares(half_even(amount), weights):
-        rows[unit].pricing[found[0].currency] += nano
+        rows[unit].pricing[currency] += nano
     if rate is None:
         for unit, _ in weights:
             rows[unit].unpriced += 1

@@ -20,7 +20,7 @@ from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.main import GROUPS, CostService, build
 from services.shared.bus import EventBus, Message, Record
 from services.shared.clock import SteppedClock
-from services.shared.events import DEAD_LETTER, TOPICS, decode, encode, event_id, key_of, topic_of
+from services.shared.events import DEAD_LETTER, TOPICS, decode, encode, event_id, key_of, prices, topic_of
 from services.shared.events import register as facts
 from services.shared.events.envelope import Event, Fact
 from services.shared.events.usage import (
@@ -47,14 +47,14 @@ _CHANGES: Mapping[type[Fact], tuple[type[Event], type[facts.RegisterFact]]] = {
     facts.Placement: (facts.PersonPlaced, facts.PlacementChange),
     facts.System: (facts.SystemDefined, facts.SystemChange),
     facts.AllocationRule: (facts.AllocationDefined, facts.AllocationChange),
-    facts.Tariff: (facts.TariffPublished, facts.TariffChange),
-    facts.Contract: (facts.ContractDefined, facts.ContractChange),
+    prices.Tariff: (facts.TariffPublished, facts.TariffChange),
+    prices.Contract: (facts.ContractDefined, facts.ContractChange),
     facts.Budget: (facts.BudgetSet, facts.BudgetChange),
     facts.FxRates: (facts.FxPublished, facts.FxChange),
 }
 
 
-def tariff(meter: str, price: str, **members: Any) -> facts.Tariff:
+def tariff(meter: str, price: str, **members: Any) -> prices.Tariff:
     """A price in USD per million units, from 2026 on, for the one model."""
     given = {
         "id": f"{MODEL}-{meter}",
@@ -69,7 +69,7 @@ def tariff(meter: str, price: str, **members: Any) -> facts.Tariff:
         "source": "a test",
         "checked_on": date(2026, 9, 1),
     }
-    return facts.Tariff.model_validate({**given, **members})
+    return prices.Tariff.model_validate({**given, **members})
 
 
 def rate(day: date, usd: str) -> facts.FxRates:
@@ -169,7 +169,7 @@ def seat(person: str, since: date, until: date | None = None, revision: int = 0,
 
 def fact_id(fact: Any) -> str:
     match fact:
-        case facts.Unit() | facts.Contract():
+        case facts.Unit() | prices.Contract():
             return f"{fact.id}@{fact.valid_from}"
         case facts.Placement():
             return f"{fact.person}@{fact.valid_from}"

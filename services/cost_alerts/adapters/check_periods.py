@@ -154,12 +154,13 @@ def _spent(connection: Connection, system: str, cycle: Cycle, without: Sequence[
     """What else stands on the days of a cycle."""
     first, last = helsinki_day(cycle.starts).toordinal(), helsinki_day(cycle.ends - _INSTANT).toordinal()
     unit, centre, project, its = (WORD.alias(name) for name in ("unit", "centre", "project", "its"))
-    columns = (BASIS.c.day, unit.c.text, BASIS.c.rule, centre.c.text, project.c.text, BASIS.c.estimated)
+    owner = (unit.c.text, BASIS.c.rule, centre.c.text, project.c.text)
+    columns = (BASIS.c.day, *owner, BASIS.c.estimated, BASIS.c.currency)
     found = []
     for table in (CHARGE, PERIOD_CHARGE):
         others = [] if table is CHARGE else [not_(PERIOD_CHARGE.c.agreement.like(f"{kind}:%")) for kind in without]
         query = (
-            select(*columns, table.c.eur_nano)
+            select(*columns, table.c.eur_nano, table.c.nano)
             .select_from(table)
             .join(BASIS, BASIS.c.id == table.c.basis)
             .join(unit, unit.c.id == BASIS.c.unit)
@@ -168,8 +169,9 @@ def _spent(connection: Connection, system: str, cycle: Cycle, without: Sequence[
             .join(its, and_(its.c.id == BASIS.c.system, its.c.text == system))
             .where(BASIS.c.day.between(first, last), table.c.superseded_at.is_(None), *others)
         )
-        for day, *owner, estimated, nano in connection.execute(query):
-            found.append(Spent(date.fromordinal(day), Owner(*owner), system, nano or 0, bool(estimated)))
+        for day, *names, estimated, currency, eur, nano in connection.execute(query):
+            spent_on = date.fromordinal(day)
+            found.append(Spent(spent_on, Owner(*names), system, eur or 0, bool(estimated), currency, nano or 0))
     return found
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, and_, select
 
 from services.cost_alerts.adapters.check_periods import wrong_cycles
 from services.cost_alerts.adapters.register import load_book
+from services.cost_alerts.adapters.restatements import readings_left
 from services.cost_alerts.adapters.tables import (
     BASIS,
     CHARGE,
@@ -83,10 +84,11 @@ def _charge(row: Any, words: dict[int, str]) -> Charge:  # noqa: ANN401  # of `_
 
 
 class _Prices:
-    """Prices readings at the register version that they say they were priced by."""
+    """Prices readings by the newest register; while a restatement is under way, by the one they were priced by."""
 
     def __init__(self, connection: Connection, book: Book) -> None:
         self._book = book
+        self._newest = None if readings_left(connection) else book.newest
         rows = connection.execute(select(PROFILE.c.id, PROFILE.c.body))
         self._profiles = {row.id: Profile.from_text(row.body) for row in rows}
         self._ready: dict[tuple[Any, ...], Sequence[Pricer]] = {}
@@ -104,12 +106,13 @@ class _Prices:
     def _pricers(self, row: Any, quantities: Sequence[Decimal]) -> Sequence[Pricer]:  # noqa: ANN401
         start, profile = instant(row.starts_at), self._profiles[row.profile]
         sizes = self._book.sizes(profile, quantities)
-        key = (row.profile, row.day, self._book.segment(start), row.cost_currency, sizes, row.register_version)
+        version = row.register_version if self._newest is None else self._newest
+        key = (row.profile, row.day, self._book.segment(start), row.cost_currency, sizes, version)
         if key not in self._ready:
             if len(self._ready) > _MOST_REMEMBERED:
                 self._ready = {}
             use = Use(profile, start, date.fromordinal(row.day), row.cost_currency, sizes)
-            self._ready[key] = [Pricer(line) for line in lines(self._book.view(row.register_version), use)]
+            self._ready[key] = [Pricer(line) for line in lines(self._book.view(version), use)]
         return self._ready[key]
 
 

@@ -130,17 +130,20 @@ class SqlPeriods:
         return invoices_about(tx.connection, vendor, month)
 
     def spent(self, work: Work, system: str, days: tuple[date, date], at: int, without: str) -> Sequence[Spent]:
-        of_readings = select(CHARGE.c.basis, CHARGE.c.eur_nano).where(
+        of_readings = select(CHARGE.c.basis, CHARGE.c.eur_nano, CHARGE.c.nano).where(
             CHARGE.c.reading.in_(_numbers(work, system, days)), *_known_at(CHARGE, at)
         )
         counted = [not_(PERIOD_CHARGE.c.agreement.like(one)) for one in _ALL_COMPARE[without]]
         here = (_within(PERIOD_CHARGE.c.day, days), *_known_at(PERIOD_CHARGE, at))
-        of_periods = select(PERIOD_CHARGE.c.basis, PERIOD_CHARGE.c.eur_nano).where(*here, *counted)
+        columns = (PERIOD_CHARGE.c.basis, PERIOD_CHARGE.c.eur_nano, PERIOD_CHARGE.c.nano)
+        of_periods = select(*columns).where(*here, *counted)
         charges = union_all(of_readings, of_periods).subquery("charges")
         unit, cost_centre, project = (WORD.alias(name) for name in ("unit", "cost_centre", "project"))
-        names = (BASIS.c.day, unit.c.text, BASIS.c.rule, cost_centre.c.text, project.c.text, BASIS.c.estimated)
+        owner = (unit.c.text, BASIS.c.rule, cost_centre.c.text, project.c.text)
+        names = (BASIS.c.day, *owner, BASIS.c.estimated, BASIS.c.currency)
+        sums = (func.sum(func.coalesce(amount, 0)) for amount in (charges.c.eur_nano, charges.c.nano))
         query = (
-            select(*names, func.sum(func.coalesce(charges.c.eur_nano, 0)))
+            select(*names, *sums)
             .select_from(charges)
             .join(BASIS, BASIS.c.id == charges.c.basis)
             .join(unit, unit.c.id == BASIS.c.unit)
@@ -151,8 +154,8 @@ class SqlPeriods:
         )
         rows = sorted(work.tx.connection.execute(query), key=repr)
         return [
-            Spent(date.fromordinal(day), Owner(unit, rule, centre, its_project), system, int(nano), bool(estimated))
-            for day, unit, rule, centre, its_project, estimated, nano in rows
+            Spent(date.fromordinal(day), Owner(*owner), system, int(eur), bool(estimated), currency, int(nano))
+            for day, *owner, estimated, currency, eur, nano in rows
         ]
 
     def instants(self, work: Work, system: str, days: tuple[date, date], without: str) -> Sequence[int]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from services.cost_alerts.adapters.periods import pending
 from services.cost_alerts.adapters.rates import rate_ages
 from services.cost_alerts.adapters.register import load_book
-from services.cost_alerts.adapters.restatements import progress
+from services.cost_alerts.adapters.restatements import progress, readings_left
 from services.cost_alerts.adapters.sums import in_month, month_sums, rollup_sums
 from services.cost_alerts.adapters.tables import (
     BASIS,
@@ -22,7 +22,6 @@ from services.cost_alerts.adapters.tables import (
     READING_CONFLICT,
     REGISTER_STATE,
     RESTATED,
-    RESTATEMENT,
     ROLLUP,
     SEAT_COUNT,
     SEAT_HOLDING,
@@ -238,7 +237,7 @@ class LedgerQueries:
     def restatement_pending(self) -> int:
         """Readings that a restatement has still to look at, at most."""
         with self._store.reading() as connection:
-            return _restatement_pending(connection)
+            return readings_left(connection)
 
     def restatement_progress(self) -> float:
         """How much of the restatement under way is done, from 0 to 1; 1 when none is."""
@@ -253,7 +252,7 @@ class LedgerQueries:
     def work_pending(self) -> int:
         """What the ledger has still to do beyond the bus: readings to look at again, cycles to charge again."""
         with self._store.reading() as connection:
-            return pending(connection) + _restatement_pending(connection)
+            return pending(connection) + readings_left(connection)
 
     def periods_pending(self) -> int:
         """How many notes about cycles of agreements wait to be followed."""
@@ -349,14 +348,3 @@ def _seat_cost(connection: Connection, system: str, sku: str, month: Month) -> i
     for name, text in (("system", system), ("sku", sku), ("meter", METER)):
         query = query.join(words[name], and_(words[name].c.id == ROLLUP.c[name], words[name].c.text == text))
     return int(connection.execute(query.where(in_month(ROLLUP.c.day, month))).scalar() or 0)
-
-
-def _restatement_pending(connection: Connection) -> int:
-    version = connection.execute(select(REGISTER_STATE.c.version)).scalar_one()
-    table = RESTATEMENT.c
-    begun = table.since >= 0
-    newest = connection.execute(select(func.max(table.version)).where(begun)).scalar() or 0
-    last = int(connection.execute(select(func.max(READING.c.number))).scalar() or 0)
-    unfinished = connection.execute(select(table.last, table.done_to).where(begun, table.finished == 0)).all()
-    left = sum(max(1, int(row.last) - int(row.done_to)) for row in unfinished)
-    return left + (max(1, last) if version > newest else 0)

@@ -207,6 +207,18 @@ def restated(connection: Connection) -> list[Restated]:
     ]
 
 
+def readings_left(connection: Connection) -> int:
+    """Readings that a restatement has still to look at, at most."""
+    version = connection.execute(select(REGISTER_STATE.c.version)).scalar_one()
+    table = RESTATEMENT.c
+    begun = table.since >= 0
+    newest = connection.execute(select(func.max(table.version)).where(begun)).scalar() or 0
+    last = int(connection.execute(select(func.max(READING.c.number))).scalar() or 0)
+    unfinished = connection.execute(select(table.last, table.done_to).where(begun, table.finished == 0)).all()
+    left = sum(max(1, int(row.last) - int(row.done_to)) for row in unfinished)
+    return left + (max(1, last) if version > newest else 0)
+
+
 def progress(connection: Connection) -> float:
     """How much of the restatement under way is done, from 0 to 1; 1 when none is."""
     version = connection.execute(select(REGISTER_STATE.c.version)).scalar_one()

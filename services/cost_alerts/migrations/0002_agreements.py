@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 
 def _keep_what_was_told() -> None:
-    """Conflicts and restatements that the world knows of are not told again; crossings and messages stay as they are."""
+    """What the world knows of is not told again: conflicts, restatements; crossings and messages stay as they are."""
     op.execute("DELETE FROM reading_conflict WHERE told = 0")
     op.execute("UPDATE reading_conflict SET recorded_at = NULL")
     op.execute("DELETE FROM restatement WHERE announced = 0")

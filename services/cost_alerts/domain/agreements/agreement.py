@@ -42,13 +42,18 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a unit's use of a system cost on a day by all other charges, 10⁻⁹ euro; the estimated ones apart."""
+    """What a unit's use of a system cost on a day by all other charges of one currency; the estimated ones apart.
+
+    `nano`: 10⁻⁹ of `currency`, in which it was priced (empty: in none).
+    """
 
     day: date
     owner: Owner
     system: str
     eur_nano: int
     estimated: bool = False
+    currency: str = ""
+    nano: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,14 +52,22 @@ class Minimums:
 
 
 def _shortfall(view: View, held: Held[Minimum], span: Span, known: Known) -> Part | None:
-    """What is missing to the minimum, at the rate of the cycle's last day; None when nothing is."""
+    """What is missing to the minimum; None when nothing is.
+
+    What was priced in the minimum's own currency counts as it was priced, all else by its euro at the last day's rate.
+    """
     line = line_of_term(view, held, METER, "Purchase", span.last)
     bare = Part(span.last, ANY_SKU, line, Decimal(0), (None, None))
     if line.rate is None:
         return unpriced(bare, line.reason or "")
-    spent = sum(one.eur_nano for one in known.spent if _counts(one, held.system, span))
-    missing = Fraction(held.term.amount) * NANO - spent * Fraction(line.rate)
+    spent = sum(_in(one, held.term.currency, line.rate) for one in known.spent if _counts(one, held.system, span))
+    missing = Fraction(held.term.amount) * NANO - spent
     return replace(bare, amounts=money(line, missing)) if missing > 0 else None
+
+
+def _in(spent: Spent, currency: str, rate: Decimal) -> Fraction:
+    """What was spent in 10⁻⁹ of a currency; `rate`: units of it per euro."""
+    return Fraction(spent.nano) if spent.currency == currency else spent.eur_nano * Fraction(rate)
 
 
 def _counts(spent: Spent, system: str, span: Span) -> bool:

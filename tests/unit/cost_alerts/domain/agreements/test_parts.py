@@ -227,6 +227,18 @@ def test_a_minimum_is_charged_when_its_cycle_is_over(today: date, spent: int, mi
     assert [(part.day, part.amounts[1]) for part in parts] == [(LAST, one * 10**9) for one in missing]
 
 
+def test_a_minimum_counts_what_was_priced_in_its_own_currency_as_it_was_priced() -> None:
+    """The vendor adds up dollars: however the rate moved since, 900 of 1,000 leave 100."""
+    rates = facts.FxRates(day=date(2026, 10, 30), rates={"USD": Decimal("1.2")}, source="ECB")
+    held = [contract(terms=[{"kind": "minimum", "id": "m", "amount": "1000", "currency": "USD"}]), rates]
+    spent = [
+        Spent(FIRST, NOBODY, "claude", 700 * 10**9, currency="USD", nano=900 * 10**9),
+        Spent(FIRST, NOBODY, "claude", 5 * 10**9, currency="EUR", nano=5 * 10**9),
+    ]
+    [part] = parts_of("minimum:c/m", held, Known(OVER, spent=spent))
+    assert part.amounts[0] == (1000 - 900 - 6) * 10**9
+
+
 def test_nothing_is_charged_of_days_that_have_not_begun() -> None:
     held = [contract(terms=[pool(price="31")])]
     assert {part.day for part in parts_of("pool:c/p", held, Known(date(2026, 10, 3)))} == {
