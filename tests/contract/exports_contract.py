@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 
 from services.cost_alerts.adapters.details import Details, Wanted
+from services.cost_alerts.cli.postings import find_batch, make_batch, preview
 from services.cost_alerts.exports.catalog import Catalog
 from services.cost_alerts.exports.focus import COLUMNS
 from services.cost_alerts.exports.focus_export import FocusExport
 from services.cost_alerts.exports.focus_rows import Setting
-from services.cost_alerts.postings_cli import find_batch, make_batch, preview
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.errors import ConfigurationError
 from services.shared.events import CHARGES, decode
@@ -363,7 +363,7 @@ class ExportsContract:
         store = world.service.store
         seen = preview(store, OCTOBER).lines
         make_batch(store, OCTOBER, world.clock)
-        monkeypatch.setattr("services.cost_alerts.postings_cli._to_book", lambda *_: ((), seen))  # read before it
+        monkeypatch.setattr("services.cost_alerts.cli.postings._to_book", lambda *_: ((), seen))  # read before it
         with pytest.raises(ConfigurationError, match="somebody else made batch 2026-10-01"):
             make_batch(store, OCTOBER, world.clock)
         world.settle()

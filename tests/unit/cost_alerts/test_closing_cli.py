@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.cost_alerts import closing, closing_cli
+from services.cost_alerts import closing
 from services.cost_alerts.cli import app
+from services.cost_alerts.cli import closing as closing_cli
 from services.cost_alerts.main import GROUPS
 from services.shared.bus.open import BUS_FILE
 from services.shared.bus.sqlite import SqliteBus

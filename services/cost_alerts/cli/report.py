@@ -19,7 +19,7 @@ from services.cost_alerts.adapters.details import Details, Wanted
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.sums import grouped_sums
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.closing_cli import parse_month
+from services.cost_alerts.cli.closing import parse_month
 from services.cost_alerts.domain.exchange import EUR
 from services.cost_alerts.domain.report import Basis, By, Report
 from services.cost_alerts.exports.catalog import Catalog

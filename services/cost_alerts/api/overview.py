@@ -11,10 +11,6 @@ from fastapi.responses import HTMLResponse
 from services.cost_alerts.adapters.overview import sendings, unpriced_use
 from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
 from services.cost_alerts.domain.report import Basis, By
-from services.cost_alerts.explain_api import add_explain
-from services.cost_alerts.history_api import add_history
-from services.cost_alerts.invoices_api import add_invoices
-from services.cost_alerts.ledger_api import add_ledger
 from services.cost_alerts.web.message import used_ratio
 from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
 from services.cost_alerts.web.rendering import render
@@ -30,17 +26,11 @@ MonthText = Annotated[str | None, Query(description="YYYY-MM, counted in Helsink
 LanguageText = Annotated[Language | None, Query(description="fi, sv or en; default: what the browser asks for")]
 
 
-def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter:
-    """The routes over the ledger's database."""
-    router = APIRouter()
+def add_overview(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:
+    """The first page, and what it is made of."""
     _add_page(router, store, queries, clock)
     _add_costs(router, queries, clock)
     _add_budgets(router, store, queries)
-    add_invoices(router, store)
-    add_history(router, store)
-    add_explain(router, store)
-    add_ledger(router, store, queries, clock)
-    return router
 
 
 def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The ledger's commands: `report`, `postings`, `invoices`, `pools`, `ledger check`, `close`, `history`, `rebuild`."""
+"""`valvomo ledger`: `check` and `rebuild` it; `close` and `history` come from their neighbours."""
 
 import json
 import sys
@@ -15,13 +15,9 @@ from services.cost_alerts.adapters.presence import is_another_at_work
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.rebuild import forget_ledger
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.closing_cli import close
-from services.cost_alerts.history_cli import app as history_app
-from services.cost_alerts.history_cli import ledger_history
-from services.cost_alerts.invoices_cli import app as invoices_app
+from services.cost_alerts.cli.closing import close
+from services.cost_alerts.cli.history import ledger_history
 from services.cost_alerts.main import GROUPS, build
-from services.cost_alerts.postings_cli import app as postings_app
-from services.cost_alerts.report_cli import app as report_app
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
@@ -29,18 +25,12 @@ from services.shared.logs import configure_logs
 from services.shared.settings import load_settings
 from services.shared.store.open import open_store
 
-app = typer.Typer()
-ledger_app = typer.Typer(help="Prove the ledger, close a month, or make it anew from events.", no_args_is_help=True)
-ledger_app.command()(close)
-ledger_app.command("history")(ledger_history)
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(report_app)
-app.add_typer(postings_app)
-app.add_typer(invoices_app)
-app.add_typer(history_app)
+app = typer.Typer(help="Prove the ledger, close a month, or make it anew from events.", no_args_is_help=True)
+app.command()(close)
+app.command("history")(ledger_history)
 
 
-@ledger_app.command("check")
+@app.command("check")
 def check(as_json: Annotated[bool, typer.Option("--json", help="a list of sentences as JSON")] = False) -> None:
     """Prove that sums are the sums of their charges, that no reading is lost, and that each has its price.
 
@@ -64,7 +54,7 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="a list of senten
     raise typer.Exit(1 if problems else 0)
 
 
-@ledger_app.command("rebuild")
+@app.command("rebuild")
 def rebuild() -> None:
     """Throw the ledger away and fold it from the events again; nothing is told to anybody a second time.
 

@@ -15,9 +15,9 @@ from services.cost_alerts.adapters.pools import PoolMonth
 from services.cost_alerts.adapters.pools import pools as pools_of
 from services.cost_alerts.adapters.restatements import restated
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.closing_cli import parse_month
-from services.cost_alerts.history_api import restatement_document
-from services.cost_alerts.ledger_api import adjustment_document, pool_document, revision_document
+from services.cost_alerts.api.history import restatement_document
+from services.cost_alerts.api.ledger import adjustment_document, pool_document, revision_document
+from services.cost_alerts.cli.closing import parse_month
 from services.shared.clock import SystemClock
 from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day

@@ -1,0 +1,23 @@
+"""The ledger's routes: pages for people, and what scripts ask."""
+
+from fastapi import APIRouter
+
+from services.cost_alerts.adapters.queries import LedgerQueries
+from services.cost_alerts.api.explain import add_explain
+from services.cost_alerts.api.history import add_history
+from services.cost_alerts.api.invoices import add_invoices
+from services.cost_alerts.api.ledger import add_ledger
+from services.cost_alerts.api.overview import add_overview
+from services.shared.clock import Clock
+from services.shared.store import Store
+
+
+def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter:
+    """The routes over the ledger's database."""
+    router = APIRouter()
+    add_overview(router, store, queries, clock)
+    add_ledger(router, store, queries, clock)
+    add_invoices(router, store)
+    add_history(router, store)
+    add_explain(router, store)
+    return router

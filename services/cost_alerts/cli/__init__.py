@@ -1,0 +1,16 @@
+"""The ledger's commands: `report`, `postings`, `invoices`, `pools`, and those of `ledger`."""
+
+import typer
+
+from services.cost_alerts.cli.history import app as history_app
+from services.cost_alerts.cli.invoices import app as invoices_app
+from services.cost_alerts.cli.ledger import app as ledger_app
+from services.cost_alerts.cli.postings import app as postings_app
+from services.cost_alerts.cli.report import app as report_app
+
+__all__ = ["app", "ledger_app"]
+
+app = typer.Typer()
+app.add_typer(ledger_app, name="ledger")
+for commands in (report_app, postings_app, invoices_app, history_app):
+    app.add_typer(commands)
