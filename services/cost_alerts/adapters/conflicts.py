@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from services.cost_alerts.adapters.tables import READING_CONFLICT as CONFLICT
 from services.cost_alerts.handlers.outgoing import conflict_id
-from services.cost_alerts.ports import ConflictRow
+from services.cost_alerts.ports.ledger import ConflictRow
 from services.shared.store import Transaction
 
 _COLUMNS = ("id", "source", "reading_id", "revision", "recorded_at", "told")

@@ -28,7 +28,7 @@ from services.cost_alerts.domain.closing import Booking, Closings, month_number
 from services.cost_alerts.domain.report import Basis as ReportBasis
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.handlers.publishing import Detail
-from services.cost_alerts.ports import Basis
+from services.cost_alerts.ports.ledger import Basis
 from services.shared.events.prices import Tariff
 from services.shared.periods import Month, day_start
 from services.shared.store import chunks

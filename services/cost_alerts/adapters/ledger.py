@@ -27,7 +27,7 @@ from services.cost_alerts.adapters.tables import (
 from services.cost_alerts.domain.budget import budgets_of
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
-from services.cost_alerts.ports import (
+from services.cost_alerts.ports.ledger import (
     Adjustment,
     Basis,
     ChargeRow,

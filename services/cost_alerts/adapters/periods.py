@@ -41,7 +41,8 @@ from services.cost_alerts.domain.agreements.agreement import Spent
 from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.closing import month_of
 from services.cost_alerts.domain.view import Book
-from services.cost_alerts.ports import Basis, Mark, PeriodRow, Reach, Seen, Version, Work
+from services.cost_alerts.ports.ledger import Basis, Mark, Work
+from services.cost_alerts.ports.periods import PeriodRow, Reach, Seen, Version
 from services.shared.events.usage import Invoice
 from services.shared.periods import Month
 from services.shared.store import Transaction

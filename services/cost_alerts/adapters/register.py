@@ -10,7 +10,8 @@ from services.cost_alerts.adapters.tables import REGISTER_FACT as FACTS
 from services.cost_alerts.adapters.tables import REGISTER_STAGED as STAGED
 from services.cost_alerts.domain.closing import Closings
 from services.cost_alerts.domain.view import Book, FactVersion, Scope
-from services.cost_alerts.ports import Mark, StagedFact
+from services.cost_alerts.ports.ledger import Mark
+from services.cost_alerts.ports.register import StagedFact
 from services.shared.events.envelope import Fact
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, RegisterVersion, System, Unit

@@ -24,7 +24,7 @@ from services.cost_alerts.adapters.tables import (
     RESTATEMENT,
     WORD,
 )
-from services.cost_alerts.ports import Change, Walk
+from services.cost_alerts.ports.register import Change, Walk
 from services.shared.store import Transaction, chunks
 
 BEFORE, AFTER = range(2)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, and_, select
 
 from services.cost_alerts.adapters.tables import PERIOD_DIRTY, SEAT_COUNT, SEAT_HOLDING
 from services.cost_alerts.domain.agreements.seating import Count, Holding
-from services.cost_alerts.ports import Mark, Seen
+from services.cost_alerts.ports.ledger import Mark
+from services.cost_alerts.ports.periods import Seen
 from services.shared.events.usage import SeatCount, SeatHolding
 from services.shared.store import Transaction
 from services.shared.store.tables import instant

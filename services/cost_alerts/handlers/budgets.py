@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from services.cost_alerts.domain.budget import crossings
 from services.cost_alerts.domain.view import View
 from services.cost_alerts.handlers import outgoing
-from services.cost_alerts.ports import Crossings, OpenWork
+from services.cost_alerts.ports.ledger import OpenWork
+from services.cost_alerts.ports.outcomes import Crossings
 from services.shared.clock import Clock
 from services.shared.events.outcomes import Crossing
 from services.shared.events.register import Unit

@@ -18,7 +18,7 @@ from services.cost_alerts.domain.pricing import (
 from services.cost_alerts.domain.timeline import Stretch, likeness, timeline
 from services.cost_alerts.domain.use import Profile, Sizes, Use
 from services.cost_alerts.handlers.tally import Counted, Tally
-from services.cost_alerts.ports import Basis, ChargeRow, ChargeValues, ReadingRow, Sums, Work
+from services.cost_alerts.ports.ledger import Basis, ChargeRow, ChargeValues, ReadingRow, Sums, Work
 from services.shared.money import as_text
 from services.shared.store.tables import instant, micros
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from services.cost_alerts.handlers import outgoing
-from services.cost_alerts.ports import Conflicts
+from services.cost_alerts.ports.outcomes import Conflicts
 from services.shared.store import Store
 
 NAME = "conflicts"

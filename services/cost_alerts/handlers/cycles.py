@@ -15,7 +15,8 @@ from typing import NamedTuple
 from services.cost_alerts.domain.agreements.agreement import Metered, Part
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.handlers.charging import BILLING, FINAL, basis_of
-from services.cost_alerts.ports import Basis, PeriodRow, Version, Work
+from services.cost_alerts.ports.ledger import Basis, Work
+from services.cost_alerts.ports.periods import PeriodRow, Version
 from services.shared.money import EXACT
 from services.shared.periods import day_start, helsinki_day
 from services.shared.store.tables import instant, micros

@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from services.cost_alerts.handlers import outgoing
-from services.cost_alerts.ports import Days
+from services.cost_alerts.ports.periods import Days
 from services.shared.clock import Clock
 from services.shared.periods import helsinki_day
 from services.shared.store import Store

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
-from services.cost_alerts.ports import InvoiceBook, Mark, Work
+from services.cost_alerts.ports.ledger import Mark, Work
+from services.cost_alerts.ports.periods import InvoiceBook
 from services.shared.events.usage import Invoice, InvoiceReceived
 from services.shared.periods import Month
 

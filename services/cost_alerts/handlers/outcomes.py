@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-from services.cost_alerts.ports import ConflictRow, Conflicts, Crossings, Days, Findings, PostingBook, Restatements
+from services.cost_alerts.ports.ledger import ConflictRow
+from services.cost_alerts.ports.outcomes import Conflicts, Crossings, Findings, PostingBook
+from services.cost_alerts.ports.periods import Days
+from services.cost_alerts.ports.register import Restatements
 from services.shared.consumer import Delivered
 from services.shared.events import OUTCOMES
 from services.shared.events.outcomes import (

@@ -34,7 +34,8 @@ from services.cost_alerts.handlers.cycles import (
     kind_of,
 )
 from services.cost_alerts.handlers.tally import Counted, Tally
-from services.cost_alerts.ports import Mark, OpenWork, PeriodBook, PeriodRow, Reach, Seen, Work
+from services.cost_alerts.ports.ledger import Mark, OpenWork, Work
+from services.cost_alerts.ports.periods import PeriodBook, PeriodRow, Reach, Seen
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import System
 from services.shared.events.usage import Invoice

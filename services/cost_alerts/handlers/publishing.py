@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.handlers.outgoing import SOURCE, for_bus
-from services.cost_alerts.ports import Basis
+from services.cost_alerts.ports.ledger import Basis
 from services.shared.bus import EventBus, Message
 from services.shared.events import CHARGES, encode, event_id
 from services.shared.events.charges import Charge, ChargeMade, ChargeSuperseded, Supersession

@@ -6,7 +6,7 @@ from typing import cast, get_args, get_type_hints
 
 from services.cost_alerts.domain.closing import cut_off_of, month_number
 from services.cost_alerts.domain.view import FIRST_DAY, LAST_DAY, Scope
-from services.cost_alerts.ports import BudgetUse, RegisterBook, StagedFact
+from services.cost_alerts.ports.register import BudgetUse, RegisterBook, StagedFact
 from services.shared.consumer import Delivered
 from services.shared.events import REGISTER
 from services.shared.events.envelope import Event

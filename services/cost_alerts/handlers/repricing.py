@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from services.cost_alerts.handlers.charging import Charger, Revision, counted, quantities_of
 from services.cost_alerts.handlers.tally import Tally
-from services.cost_alerts.ports import ChargeRow, ReadingRow, Work
+from services.cost_alerts.ports.ledger import ChargeRow, ReadingRow, Work
 from services.shared.store.tables import instant
 
 _NEVER = 2**62

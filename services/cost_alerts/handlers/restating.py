@@ -11,14 +11,8 @@ from services.cost_alerts.handlers import outgoing
 from services.cost_alerts.handlers.charging import Charger
 from services.cost_alerts.handlers.repricing import reprice
 from services.cost_alerts.handlers.tally import Tally
-from services.cost_alerts.ports import (
-    Change,
-    OpenWork,
-    ReadingRow,
-    Restatements,
-    Walk,
-    Work,
-)
+from services.cost_alerts.ports.ledger import OpenWork, ReadingRow, Work
+from services.cost_alerts.ports.register import Change, Restatements, Walk
 from services.shared.clock import Clock
 from services.shared.events.outcomes import Restatement
 from services.shared.logs import logger

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from services.cost_alerts.domain.closing import month_of_day
-from services.cost_alerts.ports import Adjustment, Mark, RollupChange, Sums, Work
+from services.cost_alerts.ports.ledger import Adjustment, Mark, RollupChange, Sums, Work
 
 
 class Counted(NamedTuple):

@@ -25,16 +25,8 @@ from services.cost_alerts.handlers.charging import (
 from services.cost_alerts.handlers.invoices import keep_invoices
 from services.cost_alerts.handlers.repricing import reprice
 from services.cost_alerts.handlers.tally import Tally
-from services.cost_alerts.ports import (
-    ChargeRow,
-    ChargeValues,
-    ConflictRow,
-    InvoiceBook,
-    Observations,
-    OpenWork,
-    ReadingRow,
-    Work,
-)
+from services.cost_alerts.ports.ledger import ChargeRow, ChargeValues, ConflictRow, OpenWork, ReadingRow, Work
+from services.cost_alerts.ports.periods import InvoiceBook, Observations
 from services.shared.bus import Record
 from services.shared.consumer import Delivered
 from services.shared.events import USAGE

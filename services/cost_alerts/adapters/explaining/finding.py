@@ -30,7 +30,7 @@ from services.cost_alerts.domain.report import Basis as ReportBasis
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.handlers.publishing import Detail, charge_id, reading_charge_id
 from services.cost_alerts.handlers.usage import reading_digest
-from services.cost_alerts.ports import Basis
+from services.cost_alerts.ports.ledger import Basis
 from services.shared.periods import Month
 from services.shared.store import chunks
 

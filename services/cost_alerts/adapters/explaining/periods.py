@@ -27,7 +27,8 @@ from services.cost_alerts.domain.explaining.by_use import Counted, Gathered
 from services.cost_alerts.domain.explaining.splitting import Splitting
 from services.cost_alerts.handlers import outgoing
 from services.cost_alerts.handlers.cycles import NEEDS, entry, kind_of
-from services.cost_alerts.ports import Basis, PeriodRow
+from services.cost_alerts.ports.ledger import Basis
+from services.cost_alerts.ports.periods import PeriodRow
 from services.shared.periods import Month, day_start, timestamp
 from services.shared.store.tables import instant
 

@@ -16,7 +16,7 @@ from services.cost_alerts.adapters.explaining.moment import Cycles
 from services.cost_alerts.domain.explaining.steps import Piece, exact_text, piece_document, results_of
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book
-from services.cost_alerts.ports import Basis
+from services.cost_alerts.ports.ledger import Basis
 from services.shared.events.dated import Dated
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import AllocationRule, FxRates, Placement, Unit

@@ -10,7 +10,7 @@ import pytest
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers.charging import Charged, Charger, Revision, Timeline, charge
-from services.cost_alerts.ports import Basis, ReadingRow, Work
+from services.cost_alerts.ports.ledger import Basis, ReadingRow, Work
 from services.shared.events.envelope import Fact
 from services.shared.events.register import AllocationRule, Match, Unit
 from services.shared.store.tables import micros

@@ -14,7 +14,7 @@ from services.cost_alerts.domain.pricing import is_possible, most_possible, roun
 from services.cost_alerts.handlers.charging import Revision, charge_plain
 from services.cost_alerts.handlers.tally import Tally
 from services.cost_alerts.handlers.usage import _count, _day_of_hour
-from services.cost_alerts.ports import ChargeValues, Work
+from services.cost_alerts.ports.ledger import ChargeValues, Work
 from services.shared.events.envelope import Fact
 from services.shared.events.register import System
 from services.shared.periods import helsinki_day
