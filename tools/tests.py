@@ -5,11 +5,11 @@
 With arguments, one plain pytest runs with them. Exit code: of the first half that failed, else 0.
 """
 
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import PIPE, STDOUT, call, run
 
 TESTS = Path(__file__).parent.parent / "tests"
 FIRST = ("contract", "crash")
@@ -19,16 +19,13 @@ FIRST = ("contract", "crash")
 def main() -> int:
     """Run what the command line asks for; the exit code."""
     if sys.argv[1:]:
-        return subprocess.call(_pytest(sys.argv[1:]))  # the arguments of who runs it
-    with tempfile.TemporaryFile() as said:
-        other = subprocess.Popen(_pytest(_folders(first=False)), stdout=said, stderr=subprocess.STDOUT)
-        try:
-            codes = [subprocess.call(_pytest(_folders(first=True))), other.wait()]
-        finally:
-            other.kill()  # only where this process is interrupted: it has ended by now
-        said.seek(0)
-        sys.stdout.buffer.write(said.read())
-    return next((code for code in codes if code), 0)
+        return call(_pytest(sys.argv[1:]))
+    with ThreadPoolExecutor(1) as beside:
+        # By a pipe: what is said into a file would end where a test of a full disk limits how long files may be.
+        other = beside.submit(run, _pytest(_folders(first=False)), stdout=PIPE, stderr=STDOUT, check=False)
+        code = call(_pytest(_folders(first=True)))
+        sys.stdout.buffer.write(other.result().stdout)
+    return code or other.result().returncode
 
 
 def _folders(*, first: bool) -> list[str]:
