@@ -11,7 +11,7 @@ import typer
 from services.cost_alerts.adapters.explain import Explained, Explainer
 from services.cost_alerts.adapters.explaining.finding import Asked
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.cli.closing import parse_month
+from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.domain.report import Basis
 from services.explain.evidence import Evidences, find_evidence
 from services.explain.sentences import evidence, explanation, figure

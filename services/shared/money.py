@@ -62,6 +62,11 @@ def as_text(number: Decimal) -> str:
     return f"{number:f}"
 
 
+def shortest(number: Decimal) -> str:
+    """Plain notation without noughts at its end: one spelling of a number, however it was reckoned."""
+    return as_text(number.normalize(EXACT)) if number else "0"
+
+
 def _schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "examples": ["12.50"]})
 

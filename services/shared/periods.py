@@ -65,6 +65,10 @@ class Month:
         return Month(self.year + self.number // 12, self.number % 12 + 1)
 
     @property
+    def previous(self) -> "Month":
+        return Month(self.year - 1, 12) if self.number == 1 else Month(self.year, self.number - 1)
+
+    @property
     def days(self) -> int:
         return (self.next.first_day - self.first_day).days
 

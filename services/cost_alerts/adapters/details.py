@@ -3,7 +3,7 @@
 For exports and readers outside; streamed, so that a million of them need no more memory than a thousand.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -108,18 +108,12 @@ class Details:
     def of_readings(self, wanted: Wanted) -> Iterator[Detail]:
         """A month's charges of readings, by reading."""
         here = wanted.condition(CHARGE.c.recorded_at, CHARGE.c.superseded_at)
-        for detail in self._readings(_reading_charges().where(here)):
-            sign = wanted.sign(detail.basis.day, detail.recorded_at, detail.superseded_at)
-            if sign:
-                yield detail if sign > 0 else detail._replace(sign=sign)
+        return _signed(wanted, self._readings(_reading_charges().where(here)))
 
     def of_periods(self, wanted: Wanted) -> Iterator[Detail]:
         """A month's charges by the period, by agreement, cycle and day."""
         here = wanted.condition(PERIOD_CHARGE.c.recorded_at, PERIOD_CHARGE.c.superseded_at)
-        for detail in self._periods(_period_charges().where(here)):
-            sign = wanted.sign(detail.basis.day, detail.recorded_at, detail.superseded_at)
-            if sign:
-                yield detail if sign > 0 else detail._replace(sign=sign)
+        return _signed(wanted, self._periods(_period_charges().where(here)))
 
     def of_numbers(self, numbers: Collection[int]) -> Iterator[Detail]:
         """Every charge of these readings that ever was."""
@@ -215,6 +209,14 @@ class Details:
             for row in self._connection.execute(query.where(READING_HISTORY.c.number.in_(some))):
                 found.setdefault(row.number, []).append(row)
         return found
+
+
+def _signed(wanted: Wanted, details: Iterable[Detail]) -> Iterator[Detail]:
+    """Those that count for a month, with the sign that they count by."""
+    for detail in details:
+        sign = wanted.sign(detail.basis.day, detail.recorded_at, detail.superseded_at)
+        if sign:
+            yield detail if sign > 0 else detail._replace(sign=sign)
 
 
 def load_tariffs(connection: Connection) -> Mapping[tuple[str, int], Tariff]:

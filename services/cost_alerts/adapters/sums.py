@@ -56,12 +56,17 @@ def grouped_sums(
     parts = (
         _from_rollups(month, names, closings)
         if known_on is None
-        else [_from_charges(month, names, closings, micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1))))]
+        else [_from_charges(month, names, closings, end_of(known_on))]
     )
     rows = connection.execute(_spelled(parts, names))
     width = len(names)
     found = [Grouped(tuple(row[:width]), *(int(value or 0) for value in row[width:])) for row in rows]
     return sorted(found, key=lambda one: tuple(map(str, one.names)))
+
+
+def end_of(day: date) -> int:
+    """The first instant (microseconds) after a Helsinki day."""
+    return micros(day_start(min(day, _LAST_DAY) + timedelta(days=1)))
 
 
 def rollup_sums(*names: str) -> list[ColumnElement[Any]]:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, HTTPException, Query
 
 from services.cost_alerts.adapters.explain import Explainer, NotFoundError
 from services.cost_alerts.adapters.explaining.finding import Asked
+from services.cost_alerts.api.asking import month_asked
 from services.cost_alerts.domain.report import Basis
-from services.shared.periods import Month
 from services.shared.store import Store
 
 _MOST = 1_000
@@ -31,11 +31,7 @@ def add_explain(router: APIRouter, store: Store) -> None:
         limit: Annotated[int, Query(ge=1, le=_MOST)] = 20,
     ) -> dict[str, Any]:
         """What a figure of a report is made of, the charges of the most euro first, with their ids."""
-        try:
-            wanted = Month.parse(month)
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
-        return explainer.figure(Asked(wanted, basis, unit, system, meter, day), skip=skip, limit=limit)
+        return explainer.figure(Asked(month_asked(month), basis, unit, system, meter, day), skip=skip, limit=limit)
 
     @router.get("/api/v1/charges/explain", tags=["costs"])
     def explain(

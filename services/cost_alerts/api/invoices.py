@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 
 from services.cost_alerts.adapters.invoices import InvoiceQueries
-from services.shared.periods import Month
+from services.cost_alerts.api.asking import month_asked
 from services.shared.store import Store
 
 
@@ -18,11 +18,8 @@ def add_invoices(router: APIRouter, store: Store) -> None:
         month: Annotated[str | None, Query(description="YYYY-MM; default: every month that has an invoice")] = None,
     ) -> dict[str, Any]:
         """Invoices and ledger by vendor and month, with what explains the difference; as `valvomo invoices --json`."""
-        return {"reconciliations": [one.document() for one in queries.reconciliations(_month(month))]}
-
-
-def _month(text: str | None) -> Month | None:
-    try:
-        return None if text is None else Month.parse(text)
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None
+        return {
+            "reconciliations": [
+                one.document() for one in queries.reconciliations(None if month is None else month_asked(month))
+            ]
+        }

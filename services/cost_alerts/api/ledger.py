@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi import APIRouter, Header
 from fastapi.responses import HTMLResponse
 
 from services.cost_alerts.adapters import history
@@ -13,19 +13,17 @@ from services.cost_alerts.adapters.invoices import InvoiceQueries
 from services.cost_alerts.adapters.pools import PoolMonth, pools
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.restatements import restated
+from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
 from services.cost_alerts.domain.view import View
 from services.cost_alerts.web.ledger import Found, ledger_page
 from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import LANGUAGES, Language, Words, preferred
+from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.events.register import UNALLOCATED
 from services.shared.money import as_text, from_nano
 from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
 from services.shared.store.tables import instant
-
-MonthText = Annotated[str | None, Query(description="YYYY-MM, counted in Helsinki; default: the present one")]
-LanguageText = Annotated[Language | None, Query(description="fi, sv or en; default: what the browser asks for")]
 
 
 def add_ledger(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:
@@ -40,7 +38,7 @@ def add_ledger(router: APIRouter, store: Store, queries: LedgerQueries, clock: C
         """Prepaid pools, what changed afterwards, invoices, closed months; in Finnish, Swedish or English."""
         now = clock.now()
         today = helsinki_day(now)
-        wanted = _month(month, today)
+        wanted = month_or_present(month, today)
         words, view = Words(lang or preferred(accept_language)), queries.view()
         text = render(
             "ledger.html.jinja",
@@ -48,7 +46,7 @@ def add_ledger(router: APIRouter, store: Store, queries: LedgerQueries, clock: C
             words=words,
             languages=LANGUAGES,
             now=now,
-            earlier=_before(wanted),
+            earlier=wanted.previous,
             later=wanted.next if wanted < Month.of(today) else None,
             shown=ledger_page(wanted, found(store, wanted)),
             unit_name=_unit_namer(words, view, today),
@@ -59,7 +57,7 @@ def add_ledger(router: APIRouter, store: Store, queries: LedgerQueries, clock: C
     @router.get("/api/v1/pools", tags=["costs"])
     def prepaid(month: MonthText = None) -> dict[str, Any]:
         """Prepaid pools in a month: used, left, when they ran dry; allocated beside marginal cost by unit."""
-        wanted = _month(month, helsinki_day(clock.now()))
+        wanted = month_or_present(month, helsinki_day(clock.now()))
         return {"month": str(wanted), "pools": [pool_document(one) for one in pools(store, wanted)]}
 
     @router.get("/api/v1/revisions", tags=["costs"])
@@ -155,16 +153,3 @@ def _unit_namer(words: Words, view: View, day: date) -> Callable[[str], str]:
 def _system_namer(words: Words, view: View) -> Callable[[str], str]:
     names = {system: known.name for system, known in view.systems.items()}
     return lambda system: words.name(names.get(system, system), system)
-
-
-def _month(text: str | None, today: date) -> Month:
-    if text is None:
-        return Month.of(today)
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None
-
-
-def _before(month: Month) -> Month:
-    return Month(month.year - 1, 12) if month.number == 1 else Month(month.year, month.number - 1)

@@ -5,16 +5,17 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi import APIRouter, Header, Query
 from fastapi.responses import HTMLResponse
 
 from services.cost_alerts.adapters.overview import sendings, unpriced_use
 from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
+from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
 from services.cost_alerts.domain.report import Basis, By
 from services.cost_alerts.web.message import used_ratio
 from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
 from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import LANGUAGES, Language, Words, preferred
+from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.events.register import UNALLOCATED, System
 from services.shared.money import as_text, from_nano
@@ -22,8 +23,6 @@ from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
 
 _SHOWN_ALERTS = 20
-MonthText = Annotated[str | None, Query(description="YYYY-MM, counted in Helsinki; default: the present one")]
-LanguageText = Annotated[Language | None, Query(description="fi, sv or en; default: what the browser asks for")]
 
 
 def add_overview(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:
@@ -43,7 +42,7 @@ def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Cl
         """Units with cost, budget, run-rate outlook and open findings; in Finnish, Swedish or English."""
         now = clock.now()
         today = helsinki_day(now)
-        wanted = _month(month, today)
+        wanted = month_or_present(month, today)
         words = Words(lang or preferred(accept_language))
         shown = overview(wanted, today, _found(store, queries, wanted))
         text = render(
@@ -53,7 +52,7 @@ def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Cl
             languages=LANGUAGES,
             now=now,
             is_past=wanted < Month.of(today),
-            earlier=_before(wanted),
+            earlier=wanted.previous,
             later=wanted.next if wanted < Month.of(today) else None,
             shown=shown,
             alerts=shown.alerts[:_SHOWN_ALERTS],
@@ -96,7 +95,7 @@ def _add_costs(router: APIRouter, queries: LedgerQueries, clock: Clock) -> None:
         as_known_on: Annotated[date | None, Query(description="as it was known at the end of that day")] = None,
     ) -> dict[str, Any]:
         """A month's cost, exact; the same document as `valvomo report --format json`."""
-        wanted = _month(month, helsinki_day(clock.now()))
+        wanted = month_or_present(month, helsinki_day(clock.now()))
         return queries.report(wanted, by=by, basis=basis, as_known_on=as_known_on).document()
 
 
@@ -145,16 +144,3 @@ def _alert(line: AlertLine) -> dict[str, Any]:
 
 def _texts(numbers: Sequence[Decimal]) -> list[str]:
     return [as_text(one) for one in numbers]
-
-
-def _month(text: str | None, today: date) -> Month:
-    if text is None:
-        return Month.of(today)
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None
-
-
-def _before(month: Month) -> Month:
-    return Month(month.year - 1, 12) if month.number == 1 else Month(month.year, month.number - 1)

@@ -9,6 +9,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.closing import MonthCloser, State
 from services.cost_alerts.main import GROUPS
 from services.shared.bus.open import open_bus
@@ -17,16 +18,6 @@ from services.shared.events.envelope import Id
 from services.shared.periods import Month, timestamp
 from services.shared.settings import load_settings
 from services.shared.store.open import open_store
-
-
-def parse_month(text: str) -> Month:
-    """A month as an option or argument of a command writes it."""
-    try:
-        month = Month.parse(text)
-        _ = month.period  # years that no calendar has
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{error}: write a month of our time, for example 2026-11") from None
-    return month
 
 
 def _id(text: str) -> str:

@@ -17,7 +17,7 @@ from services.cost_alerts.adapters.restatements import restated
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.history import restatement_document
 from services.cost_alerts.api.ledger import adjustment_document, pool_document, revision_document
-from services.cost_alerts.cli.closing import parse_month
+from services.cost_alerts.cli.months import parse_month
 from services.shared.clock import SystemClock
 from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day

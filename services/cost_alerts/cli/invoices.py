@@ -10,6 +10,7 @@ from rich.table import Table
 
 from services.cost_alerts.adapters.invoices import InvoiceQueries
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.domain.invoices import Reconciliation
 from services.shared.money import from_nano
 from services.shared.periods import Month
@@ -21,19 +22,12 @@ app = typer.Typer()
 NEEDS_A_PERSON = 1
 
 
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 @app.command()
 def invoices(
     month: Annotated[
         Month | None,
         typer.Option(
-            parser=_month, metavar="YYYY-MM", help="one Helsinki month; all that have an invoice when left out"
+            parser=parse_month, metavar="YYYY-MM", help="one Helsinki month; all that have an invoice when left out"
         ),
     ] = None,
     as_json: Annotated[  # an option of a command line is a flag

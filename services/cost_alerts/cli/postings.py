@@ -13,7 +13,7 @@ import typer
 from services.cost_alerts.adapters.postings import SqlPostings
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.cli.closing import parse_month
+from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.exports.delimited import write_csv
 from services.cost_alerts.exports.files import whole_file
 from services.cost_alerts.exports.postings import (

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple
@@ -17,9 +17,9 @@ from rich.table import Table as Printed
 
 from services.cost_alerts.adapters.details import Details, Wanted
 from services.cost_alerts.adapters.queries import LedgerQueries
-from services.cost_alerts.adapters.sums import grouped_sums
+from services.cost_alerts.adapters.sums import end_of, grouped_sums
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.cli.closing import parse_month
+from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.domain.exchange import EUR
 from services.cost_alerts.domain.report import Basis, By, Report
 from services.cost_alerts.exports.catalog import Catalog
@@ -31,11 +31,10 @@ from services.cost_alerts.exports.sheets import DETAIL, about_table, detail_tabl
 from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, written
 from services.cost_alerts.exports.workbook import write_workbook
 from services.shared.errors import ConfigurationError
-from services.shared.periods import Month, day_start
+from services.shared.periods import Month
 from services.shared.settings import load_settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
-from services.shared.store.tables import micros
 
 app = typer.Typer()
 
@@ -48,10 +47,6 @@ class ReportFormat(StrEnum):
     JSON = "json"
     XLSX = "xlsx"
     FOCUS = "focus"
-
-
-_LAST_DAY = date.max - timedelta(days=2)
-"""The last day whose end can be told in every time zone."""
 
 
 class Asked(NamedTuple):
@@ -179,18 +174,14 @@ def _focus(store: Store, asked: Asked, output: Path | None) -> None:
     """FOCUS rows, one by one; what has no price is told apart: on standard error, and in a file beside the export."""
     view = LedgerQueries(store).view()
     with store.reading() as connection:
-        wanted = Wanted.of(connection, asked.month, asked.basis, _end_of(asked.known_on))
+        before = None if asked.known_on is None else end_of(asked.known_on)
+        wanted = Wanted.of(connection, asked.month, asked.basis, before)
         export = FocusExport(Details(connection), wanted, Setting(asked.month, Catalog(view, asked.locale)))
         if output is None:
             export.write(sys.stdout)
         else:
             _write(output, export.write)
     _tell_left_out(export, output)
-
-
-def _end_of(known_on: date | None) -> int | None:
-    """The first instant (microseconds) after a Helsinki day."""
-    return None if known_on is None else micros(day_start(min(known_on, _LAST_DAY) + timedelta(days=1)))
 
 
 def _tell_left_out(export: FocusExport, output: Path | None) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any, Literal, NamedTuple
 
-from services.shared.money import EXACT, as_text, from_nano
+from services.shared.money import EXACT, as_text, from_nano, shortest
 from services.shared.periods import Month
 
 By = Literal["unit", "cost_centre", "project", "system", "vendor", "sku", "meter", "day"]
@@ -75,7 +75,7 @@ class Row:
             "pricing": {currency: as_text(from_nano(self.pricing[currency])) for currency in sorted(self.pricing)},
             "readings": self.readings,
             "unpriced": self.unpriced,
-            "vat_eur": None if self.vat is None else _plain(self.vat),
+            "vat_eur": None if self.vat is None else shortest(self.vat),
             "without_vat_rate": as_text(from_nano(self.without_vat_rate)),
         }
 
@@ -83,10 +83,6 @@ class Row:
 def vat_of(eur_nano: int, rate: str) -> Decimal:
     """The VAT in euro of a net amount, exact; `rate` is a part of it, for example `0.255`."""
     return EXACT.multiply(from_nano(eur_nano), Decimal(rate))
-
-
-def _plain(amount: Decimal) -> str:
-    return as_text(EXACT.normalize(amount) if amount else Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)

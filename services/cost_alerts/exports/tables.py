@@ -6,7 +6,7 @@ from datetime import date
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
-from services.shared.money import EXACT, as_text, from_nano
+from services.shared.money import EXACT, as_text, from_nano, shortest
 
 Kind = Literal["text", "day", "count", "number", "money", "cents"]
 """`money`: euro to the last digit; `cents`: euro in whole cents; `number`: any other exact decimal."""
@@ -56,7 +56,7 @@ def written(cell: Cell, kind: Kind, locale: Locale) -> str:
 
 def plain(number: Decimal) -> Decimal:
     """The same number without noughts at its end."""
-    return Decimal(as_text(number.normalize(EXACT))) if number else Decimal(0)
+    return Decimal(shortest(number))
 
 
 def in_cents(amounts: Sequence[Decimal]) -> list[Decimal]:

@@ -17,7 +17,7 @@ from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.handlers.charging import BILLING, FINAL, basis_of
 from services.cost_alerts.ports.ledger import Basis, Work
 from services.cost_alerts.ports.periods import PeriodRow, Version
-from services.shared.money import EXACT
+from services.shared.money import EXACT, shortest
 from services.shared.periods import day_start, helsinki_day
 from services.shared.store.tables import instant, micros
 
@@ -126,13 +126,13 @@ def entry(part: Part, system: str, at: int, version: int) -> Entry:
     """A part as a row that stands from an instant on."""
     use = Use(Profile(system, part.sku, (part.line.meter,)), day_start(part.day), part.day)
     basis = basis_of(part.line, use, version, estimated=part.estimated)
-    return Entry(basis, _plain(part.quantity), *part.amounts, part.list_nano, at, None)
+    return Entry(basis, shortest(part.quantity), *part.amounts, part.list_nano, at, None)
 
 
 def _added(left: Entry, right: Entry) -> Entry:
     quantity = EXACT.add(Decimal(left.quantity), Decimal(right.quantity))
     return left._replace(
-        quantity=_plain(quantity),
+        quantity=shortest(quantity),
         nano=_sum(left.nano, right.nano),
         eur_nano=_sum(left.eur_nano, right.eur_nano),
         list_nano=_sum(left.list_nano, right.list_nano),
@@ -141,11 +141,6 @@ def _added(left: Entry, right: Entry) -> Entry:
 
 def _sum(left: int | None, right: int | None) -> int | None:
     return None if left is None or right is None else left + right
-
-
-def _plain(quantity: Decimal) -> str:
-    """One spelling of a quantity, however it was reckoned."""
-    return f"{EXACT.normalize(quantity):f}" if quantity else "0"
 
 
 class _Told(NamedTuple):

@@ -31,7 +31,7 @@ class Tally:
         self._late: dict[tuple[int, int, int], list[int]] = defaultdict(_nought)
         self._marks: dict[tuple[str, str], list[int]] = {}
         self.open_from = self._closings.open_from
-        """Charges of days from this one on (ordinal) can never be late; see `add_late`."""
+        """Charges of days from this one on (ordinal) can never be late; see `count_late`."""
 
     def count(self, shard: int, charge: Counted, sign: int = 1) -> None:
         """Count a charge that was written (1), or one as it stood before it was changed or removed (-1)."""
@@ -48,7 +48,7 @@ class Tally:
         if charge.superseded_at is not None:
             self._book(shard, charge, day, charge.superseded_at, -sign)
 
-    def _book(self, shard: int, charge: Counted, day: int, moment: int, sign: int) -> None:  # the parts of one entry
+    def _book(self, shard: int, charge: Counted, day: int, moment: int, sign: int) -> None:
         month = self._closings.booked_in(day, moment)
         if month != month_of_day(day):
             _add(self._late[month, shard, charge.basis], charge.sums, sign)

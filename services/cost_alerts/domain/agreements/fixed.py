@@ -18,7 +18,8 @@ from services.cost_alerts.domain.agreements.reckoning import (
     unpriced,
 )
 from services.cost_alerts.domain.agreements.split import Payers, Used, Weights, weights_on
-from services.cost_alerts.domain.agreements.terms import Held, Span, cycles_of, stretch_of
+from services.cost_alerts.domain.agreements.termed import Termed
+from services.cost_alerts.domain.agreements.terms import Held, Span, stretch_of
 from services.cost_alerts.domain.agreements.using import Reader
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import View
@@ -36,17 +37,8 @@ _MINUTE, _MINUTES_OF_HOUR = timedelta(minutes=1), 60
 
 
 @dataclass(frozen=True, slots=True)
-class Fees:
+class Fees(Termed[Fee]):
     """A fee of a contract under one register version; `stretches` rise."""
-
-    key: str
-    system: str
-    stretches: Sequence[Held[Fee]]
-    payers: Payers
-    reader: Reader
-
-    def cycles(self, first: date, last: date) -> Iterator[Cycle]:
-        return cycles_of(self.stretches, first, last)
 
     def parts(self, view: View, cycle: Cycle, known: Known) -> Sequence[Part]:
         found = stretch_of(self.stretches, cycle)
@@ -102,17 +94,8 @@ def _bare(by: Spreading, held: Held[Fee] | Held[Pool], day: date) -> Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Capacities:
+class Capacities(Termed[Capacity]):
     """Capacity of a contract under one register version: every hour of a day of its zone, 23, 24 or 25."""
-
-    key: str
-    system: str
-    stretches: Sequence[Held[Capacity]]
-    payers: Payers
-    reader: Reader
-
-    def cycles(self, first: date, last: date) -> Iterator[Cycle]:
-        return cycles_of(self.stretches, first, last)
 
     def parts(self, view: View, cycle: Cycle, known: Known) -> Sequence[Part]:
         found = stretch_of(self.stretches, cycle)

@@ -1,17 +1,16 @@
 """A minimum: what the use of a system costs less than was promised is charged on the cycle's last day."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Part, Spent
 from services.cost_alerts.domain.agreements.fixed import used_for
 from services.cost_alerts.domain.agreements.reckoning import checked, in_order, line_of_term, money, parted, unpriced
-from services.cost_alerts.domain.agreements.split import Payers, weights_on
-from services.cost_alerts.domain.agreements.terms import Held, Span, cycles_of, stretch_of
-from services.cost_alerts.domain.agreements.using import Reader
+from services.cost_alerts.domain.agreements.split import weights_on
+from services.cost_alerts.domain.agreements.termed import Termed
+from services.cost_alerts.domain.agreements.terms import Held, Span, stretch_of
 from services.cost_alerts.domain.tariff import ANY_SKU
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import View
@@ -22,17 +21,8 @@ METER = "minimum"
 
 
 @dataclass(frozen=True, slots=True)
-class Minimums:
+class Minimums(Termed[Minimum]):
     """A minimum of a contract under one register version; `stretches` rise."""
-
-    key: str
-    system: str
-    stretches: Sequence[Held[Minimum]]
-    payers: Payers
-    reader: Reader
-
-    def cycles(self, first: date, last: date) -> Iterator[Cycle]:
-        return cycles_of(self.stretches, first, last)
 
     def parts(self, view: View, cycle: Cycle, known: Known) -> Sequence[Part]:
         found = stretch_of(self.stretches, cycle)

@@ -18,8 +18,9 @@ from services.cost_alerts.domain.agreements.fixed import Spreading, spread
 from services.cost_alerts.domain.agreements.gathering import Gathering
 from services.cost_alerts.domain.agreements.reckoning import in_order, parted
 from services.cost_alerts.domain.agreements.split import Payers, Used, weights_on
-from services.cost_alerts.domain.agreements.terms import Held, Span, cycles_of, stretch_of
-from services.cost_alerts.domain.agreements.using import Drawn, Kind, Reader, Worth, added, weighed, worth
+from services.cost_alerts.domain.agreements.termed import Termed
+from services.cost_alerts.domain.agreements.terms import Held, Span, stretch_of
+from services.cost_alerts.domain.agreements.using import Drawn, Kind, Worth, added, weighed, worth
 from services.cost_alerts.domain.allocation import NOBODY, Owner
 from services.cost_alerts.domain.pricing import Line, rounded_up
 from services.cost_alerts.domain.rating import WHOLE_READING
@@ -128,19 +129,11 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
+class Pools(Termed[Pool]):
     """A pool of a contract under one register version; `stretches` rise."""
 
-    key: str
-    system: str
-    stretches: Sequence[Held[Pool]]
-    payers: Payers
-    reader: Reader
     _days: dict[tuple[date, date], Day] = field(default_factory=dict, compare=False, repr=False)
     """By the first day of the pool's own cycle, and Helsinki day: what was asked last."""
-
-    def cycles(self, first: date, last: date) -> Iterator[Cycle]:
-        return cycles_of(self.stretches, first, last)
 
     def parts(self, view: View, cycle: Cycle, known: Known) -> Sequence[Part]:
         return in_order(
