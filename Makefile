@@ -6,7 +6,7 @@ CODE = $(wildcard services tests tools)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile
 RUN_STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.installed-check
-BENCH_STAMPS := .cache/bench/kafka/.installed .cache/bench/quix/.installed
+BENCH_STAMPS := .cache/bench/kafka/.installed .cache/bench/quix/.installed .cache/bench/forecast/.installed
 UV := .cache/lock/bin/uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links $(UPGRADE)
@@ -69,6 +69,7 @@ lock: $(UV) ## Renew all locks after a change in pyproject.toml (UPGRADE=--upgra
 	@$(LOCK) --group check --constraint requirements.lock --output-file requirements-check.lock
 	@$(LOCK) --group bench-kafka --constraint requirements.lock --output-file requirements-bench-kafka.lock
 	@$(LOCK) --group bench-quix --output-file requirements-bench-quix.lock
+	@$(LOCK) --group bench-forecast --output-file requirements-bench-forecast.lock
 
 clean: ## Remove .venv and all caches; the data in var/ stays
 	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

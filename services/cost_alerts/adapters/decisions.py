@@ -15,13 +15,13 @@ from services.cost_alerts.adapters.tables import (
     ROLLUP,
     WORD,
 )
-from services.cost_alerts.domain.budget import Known, budgets_of, crossing_id, threshold_text
+from services.cost_alerts.domain.budgets.crossing import Known, budgets_of, crossing_id, threshold_text
 from services.cost_alerts.domain.view import Book
 from services.shared.events.outcomes import Crossing, Finding, FindingClosing
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
 
-_CROSSING = ("id", "budget", "period", "threshold", "epoch", "body", "decided_at")
+_CROSSING = ("id", "budget", "period", "threshold", "epoch", "measure", "body", "decided_at")
 
 
 class SqlBudgets:
@@ -45,6 +45,7 @@ class SqlBudgets:
                 one.period,
                 threshold_text(one.threshold),
                 one.epoch,
+                one.measure,
                 one.model_dump_json(),
                 at,
             )

@@ -24,7 +24,7 @@ from services.cost_alerts.adapters.tables import (
     ROLLUP,
     WORD,
 )
-from services.cost_alerts.domain.budget import budgets_of
+from services.cost_alerts.domain.budgets.crossing import budgets_of
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
 from services.cost_alerts.ports.ledger import (

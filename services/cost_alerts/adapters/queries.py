@@ -31,7 +31,8 @@ from services.cost_alerts.domain.agreements.seating import ACTIVE_WITHIN, METER
 from services.cost_alerts.domain.report import Basis, By, Report, Sum, report
 from services.cost_alerts.domain.view import Book, View
 from services.shared.events.outcomes import Crossing
-from services.shared.events.register import UNALLOCATED, Budget
+from services.shared.events.plans import Budget
+from services.shared.events.register import UNALLOCATED
 from services.shared.periods import Month
 from services.shared.store import Store
 from services.shared.store.tables import instant

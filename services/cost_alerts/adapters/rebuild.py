@@ -14,6 +14,11 @@ KEPT = ("word", "profile", "basis")
 
 _TOLD = (
     "crossing",
+    "receding",
+    "alert",
+    "acknowledged",
+    "forecast",
+    "forecast_test",
     "reading_conflict",
     "restatement",
     "posting",
@@ -29,7 +34,7 @@ _TOLD = (
 def forget_ledger(store: Store, groups: tuple[str, ...]) -> None:
     """Empty the ledger and put its consumers back to the start of the bus, in one transaction.
 
-    Crossings, conflicts and restatements that were told stay, and messages that wait: nothing is told again.
+    What was told stays (crossings, alerts, conflicts, restatements), and messages that wait: nothing is told again.
     """
     with store.transaction() as tx:
         for table in METADATA.sorted_tables:

@@ -13,15 +13,28 @@ from services.cost_alerts.domain.view import Book, FactVersion, Scope
 from services.cost_alerts.ports.ledger import Mark
 from services.cost_alerts.ports.register import StagedFact
 from services.shared.events.envelope import Fact
+from services.shared.events.plans import BenefitResult, Budget, PlannedChange, Programme, Vendor
 from services.shared.events.prices import Contract, Tariff
-from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, RegisterVersion, System, Unit
+from services.shared.events.register import (
+    AllocationRule,
+    FxRates,
+    Placement,
+    RegisterVersion,
+    System,
+    Unit,
+    UseCase,
+)
 from services.shared.store import Transaction
 from services.shared.store.tables import instant
 
 KINDS: dict[str, type[Fact]] = {
-    kind.__name__: kind for kind in (Unit, Placement, System, AllocationRule, Tariff, Contract, Budget, FxRates)
-}
-"""The kinds of facts that the ledger prices, places and budgets by; it keeps no others."""
+    kind.__name__: kind
+    for kind in (
+        Unit, Placement, System, AllocationRule, Tariff, Contract, FxRates,
+        Budget, Vendor, Programme, PlannedChange, UseCase, BenefitResult,
+    )
+}  # fmt: skip
+"""The kinds of facts that the ledger prices, places, budgets and forecasts by; it keeps no others."""
 
 _EVERY = "*"
 """The system of a mark that is about every system; the periods' worker spreads it."""

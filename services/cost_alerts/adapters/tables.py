@@ -408,11 +408,83 @@ CROSSING = Table(
     Column("period", Integer, nullable=False),
     Column("threshold", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("measure", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("decided_at", BigInteger, nullable=False),
     **SMALL,
 )
 """Thresholds that were passed and told, decided here or read from the outcomes. Kept when the ledger is rebuilt."""
+
+RECEDING = Table(
+    "receding",
+    METADATA,
+    Column("budget", Text, primary_key=True),
+    Column("period", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Epochs that a correction ended, decided here or read from the outcomes. Kept when the ledger is rebuilt."""
+
+ALERT = Table(
+    "alert",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("body", Text),
+    Column("raised_at", BigInteger),
+    Column("resolved_at", BigInteger),
+    **SMALL,
+)
+"""Conditions that were told, raised here or read from the outcomes; a resolving may come before its raising.
+
+Kept when the ledger is rebuilt.
+"""
+
+Index(
+    "alert_open",
+    ALERT.c.raised_at,
+    sqlite_where=ALERT.c.resolved_at.is_(None),
+    postgresql_where=ALERT.c.resolved_at.is_(None),
+)
+
+ACKNOWLEDGED = Table(
+    "acknowledged",
+    METADATA,
+    Column("alert", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Who acknowledged a crossing or an alert first. Kept when the ledger is rebuilt."""
+
+FORECAST = Table(
+    "forecast",
+    METADATA,
+    Column("made_on", Integer, primary_key=True, autoincrement=False),
+    Column("level", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("first_day", Integer, primary_key=True, autoincrement=False),
+    Column("last_day", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    **SMALL,
+)
+"""What was forecast on a Helsinki day for a month or a year of a unit, system, budget, pool or the city.
+
+The last one of a day stands. Kept when the ledger is rebuilt: nobody can forecast the past again without knowing it.
+"""
+
+FORECAST_TEST = Table(
+    "forecast_test",
+    METADATA,
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("level", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    **SMALL,
+)
+"""How good the forecast would have been, as tested anew each month (year × 12 + month − 1): error and coverage."""
 
 FINDING = Table(
     "finding",

@@ -20,8 +20,9 @@ from services.cost_alerts.domain.tariff import DatedTariff, TariffBook
 from services.cost_alerts.domain.units import Units
 from services.cost_alerts.domain.use import Profile, Sizes, Use, request_sizes
 from services.shared.events.envelope import Fact
+from services.shared.events.plans import BenefitResult, Budget, PlannedChange, Programme, Vendor
 from services.shared.events.prices import Contract, Fee, Minimum, Pool, Tariff
-from services.shared.events.register import AllocationRule, Budget, FxRates, Placement, System, Unit
+from services.shared.events.register import AllocationRule, FxRates, Placement, System, Unit, UseCase
 from services.shared.periods import helsinki_day
 
 FIRST_DAY = date.min
@@ -72,6 +73,11 @@ class View:
     systems: Mapping[str, System]
     units: Units
     budgets: Sequence[Budget]
+    vendors: Mapping[str, Vendor]
+    programmes: Mapping[str, Programme]
+    planned: Sequence[PlannedChange]
+    use_cases: Sequence[UseCase]
+    benefits: Sequence[BenefitResult]
 
     def price_from(self, system: str) -> Literal["tariff", "reported"]:
         """Whose figure counts for a system; a system that the register does not name goes by tariffs."""
@@ -183,8 +189,16 @@ class Book:
             self._part(version, lambda: self._allocation(version), Placement, AllocationRule, Unit),
             self._part(version, lambda: {fact.id: fact for _, fact in at(System, version)}, System),
             self._units(version),
-            self._part(version, lambda: tuple(fact for _, fact in at(Budget, version)), Budget),
+            self._all(Budget, version),
+            self._part(version, lambda: {fact.id: fact for _, fact in at(Vendor, version)}, Vendor),
+            self._part(version, lambda: {fact.id: fact for _, fact in at(Programme, version)}, Programme),
+            self._all(PlannedChange, version),
+            self._all(UseCase, version),
+            self._all(BenefitResult, version),
         )
+
+    def _all(self, kind: type[F], version: int) -> Sequence[F]:
+        return self._part(version, lambda: tuple(fact for _, fact in self._at(kind, version)), kind)
 
     def _allocation(self, version: int) -> Allocation:
         return Allocation(

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from services.cost_alerts.domain.budget import crossings
+from services.cost_alerts.domain.budgets.crossing import crossings
 from services.cost_alerts.domain.view import View
 from services.cost_alerts.handlers import outgoing
 from services.cost_alerts.ports.ledger import OpenWork

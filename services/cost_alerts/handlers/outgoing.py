@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
-from services.cost_alerts.domain.budget import crossing_id
+from services.cost_alerts.domain.budgets.crossing import crossing_id
 from services.cost_alerts.ports.ledger import ConflictRow
 from services.shared.events import encode, event_id, key_of, topic_of
 from services.shared.events.envelope import Event

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from services.cost_alerts.domain.budget import Known
+from services.cost_alerts.domain.budgets.crossing import Known
 from services.cost_alerts.ports.ledger import ConflictRow
 from services.shared.events.outcomes import Crossing, Finding, FindingClosing, PostingBatch
 from services.shared.store import Transaction

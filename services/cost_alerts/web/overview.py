@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from services.cost_alerts.adapters.overview import SendingState, UnpricedUse
 from services.cost_alerts.adapters.queries import BudgetState, Decided, OpenFinding, Spent
-from services.cost_alerts.domain.budget import is_passed
+from services.cost_alerts.domain.budgets.crossing import is_passed
 from services.cost_alerts.domain.outlook import at_this_pace
 from services.cost_alerts.domain.units import Units
 from services.cost_alerts.web.message import used_ratio
 from services.shared.events import event_id
-from services.shared.events.register import UNALLOCATED, Budget, Unit
+from services.shared.events.plans import Budget
+from services.shared.events.register import UNALLOCATED, Unit
 from services.shared.money import from_nano
 from services.shared.periods import Month
 

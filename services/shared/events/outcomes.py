@@ -15,7 +15,11 @@ FindingKind = Literal["overdue_review", "used_unreviewed", "used_rejected", "pro
 
 
 class Crossing(Fact):
-    """A budget's use passed a threshold. (budget, period, threshold, epoch) name it; it is told once."""
+    """A budget's use, or its forecast for the year, passed a threshold.
+
+    (budget, period, threshold, epoch), and `measure` when it is not `used`, name it; it is told once. `amount_eur`:
+    with amendments in force and what was carried over. `committed_eur`: what contracts still demand this year.
+    """
 
     budget: Id
     unit: Id
@@ -26,7 +30,15 @@ class Crossing(Fact):
     amount_eur: ExactDecimal
     recipients: tuple[Id, ...]
     spoken: bool
-    """False when a more advanced threshold of the same moment spoke in its place."""
+    """False when a more advanced threshold, or the crossing `told_by`, of the same moment spoke in its place."""
+    measure: Literal["used", "forecast"] = "used"
+    committed_eur: ExactDecimal | None = None
+    forecast_eur: ExactDecimal | None = None
+    told_by: Id | None = None
+    """The crossing of a budget below, whose message tells these recipients of this one too."""
+    cause: Literal["use", "amendment", "correction"] = "use"
+    """What began the count anew, when this is the first word of a new epoch."""
+    decision: Name | None = None
 
 
 class ThresholdCrossed(Event):
@@ -34,12 +46,87 @@ class ThresholdCrossed(Event):
     data: Crossing
 
 
+class Receding(Fact):
+    """A correction took a budget's use back below thresholds that were told: the next epoch begins."""
+
+    budget: Id
+    unit: Id
+    period: int = Field(strict=True)
+    epoch: int = Field(ge=0, strict=True)
+    """The epoch that ended."""
+    thresholds: tuple[ExactQuantity, ...]
+    used_eur: ExactDecimal
+    amount_eur: ExactDecimal
+
+
+class ThresholdReceded(Event):
+    type: Literal["valvomo.threshold.receded.v1"] = "valvomo.threshold.receded.v1"
+    data: Receding
+
+
+AlertKind = Literal[
+    "no_data", "price_missing", "price_rising", "tariff_expiring", "pool_running_dry", "contract_ending", "anomaly"
+]
+"""What people are told of besides thresholds."""
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class Condition(Fact):
+    """Something that somebody should do something about, for as long as it lasts.
+
+    `alert_id` names (kind, about, since): the same condition is raised once. `about`: which source, tariff, pool,
+    contract or series it is. `figures`: exact figures by name, euro in names that end in `_eur`. `recipients`: roles.
+    """
+
+    alert_id: Id
+    kind: AlertKind
+    severity: Severity
+    unit: Id | None
+    system: Id | None
+    about: Name
+    since: date
+    figures: dict[Name, ExactDecimal] = Field(default_factory=dict)
+    until: date | None = None
+    """The day by which somebody must have acted: when a pool is dry, a contract or price ends."""
+    recipients: tuple[Id, ...] = ()
+
+
+class AlertRaised(Event):
+    type: Literal["valvomo.alert.raised.v1"] = "valvomo.alert.raised.v1"
+    data: Condition
+
+
+class Resolving(Fact):
+    """The condition is gone; should it come back, it is a new alert with a new id."""
+
+    alert_id: Id
+
+
+class AlertResolved(Event):
+    type: Literal["valvomo.alert.resolved.v1"] = "valvomo.alert.resolved.v1"
+    data: Resolving
+
+
+class Acknowledgement(Fact):
+    """A role says that it has seen an alert (or a crossing) and acts. The first one counts."""
+
+    alert_id: Id
+    role: Id
+    via: Literal["link", "command"]
+
+
+class AlertAcknowledged(Event):
+    type: Literal["valvomo.alert.acknowledged.v1"] = "valvomo.alert.acknowledged.v1"
+    data: Acknowledgement
+
+
 class Delivery(Fact):
     """A message left: to which role, by which channel. Addresses stay in settings."""
 
     alert_id: Id
     recipient: Id
-    channel: Literal["mail", "webhook"]
+    channel: Literal["mail", "webhook", "teams"]
     attempts: int = Field(ge=1, strict=True)
 
 

@@ -219,7 +219,8 @@ class Discount(Fact):
 class Contract(Dated):
     """A contract with a vendor on one system: terms beyond the tariffs, discounts, and the VAT on its invoices.
 
-    `vat_rate` null: not known. `issuer`: who sends the invoice, when it is not the vendor.
+    `vat_rate` null: not known. `issuer`: who sends the invoice, when it is not the vendor. `notice_days`: so long
+    before `valid_to` notice must be given at the latest; null: none is needed. `renews`: it goes on unless it is ended.
     """
 
     id: Id
@@ -231,3 +232,5 @@ class Contract(Dated):
     vat_rate: ExactQuantity | None = None
     discounts: tuple[Discount, ...] = ()
     terms: tuple[Term, ...] = ()
+    notice_days: int | None = Field(default=None, ge=0, le=3660, strict=True)
+    renews: bool = False

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from services.shared.events.dated import Dated, Day, Names, YearMonth
 from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Sha256, Utc
+from services.shared.events.plans import BenefitResult, BenefitTarget, Budget, PlannedChange, Programme, Vendor
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.usage import Currency
 from services.shared.money import ExactQuantity
@@ -51,6 +52,10 @@ class System(Fact):
     """Whose servers it runs on (FOCUS HostProviderName)."""
     service_category: Name = "AI and Machine Learning"
     """FOCUS ServiceCategory."""
+    region: Name | None = None
+    """Where its data is processed, unless a reading's dimension `region` says otherwise."""
+    adds_to: Id | None = None
+    """The system that every user has without paying for this one; this one is looked at for what it adds."""
 
 
 class Match(Fact):
@@ -86,26 +91,6 @@ class AllocationRule(Dated):
     project: Name | None = None
 
 
-class Budget(Fact):
-    """Money for a unit's (and its children's) AI in a calendar year, with thresholds on what is used of it."""
-
-    id: Id
-    unit: Id
-    period: int = Field(ge=2000, le=2100, strict=True)
-    amount: ExactQuantity
-    currency: Literal["EUR"]
-    thresholds: tuple[ExactQuantity, ...]
-    recipients: tuple[Id, ...]
-    epoch: int = Field(default=0, ge=0, strict=True)
-    decision: Name | None = None
-
-    @model_validator(mode="after")
-    def _amount_is_positive(self) -> "Budget":
-        if not self.amount:
-            raise ValueError('amount must be positive; for example amount: "200000.00"')
-        return self
-
-
 class UseCase(Dated):
     """A use of AI with its purpose and risk class, as the AI register tells it."""
 
@@ -118,6 +103,9 @@ class UseCase(Dated):
     risk_class: Literal[
         "prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"
     ]
+    project: Name | None = None
+    """Its cost is what allocation rules write this project on; without one, the unit's cost of its systems."""
+    benefit: BenefitTarget | None = None
 
 
 class ReviewerMandate(Dated):
@@ -202,6 +190,22 @@ class BudgetChange(RegisterFact):
     fact: Budget | None
 
 
+class VendorChange(RegisterFact):
+    fact: Vendor | None
+
+
+class ProgrammeChange(RegisterFact):
+    fact: Programme | None
+
+
+class PlannedChangeChange(RegisterFact):
+    fact: PlannedChange | None
+
+
+class BenefitChange(RegisterFact):
+    fact: BenefitResult | None
+
+
 class UseCaseChange(RegisterFact):
     fact: UseCase | None
 
@@ -251,6 +255,26 @@ class ContractDefined(Event):
 class BudgetSet(Event):
     type: Literal["valvomo.budget.set.v1"] = "valvomo.budget.set.v1"
     data: BudgetChange
+
+
+class VendorDefined(Event):
+    type: Literal["valvomo.vendor.defined.v1"] = "valvomo.vendor.defined.v1"
+    data: VendorChange
+
+
+class ProgrammeDefined(Event):
+    type: Literal["valvomo.programme.defined.v1"] = "valvomo.programme.defined.v1"
+    data: ProgrammeChange
+
+
+class ChangePlanned(Event):
+    type: Literal["valvomo.change.planned.v1"] = "valvomo.change.planned.v1"
+    data: PlannedChangeChange
+
+
+class BenefitReported(Event):
+    type: Literal["valvomo.benefit.reported.v1"] = "valvomo.benefit.reported.v1"
+    data: BenefitChange
 
 
 class UseCaseRegistered(Event):
@@ -360,6 +384,10 @@ RegisterChange = (
     | TariffPublished
     | ContractDefined
     | BudgetSet
+    | VendorDefined
+    | ProgrammeDefined
+    | ChangePlanned
+    | BenefitReported
     | UseCaseRegistered
     | ReviewerMandated
     | PolicyPublished

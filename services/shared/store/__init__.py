@@ -19,14 +19,15 @@ from sqlalchemy import Connection, Engine, Table
 from services.shared.bus import TopicPartition
 
 Dialect = Literal["sqlite", "postgresql"]
-Destination = Literal["bus", "mail", "webhook"]
+Destination = Literal["bus", "mail", "webhook", "teams"]
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     """A message that leaves after the transaction that made it, at least once, with the same id and bytes each time.
 
-    `destination` is `bus` (then `topic` and `key` are set), `mail` or `webhook` (then `recipient` is a role id).
+    `destination` is `bus` (then `topic` and `key` are set), `mail`, `webhook` or `teams` (then `recipient` is a role
+    id).
     """
 
     message_id: str

@@ -11,8 +11,9 @@ from services.shared.clock import Clock
 from services.shared.errors import ConfigurationError
 from services.shared.events import REGISTER
 from services.shared.events.envelope import Fact
+from services.shared.events.plans import Budget
 from services.shared.events.prices import Contract, Tariff
-from services.shared.events.register import Budget, FxRates, Unit
+from services.shared.events.register import FxRates, Unit
 from services.usage_collector.register.checks import problems_between
 from services.usage_collector.register.documents import Entry
 from services.usage_collector.register.entries import Item

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from services.shared.events import event_id, prices
+from services.shared.events import event_id, plans, prices
 from services.shared.events import register as events
 from services.shared.events.envelope import Fact
 
@@ -51,7 +51,11 @@ KINDS = (
         "allocation", "allocation.yaml", events.AllocationRule, events.AllocationDefined, events.AllocationChange, _id
     ),
     Kind("contract", "contracts.yaml", prices.Contract, events.ContractDefined, events.ContractChange, _dated_id),
-    Kind("budget", "budgets.yaml", events.Budget, events.BudgetSet, events.BudgetChange, _id),
+    Kind("vendor", "vendors.yaml", plans.Vendor, events.VendorDefined, events.VendorChange, _id),
+    Kind("programme", "programmes.yaml", plans.Programme, events.ProgrammeDefined, events.ProgrammeChange, _id),
+    Kind("planned", "planned.yaml", plans.PlannedChange, events.ChangePlanned, events.PlannedChangeChange, _id),
+    Kind("benefit", "benefits.yaml", plans.BenefitResult, events.BenefitReported, events.BenefitChange, _id),
+    Kind("budget", "budgets.yaml", plans.Budget, events.BudgetSet, events.BudgetChange, _id),
     Kind("usecase", "usecases.yaml", events.UseCase, events.UseCaseRegistered, events.UseCaseChange, _dated_id),
     Kind(
         "reviewer",

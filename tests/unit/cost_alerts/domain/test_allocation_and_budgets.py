@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.allocation import Allocation
-from services.cost_alerts.domain.budget import Known, budgets_of, crossing_id, crossings
+from services.cost_alerts.domain.budgets.crossing import Known, budgets_of, crossing_id, crossings
 from services.cost_alerts.domain.units import Units
 from services.cost_alerts.domain.use import Profile
-from services.shared.events.register import AllocationRule, Budget, Match, Placement, Unit
+from services.shared.events.plans import Budget
+from services.shared.events.register import AllocationRule, Match, Placement, Unit
 
 DAY = date(2026, 10, 14)
 JANUARY = date(2026, 1, 1)

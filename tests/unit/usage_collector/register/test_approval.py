@@ -13,16 +13,9 @@ from services.shared.bus import Message, Record
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
 from services.shared.events import REGISTER, decode, encode, key_of
+from services.shared.events.plans import Budget
 from services.shared.events.prices import Tariff
-from services.shared.events.register import (
-    Budget,
-    Closing,
-    FxRates,
-    PeriodClosed,
-    RegisterPublished,
-    System,
-    Unit,
-)
+from services.shared.events.register import Closing, FxRates, PeriodClosed, RegisterPublished, System, Unit
 from services.usage_collector.register.approval import (
     ProposalRefusedError,
     approve,

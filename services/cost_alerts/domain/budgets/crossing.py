@@ -8,7 +8,7 @@ from decimal import Decimal
 from services.cost_alerts.domain.units import Units
 from services.shared.events.envelope import event_id
 from services.shared.events.outcomes import Crossing
-from services.shared.events.register import Budget
+from services.shared.events.plans import Budget
 from services.shared.money import EXACT, as_text, from_nano
 
 

@@ -1,0 +1,92 @@
+"""What a message to people holds before it is put into words: the outbox keeps it, each channel renders it."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from services.shared.events.envelope import Id, Name, Utc
+from services.shared.events.outcomes import Condition, Crossing
+from services.shared.money import ExactDecimal
+
+Language = Literal["fi", "sv", "en"]
+
+Action = Literal[
+    "decide_on_budget",
+    "slow_down_use",
+    "take_back_seats",
+    "buy_a_larger_pool",
+    "look_at_source",
+    "publish_tariff",
+    "negotiate_contract",
+    "give_notice",
+    "look_at_use",
+    "plan_for_price",
+]
+"""What can be done; the words are in `web/texts.yaml`."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Named(_Part):
+    """A unit or system with its names, as the register had them when the alert was decided."""
+
+    id: Id
+    name: Mapping[Language, Name]
+    cost_centre: Name | None = None
+
+
+class Mover(_Part):
+    """What moved the cost: of the last 28 complete days beside the 28 before them."""
+
+    unit: Named
+    system: Named
+    sku: Name
+    before_eur: ExactDecimal
+    after_eur: ExactDecimal
+
+
+class Point(_Part):
+    """A day of the small chart."""
+
+    day: date
+    eur: ExactDecimal
+
+
+class Briefing(_Part):
+    """What somebody must know to act.
+
+    Attributes:
+        movers: at most three, the largest change first.
+        lasts_until: the day on which the money, or the pool, is used up at the present rate; None: it lasts.
+        path: of the page that tells more, below the public address; without a leading slash.
+        chart: cost by day, the last 60 complete days or fewer, rising; of a pool: what was left by day.
+        limit: a level line in the chart.
+    """
+
+    unit: Named | None
+    system: Named | None
+    movers: tuple[Mover, ...] = ()
+    lasts_until: date | None = None
+    actions: tuple[Action, ...] = ()
+    path: str = ""
+    chart: tuple[Point, ...] = ()
+    limit: ExactDecimal | None = None
+
+
+class Letter(_Part):
+    """One alert on its way to a role: a crossing, or a condition that began or (`resolved`) ended.
+
+    `also`: crossings of budgets above, which this message tells too, so that one overrun rings once.
+    """
+
+    alert_id: Id
+    decided_at: Utc
+    crossing: Crossing | None = None
+    also: tuple[Crossing, ...] = ()
+    condition: Condition | None = None
+    resolved: bool = False
+    briefing: Briefing
