@@ -20,7 +20,7 @@ from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.main import GROUPS, CostService, build
 from services.shared.bus import EventBus, Message, Record
 from services.shared.clock import SteppedClock
-from services.shared.events import DEAD_LETTER, TOPICS, decode, encode, event_id, key_of, prices, topic_of
+from services.shared.events import DEAD_LETTER, TOPICS, decode, encode, event_id, key_of, plans, prices, topic_of
 from services.shared.events import register as facts
 from services.shared.events.envelope import Event, Fact
 from services.shared.events.usage import (
@@ -49,7 +49,12 @@ _CHANGES: Mapping[type[Fact], tuple[type[Event], type[facts.RegisterFact]]] = {
     facts.AllocationRule: (facts.AllocationDefined, facts.AllocationChange),
     prices.Tariff: (facts.TariffPublished, facts.TariffChange),
     prices.Contract: (facts.ContractDefined, facts.ContractChange),
-    facts.Budget: (facts.BudgetSet, facts.BudgetChange),
+    plans.Budget: (facts.BudgetSet, facts.BudgetChange),
+    plans.Vendor: (facts.VendorDefined, facts.VendorChange),
+    plans.Programme: (facts.ProgrammeDefined, facts.ProgrammeChange),
+    plans.PlannedChange: (facts.ChangePlanned, facts.PlannedChangeChange),
+    plans.BenefitResult: (facts.BenefitReported, facts.BenefitChange),
+    facts.UseCase: (facts.UseCaseRegistered, facts.UseCaseChange),
     facts.FxRates: (facts.FxPublished, facts.FxChange),
 }
 
@@ -90,7 +95,7 @@ def rule(name: str, order: int, where: str, since: date = date(2026, 1, 1), **ma
     return facts.AllocationRule(id=name, order=order, match=wanted, unit=where, valid_from=since)
 
 
-def budget(name: str, where: str, amount: str, *thresholds: str, **members: Any) -> facts.Budget:
+def budget(name: str, where: str, amount: str, *thresholds: str, **members: Any) -> plans.Budget:
     given = {
         "id": name,
         "unit": where,
@@ -100,7 +105,7 @@ def budget(name: str, where: str, amount: str, *thresholds: str, **members: Any)
         "thresholds": thresholds or ("0.5", "0.8", "1.0"),
         "recipients": [f"finance-{where}"],
     }
-    return facts.Budget.model_validate({**given, **members})
+    return plans.Budget.model_validate({**given, **members})
 
 
 BASE: tuple[Fact, ...] = (

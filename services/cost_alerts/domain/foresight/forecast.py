@@ -1,5 +1,6 @@
-"""What a month or a year will have cost at its end, as it was forecast on a day. Estimates: floats end here, money is told
-in whole 10⁻⁹ euro, so that parts add up where they are shown.
+"""What a month or a year will have cost at its end, as it was forecast on a day.
+
+Estimates: floats end here, and money is told in whole 10⁻⁹ euro, so that parts add up where they are shown.
 """
 
 from datetime import date
@@ -30,7 +31,7 @@ class Forecast(BaseModel):
         name: unit, system, vendor or budget id; empty for the city.
         actual_nano: what the days before `made_on` have cost.
         fixed_nano: what contracts still demand on the days from `made_on` on, used or not.
-        renewed_nano: what fixed cost would go on after contracts end within the stretch, if they are renewed as they are.
+        renewed_nano: the fixed cost after contracts that end within the stretch, if they are renewed as they are.
         planned_nano: what planned changes add to all that (negative: save).
         variable: the consumption still to come, at prices that are already known; None: nobody can say yet.
         reason: why there is no `variable`.
