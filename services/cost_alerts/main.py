@@ -106,7 +106,7 @@ class CostService:
         self.store.close()
 
     def problems(self) -> Sequence[str]:
-        return [loop.problem for loop in self._loops if loop.problem]
+        return [*(loop.problem for loop in self._loops if loop.problem), *self.periods.problems()]
 
     def statuses(self) -> Sequence[ConsumerStatus]:
         """Caught up: all was read, priced by the newest register, and what was decided is on the bus."""
@@ -146,6 +146,8 @@ class CostService:
         while self.queries.work_pending():
             self.restater.step()
             self.periods.step()
+            if self.periods.problems() and self.periods.is_done:
+                return  # what is left waits for a person
 
     def _behind(self, group: str, ends: Mapping[TopicPartition, int]) -> int:
         at = self.store.positions(self._bus.cluster_id, group)

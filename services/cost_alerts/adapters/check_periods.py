@@ -32,7 +32,7 @@ from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers.charging import BILLING, FINAL
 from services.cost_alerts.handlers.cycles import NEVER, kind_of
-from services.cost_alerts.handlers.periods import all_agreements
+from services.cost_alerts.handlers.shelf import all_agreements
 from services.shared.periods import Month, helsinki_day
 from services.shared.store.tables import instant, micros
 

@@ -1,6 +1,6 @@
 """Charges by the period in SQL: what waits to be made again, what it is made from, and the charges themselves."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -64,13 +64,13 @@ class SqlPeriods:
     def pending(self, connection: Connection) -> int:
         return pending(connection)
 
-    def take(self, work: Work) -> Sequence[Mark]:
+    def take(self, work: Work, without: Collection[str] = ()) -> Sequence[Mark]:
         connection = work.tx.connection
-        row = connection.execute(select(PERIOD_DIRTY.c.system).order_by(PERIOD_DIRTY.c.id).limit(1)).first()
-        if row is not None and row.system == EVERY:
+        system = _longest_waiting(connection, without)
+        if system == EVERY:
             self._spread(work.tx, work.book, _taken(connection, EVERY))
-            row = connection.execute(select(PERIOD_DIRTY.c.system).order_by(PERIOD_DIRTY.c.id).limit(1)).first()
-        return [] if row is None else _taken(connection, row.system)
+            system = _longest_waiting(connection, without)
+        return [] if system is None else _taken(connection, system)
 
     def _spread(self, tx: Transaction, book: Book, marks: Iterable[Mark]) -> None:
         """Write marks about every system as marks about each that they may concern."""
@@ -228,6 +228,11 @@ _TOLD = 0
 def pending(connection: Connection) -> int:
     """How many marks wait for the worker."""
     return int(connection.execute(select(func.count()).select_from(PERIOD_DIRTY)).scalar_one())
+
+
+def _longest_waiting(connection: Connection, without: Collection[str]) -> str | None:
+    query = select(PERIOD_DIRTY.c.system).where(PERIOD_DIRTY.c.system.not_in(without)).order_by(PERIOD_DIRTY.c.id)
+    return connection.execute(query.limit(1)).scalar()
 
 
 def _taken(connection: Connection, system: str) -> list[Mark]:

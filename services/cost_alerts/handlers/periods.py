@@ -7,22 +7,18 @@ its time it marks again, from the moment it had come to: between two steps a cyc
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from time import monotonic
-from typing import NamedTuple
 
-from services.cost_alerts.domain.agreements.agreement import Agreement, Cycle, Known
-from services.cost_alerts.domain.agreements.all import agreements
-from services.cost_alerts.domain.agreements.invoice import invoice_agreement
+from services.cost_alerts.domain.agreements.agreement import Cycle, Known
 from services.cost_alerts.domain.agreements.seating import Product, marked_days
 from services.cost_alerts.domain.agreements.seats import SeatLedger
 from services.cost_alerts.domain.invoices import of_month
-from services.cost_alerts.domain.view import Book, View
+from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers.charging import NO_LEAD, sums_of
 from services.cost_alerts.handlers.cycles import (
     CHANGED,
     RANK,
-    USED_ONLY,
     Entry,
     Moment,
     Stretches,
@@ -33,12 +29,14 @@ from services.cost_alerts.handlers.cycles import (
     is_reached,
     kind_of,
 )
+from services.cost_alerts.handlers.period_tasks import INSTANT, Task, clamped, merged, task_of
+from services.cost_alerts.handlers.shelf import Agreements, Shelf, all_agreements
 from services.cost_alerts.handlers.tally import Counted, Tally
 from services.cost_alerts.ports.ledger import Mark, OpenWork, Work
-from services.cost_alerts.ports.periods import PeriodBook, PeriodRow, Reach, Seen
-from services.shared.events.prices import Contract, Tariff
-from services.shared.events.register import System
+from services.cost_alerts.ports.periods import PeriodBook, PeriodRow, Seen
+from services.shared.errors import PlatformError
 from services.shared.events.usage import Invoice
+from services.shared.logs import frames, logger
 from services.shared.periods import Month, day_start, helsinki_day
 from services.shared.store import Store
 from services.shared.store.tables import instant, micros
@@ -51,56 +49,13 @@ STEP_SECONDS = 0.5
 SHARD = -1
 """The part of the rollups that this worker alone adds to."""
 
-Agreements = Callable[[View, str], Sequence[Agreement]]
-"""All agreements of a system under one register version, but for its seats."""
-
-_MOST_READ = 300_000
-_MOST_VERSIONS = 4
-_INSTANT = timedelta(microseconds=1)
-_CYCLE = "cycle"
-
-
-class Task(NamedTuple):
-    """A cycle of an agreement, named by the instant it begins at, to be made again as known from `since` on."""
-
-    rank: int
-    key: str
-    starts: int
-    first_day: int
-    last_day: int
-    since: int
-
-    @property
-    def days(self) -> tuple[date, date]:
-        return date.fromordinal(self.first_day), date.fromordinal(self.last_day)
-
-    def mark(self, system: str) -> Mark:
-        """What lets another step go on with this."""
-        return Mark(f"{_CYCLE} {self.starts} {self.key}", system, self.first_day, self.last_day, self.since)
-
-    @classmethod
-    def of(cls, mark: Mark) -> "Task | None":
-        """The task that `mark` wrote; None for a mark of anything else."""
-        about = mark.about.split(" ", 2)
-        if about[0] != _CYCLE:
-            return None
-        rank = RANK.get(kind_of(about[2]), 0)
-        return cls(rank, about[2], int(about[1]), mark.first_day, mark.last_day, mark.recorded_from)
-
-    def with_more(self, other: "Task") -> "Task":
-        """This and another task of the same cycle in one."""
-        first, last = min(self.first_day, other.first_day), max(self.last_day, other.last_day)
-        return self._replace(first_day=first, last_day=last, since=min(self.since, other.since))
-
-
-def all_agreements(view: View, system: str, seats: Iterable[str] = ()) -> Sequence[Agreement]:
-    """The agreements of a system under a register version, that with invoices last; see `agreements`."""
-    invoiced = invoice_agreement(view, system)
-    return [*agreements(view, system, seats), *([] if invoiced is None else [invoiced])]
-
 
 class PeriodWorker:
-    """Charges by the period, for a `Loop`; one process at a time."""
+    """Charges by the period, for a `Loop`; one process at a time.
+
+    A system whose agreements cannot be worked out is set aside until the register changes or the process starts anew:
+    its marks stay, all others go on, and `problems` says that a person is needed.
+    """
 
     def __init__(
         self,
@@ -117,12 +72,24 @@ class PeriodWorker:
         self._step_seconds = step_seconds
         self._shelves: dict[str, Shelf] = {}
         self._shelved_for: Book | None = None
+        self._aside: set[str] = set()
+        self.is_done = False
+        """Whether the last step found nothing that it could do."""
+        self._log = logger(NAME)
+
+    def problems(self) -> Sequence[str]:
+        """One sentence for each system that was set aside."""
+        return [
+            f"charges by the period of {system} cannot be worked out; see the log, and correct its contracts or tariffs"
+            for system in sorted(self._aside)
+        ]
 
     def step(self) -> float:
         """Make some cycles again; how long to pause, in seconds: at least as long as it took."""
         began = monotonic()
         with self._store.exclusive(NAME) as alone:
             more = alone and self._some_cycles(began + self._step_seconds)
+        self.is_done = not more
         took = monotonic() - began
         return took if more else max(PAUSE_SECONDS, took)
 
@@ -130,68 +97,35 @@ class PeriodWorker:
         with self._store.reading() as connection:
             if not self._book.pending(connection):
                 return False
-        with self._store.transaction() as tx:
-            work = self._begin(tx)
-            marks = self._book.take(work)
-            if marks:
-                shelf = self._shelf(work.book, marks[0].system)
-                Step(work, self._book, shelf, deadline).run(marks)
-            return bool(marks)
+        system = ""
+        try:
+            with self._store.transaction() as tx:
+                work = self._begin(tx)
+                self._renew(work.book)
+                marks = self._book.take(work, without=self._aside)
+                if marks:
+                    system = marks[0].system
+                    Step(work, self._book, self._shelf(work.book, system), deadline).run(marks)
+                return bool(marks)
+        except PlatformError:
+            raise
+        except Exception as error:
+            if not system:
+                raise
+            self._aside.add(system)
+            self._log.error("set aside", system=system, error=type(error).__name__, frames=frames(error))
+            return True
 
-    def _shelf(self, book: Book, system: str) -> "Shelf":
+    def _renew(self, book: Book) -> None:
+        """Another register may be one that can be worked out."""
         if self._shelved_for is not book:
             self._shelved_for, self._shelves = book, {}
+            self._aside.clear()
+
+    def _shelf(self, book: Book, system: str) -> Shelf:
         if system not in self._shelves or self._shelves[system].is_worn:
             self._shelves[system] = Shelf(book, system, self._agreements)
         return self._shelves[system]
-
-
-class Shelf:
-    """The agreements of one system under every register version, and the readings that they were made of."""
-
-    def __init__(self, book: Book, system: str, agreements: Agreements) -> None:
-        self.system = system
-        self.readings = 0
-        self.uses: dict[tuple[date, date], Uses] = {}
-        self._book = book
-        self._agreements = agreements
-        self._made: dict[int, Mapping[str, Agreement]] = {}
-        self._changing = book.changing(Tariff, Contract, System)
-
-    @property
-    def is_worn(self) -> bool:
-        """Whether so much is remembered of readings that it is time to begin anew."""
-        return self.readings > _MOST_READ
-
-    def under(self, version: int) -> Mapping[str, Agreement]:
-        """By key; the last few versions that were asked for are remembered, with what they remember."""
-        found = self._made.pop(version, None)
-        if found is None:
-            made = self._agreements(self._book.view(version), self.system)
-            found = {one.key: one for one in made if kind_of(one.key) != "seats"}
-        self._made[version] = found
-        if len(self._made) > _MOST_VERSIONS:
-            del self._made[next(iter(self._made))]
-        return found
-
-    def since(self, at: int) -> Iterator[Mapping[str, Agreement]]:
-        """The agreements of the version in force just before an instant, and of every later one that changed any."""
-        version = self._book.version_at(instant(at - 1))
-        yield self.under(version)
-        yield from (self.under(later) for later in self._changing if later > version)
-
-    def pricing(self, touching: Sequence[int], version: int) -> int:
-        """The last version up to this one that may charge days differently, of those that touch them."""
-        return max((one for one in (*touching, *self._changing) if one <= version), default=0)
-
-    def cycle(self, pricing: int, task: Task) -> tuple[Agreement, Cycle] | None:
-        """The agreement and the cycle of a task under a version, when it knows them."""
-        agreement = self.under(pricing).get(task.key)
-        if agreement is None:
-            return None
-        day = helsinki_day(instant(task.starts))
-        found = (one for one in agreement.cycles(day, day) if micros(one.starts) == task.starts)
-        return next(((agreement, cycle) for cycle in found), None)
 
 
 class Step:
@@ -226,7 +160,7 @@ class Step:
 
     def _tasks(self, marks: Sequence[Mark]) -> Iterable[Task]:
         tasks: dict[tuple[str, int], Task] = {}
-        for mark in _merged(marks):
+        for mark in merged(marks):
             for task in self._reached(mark):
                 name = (task.key, task.starts)
                 tasks[name] = tasks[name].with_more(task) if name in tasks else task
@@ -243,10 +177,10 @@ class Step:
         yield from self._reached_seats(mark)
         for known in self._shelf.since(mark.recorded_from):
             for key, agreement in known.items():
-                days = _clamped(mark, kind_of(key), self._reach)
+                days = clamped(mark, kind_of(key), self._reach)
                 if days and is_reached(key, mark.about):
                     for cycle in agreement.cycles(*days):
-                        yield _task(cycle, mark)
+                        yield task_of(cycle, mark)
 
     def _reached_seats(self, mark: Mark) -> Iterator[Task]:
         days = (date.fromordinal(mark.first_day), date.fromordinal(mark.last_day))
@@ -329,7 +263,7 @@ class Step:
         def at(moment: int, cycle: Cycle) -> Known:
             today = self._today.at(moment)
             came = [one for one, recorded_at in invoices if micros(recorded_at) <= moment]
-            is_over = today >= helsinki_day(cycle.ends - _INSTANT)
+            is_over = today >= helsinki_day(cycle.ends - INSTANT)
             compares = kind in RANK and is_over and (came or kind != "invoice")
             spent = self._book.spent(self._work, self._system, task.days, moment, kind) if compares else ()
             return Known(today, metered(moment), {}, of_month(came, month), spent)
@@ -392,37 +326,6 @@ class Step:
 def _last_touching(touching: Sequence[int], in_force: int) -> int:
     """The version that charges tell: the last by then that may charge these days differently from the one before."""
     return max((one for one in touching if one <= in_force), default=0)
-
-
-def _merged(marks: Iterable[Mark]) -> list[Mark]:
-    """Marks about the same days as one, from the earliest instant of all."""
-    found: dict[tuple[str, int, int], Mark] = {}
-    for mark in marks:
-        same = (mark.about, mark.first_day, mark.last_day)
-        if same not in found or mark.recorded_from < found[same].recorded_from:
-            found[same] = mark
-    return list(found.values())
-
-
-def _clamped(mark: Mark, kind: str, reach: Reach) -> tuple[date, date] | None:
-    """The days of a mark that lie in cycles which can have charges at all; None when there are none.
-
-    What costs by time alone is cut by its contract at the one end, by the last day that has begun at the other. The
-    first day of a mark always stays: its cycle may have earlier days.
-    """
-    if kind == "invoice" and not reach.invoiced:
-        return None
-    first, last = date.fromordinal(mark.first_day), date.fromordinal(mark.last_day)
-    if kind in USED_ONLY:
-        first = max(first, reach.first_used)
-    return (first, max(first, min(last, max(reach.begun, reach.last_used)))) if first <= last else None
-
-
-def _task(cycle: Cycle, mark: Mark) -> Task:
-    first, last = helsinki_day(cycle.starts).toordinal(), helsinki_day(cycle.ends - _INSTANT).toordinal()
-    key = cycle.agreement
-    rank = RANK.get(kind_of(key), 0)
-    return Task(rank, key, micros(cycle.starts), first, last, mark.recorded_from)
 
 
 def _counted(one: Entry, basis: int) -> Counted:

@@ -1,6 +1,6 @@
 """What charges by the period are made of, and where they are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
@@ -79,8 +79,8 @@ class PeriodBook(Protocol):
         """How many marks wait."""
         ...
 
-    def take(self, work: Work) -> Sequence[Mark]:
-        """Take away every mark of the system that waits longest; none when nothing waits.
+    def take(self, work: Work, without: Collection[str] = ()) -> Sequence[Mark]:
+        """Take away every mark of the system that waits longest, of all but those `without`; none when nothing waits.
 
         Whoever writes something and its mark in one transaction can be sure: the mark is taken before what it is about
         is read, or by a later step.

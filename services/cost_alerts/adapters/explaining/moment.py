@@ -16,7 +16,7 @@ from services.cost_alerts.domain.invoices import of_month
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers.cycles import RANK, Today, Uses, kind_of
-from services.cost_alerts.handlers.periods import all_agreements
+from services.cost_alerts.handlers.shelf import all_agreements
 from services.cost_alerts.ports.ledger import Basis, Work
 from services.cost_alerts.ports.periods import PeriodRow, Version
 from services.shared.events.usage import Invoice
