@@ -349,6 +349,16 @@ class StoreContract(ABC):
         assert sent_ids(store, "webhook", at=NOW + timedelta(days=400)) == []
         assert store.pending_counts() == {("webhook", "given_up"): 1, ("bus", "waiting"): 1}
 
+    def test_a_message_that_is_postponed_waits_and_was_not_tried(self, store: Store) -> None:
+        with store.transaction() as tx:
+            tx.send([letter("m1", "mail"), letter("m2", "mail"), letter("m3", "mail")])
+        first, second, _ = (pending.sequence for pending in store.pending(["mail"], NOW, 9))
+        store.mark_sent([first], NOW)
+        later = NOW + timedelta(hours=13)
+        store.postpone([first, second], later)
+        assert sent_ids(store, "mail", at=later - timedelta(microseconds=1)) == ["m3"]
+        assert [(p.message.message_id, p.attempts) for p in store.pending(["mail"], later, 9)] == [("m2", 0), ("m3", 0)]
+
     def test_a_failure_told_late_does_not_revive_what_left(self, store: Store) -> None:
         with store.transaction() as tx:
             tx.send([letter("m1", "mail")])

@@ -168,6 +168,10 @@ class Store(Protocol):
         """
         ...
 
+    def postpone(self, sequences: Sequence[int], until: datetime) -> None:
+        """These shall not leave before `until`, and nothing has failed: it is no attempt."""
+        ...
+
     def pending_counts(self) -> Mapping[tuple[str, str], int]:
         """(destination, `waiting` or `given_up`) → messages."""
         ...

@@ -69,6 +69,10 @@ class CommonStore(ABC):
         with self.transaction() as tx:
             outbox.mark_failed(tx.connection, self._common.outbox, sequence, reason, next_try)
 
+    def postpone(self, sequences: Sequence[int], until: datetime) -> None:
+        with self.transaction() as tx:
+            outbox.postpone(tx.connection, self._common.outbox, sequences, until)
+
     def pending_counts(self) -> Mapping[tuple[str, str], int]:
         with self.reading() as connection:
             return outbox.pending_counts(connection, self._common.outbox)

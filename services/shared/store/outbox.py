@@ -85,6 +85,12 @@ def mark_failed(connection: Connection, outbox: Table, sequence: int, reason: st
     )
 
 
+def postpone(connection: Connection, outbox: Table, sequences: Sequence[int], until: datetime) -> None:
+    for some in chunks(sequences, _AT_ONCE):
+        left = _among(connection, outbox.c.sequence, some)
+        connection.execute(update(outbox).where(left, outbox.c.sent_at.is_(None)).values(next_try_at=until))
+
+
 def pending_counts(connection: Connection, outbox: Table) -> Mapping[tuple[str, str], int]:
     state = case((outbox.c.given_up_reason.is_(None), "waiting"), else_="given_up")
     query = (

@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from services.shared.events.envelope import Id, Name, Utc
-from services.shared.events.outcomes import Condition, Crossing
+from services.shared.events.outcomes import AlertKind, Condition, Crossing, Severity
 from services.shared.money import ExactDecimal
 
 Language = Literal["fi", "sv", "en"]
+
+LetterKind = Literal["budget", "budget_forecast"] | AlertKind
+"""What a letter is about: a threshold passed by what is used, or by the forecast of the year, or a condition."""
+
+_WHOLE = Decimal(1)
 
 Action = Literal[
     "decide_on_budget",
@@ -81,6 +87,7 @@ class Letter(_Part):
     """One alert on its way to a role: a crossing, or a condition that began or (`resolved`) ended.
 
     `also`: crossings of budgets above, which this message tells too, so that one overrun rings once.
+    `forecast_low_eur`, `forecast_high_eur`: the limits around the crossing's `forecast_eur`, where it has one.
     """
 
     alert_id: Id
@@ -89,4 +96,27 @@ class Letter(_Part):
     also: tuple[Crossing, ...] = ()
     condition: Condition | None = None
     resolved: bool = False
+    forecast_low_eur: ExactDecimal | None = None
+    forecast_high_eur: ExactDecimal | None = None
     briefing: Briefing
+
+    @property
+    def kind(self) -> LetterKind:
+        """What it is about."""
+        if self.condition is not None:
+            return self.condition.kind
+        return "budget_forecast" if self.crossing is not None and self.crossing.measure == "forecast" else "budget"
+
+    @property
+    def severity(self) -> Severity:
+        """How urgent it is. Money that is gone is critical, money that will be gone a warning; good news can wait."""
+        if self.resolved:
+            return "info"
+        if self.condition is not None:
+            return self.condition.severity
+        over = any(one.measure == "used" and one.threshold >= _WHOLE for one in self._crossings)
+        return "critical" if over else "warning"
+
+    @property
+    def _crossings(self) -> tuple[Crossing, ...]:
+        return self.also if self.crossing is None else (self.crossing, *self.also)
