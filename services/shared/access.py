@@ -117,6 +117,9 @@ class Need:
 
 
 _NOTHING = Need()
+_OPEN = frozenset({"/healthz", "/readyz", "/alerts/ack"})
+"""Probes; and the page that acknowledges an alert, whose link proves by itself who may."""
+
 _NEEDS: tuple[tuple[str, Need], ...] = (
     ("/v1/otlp/", Need(scopes=frozenset({"otlp"}))),
     ("/v1/", Need(scopes=frozenset({"events"}))),
@@ -129,7 +132,7 @@ _READING_NEEDS: tuple[tuple[str, Need], ...] = (
 
 def need_of(method: str, path: str) -> Need:
     """What a request must bring. A path that no rule names needs a role to be read and `admin` for anything else."""
-    if path in {"/healthz", "/readyz"}:
+    if path in _OPEN:
         return _NOTHING
     if method in _READING_METHODS:
         return next((need for prefix, need in _READING_NEEDS if path.startswith(prefix)), Need(roles=EVERY_ROLE))

@@ -1,16 +1,22 @@
 """What the ledger tells the world: events for the bus, messages for roles; all through the outbox."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 
+from services.cost_alerts.domain.alerts.letter import Letter
 from services.cost_alerts.domain.budgets.crossing import crossing_id
 from services.cost_alerts.ports.ledger import ConflictRow
 from services.shared.events import encode, event_id, key_of, topic_of
 from services.shared.events.envelope import Event
 from services.shared.events.outcomes import (
+    Acknowledgement,
+    AlertAcknowledged,
+    AlertRaised,
+    AlertResolved,
     BegunDay,
+    Condition,
     Conflict,
     Crossing,
     DayBegun,
@@ -18,15 +24,19 @@ from services.shared.events.outcomes import (
     PostingBatch,
     PostingsMade,
     ReadingConflictFound,
+    Resolving,
     Restatement,
     ThresholdCrossed,
 )
 from services.shared.events.register import Unit
 from services.shared.periods import day_start
-from services.shared.store import OutgoingMessage
+from services.shared.store import Destination, OutgoingMessage
 from services.shared.store.tables import instant
 
 SOURCE = "valvomo/cost-alerts"
+
+WAYS: tuple[Destination, ...] = ("mail", "webhook", "teams")
+"""The ways to people. Each letter goes each way; a role that does not use one is passed over when it leaves."""
 
 
 def for_bus(event: Event) -> OutgoingMessage:
@@ -68,6 +78,34 @@ def postings_made(batch: PostingBatch, now: datetime) -> OutgoingMessage:
 
 def restatement_id(version: int) -> str:
     return event_id("restated", version)
+
+
+def alert_raised(condition: Condition, now: datetime) -> OutgoingMessage:
+    """Tell that a condition began."""
+    name = event_id("alert.raised", condition.alert_id)
+    return for_bus(AlertRaised(id=name, source=SOURCE, subject=condition.alert_id, time=now, data=condition))
+
+
+def alert_resolved(alert_id: str, now: datetime) -> OutgoingMessage:
+    """Tell that a condition is gone."""
+    name, data = event_id("alert.resolved", alert_id), Resolving(alert_id=alert_id)
+    return for_bus(AlertResolved(id=name, source=SOURCE, subject=alert_id, time=now, data=data))
+
+
+def alert_acknowledged(told: Acknowledgement, now: datetime) -> OutgoingMessage:
+    """Tell that a role acts on an alert or a crossing; the first acknowledgement of each is told, no other."""
+    name = event_id("alert.acknowledged", told.alert_id)
+    return for_bus(AlertAcknowledged(id=name, source=SOURCE, subject=told.alert_id, time=now, data=told))
+
+
+def letters(letter: Letter, recipients: Iterable[str]) -> Iterator[OutgoingMessage]:
+    """A letter to each role, by every way to people; the same ids each time it is made."""
+    value = letter.model_dump_json().encode()
+    also = ("resolved",) if letter.resolved else ()
+    for recipient in dict.fromkeys(recipients):
+        for way in WAYS:
+            name = event_id(way, letter.alert_id, recipient, *also)
+            yield OutgoingMessage(name, way, value, recipient=recipient)
 
 
 def crossed(crossing: Crossing, unit: Unit | None, now: datetime) -> Iterator[OutgoingMessage]:
