@@ -1,0 +1,1 @@
+"""What is read from the ledger to reckon what would be."""

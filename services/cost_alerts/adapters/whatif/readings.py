@@ -1,0 +1,70 @@
+"""Paid readings as they stand, in the order in which agreements are told of them."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from sqlalchemy import Connection, ScalarSelect, Select, select
+
+from services.cost_alerts.adapters.tables import PROFILE, READING, WORD
+from services.cost_alerts.domain.agreements.agreement import Metered
+from services.cost_alerts.domain.use import Profile, Use
+from services.cost_alerts.domain.view import Book
+from services.cost_alerts.handlers.charging import BILLING, FINAL
+from services.shared.store.tables import instant
+
+
+class Stored(NamedTuple):
+    """A paid reading that stands; `order`: start, source, reading id."""
+
+    order: tuple[int, str, str]
+    day: date
+    profile: Profile
+    quantities: tuple[Decimal, ...]
+    cost: Decimal | None
+    cost_currency: str | None
+    estimated: bool
+
+    def metered(self, book: Book) -> Metered:
+        """As an agreement of one of the versions of `book` sees it."""
+        sizes = book.sizes(self.profile, self.quantities)
+        use = Use(self.profile, instant(self.order[0]), self.day, self.cost_currency, sizes)
+        return Metered(use, self.quantities, self.cost, self.estimated)
+
+
+def stored(connection: Connection, system: str, days: tuple[date, date]) -> list[Stored]:
+    """The paid readings of a system on these Helsinki days (inclusive), by start, source and reading id."""
+    return sorted(_read(connection, system, days), key=lambda one: one.order)
+
+
+def _read(connection: Connection, system: str, days: tuple[date, date]) -> Iterator[Stored]:
+    known = select(PROFILE.c.id, PROFILE.c.body).where(PROFILE.c.system == _word(system))
+    profiles = {row.id: Profile.from_text(row.body) for row in connection.execute(known)}
+    sources = {row.id: row.text for row in connection.execute(_sources(days))}
+    columns = ("profile", "source", "reading_id", "starts_at", "day", "quantities", "cost", "cost_currency", "finality")
+    wanted = select(*(READING.c[name] for name in columns)).where(
+        READING.c.day.between(days[0].toordinal(), days[1].toordinal()),
+        READING.c.profile.in_(select(PROFILE.c.id).where(PROFILE.c.system == _word(system))),
+        READING.c.purpose == BILLING,
+        READING.c.retracted == 0,
+    )
+    for profile, source, reading_id, starts_at, day, quantities, cost, currency, finality in connection.execute(wanted):
+        yield Stored(
+            (starts_at, sources[source], reading_id),
+            date.fromordinal(day),
+            profiles[profile],
+            tuple(map(Decimal, quantities.split())),
+            None if cost is None else Decimal(cost),
+            currency,
+            finality != FINAL,
+        )
+
+
+def _word(system: str) -> ScalarSelect[int]:
+    return select(WORD.c.id).where(WORD.c.text == system).scalar_subquery()
+
+
+def _sources(days: tuple[date, date]) -> Select[tuple[int, str]]:
+    here = READING.c.day.between(days[0].toordinal(), days[1].toordinal())
+    return select(WORD.c.id, WORD.c.text).where(WORD.c.id.in_(select(READING.c.source).where(here).distinct()))
