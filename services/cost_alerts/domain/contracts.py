@@ -47,6 +47,10 @@ class Contracts:
         """The contracts on a system in force at `moment`."""
         return [one for one in self._by_system.get(system, ()) if one.holds_at(moment)]
 
+    def on(self, system: str) -> Sequence[DatedContract]:
+        """Every contract on a system, in force now or not."""
+        return self._by_system.get(system, ())
+
     def vat_rate(self, system: str, moment: datetime) -> Decimal | None:
         """The VAT rate of a system's invoices; None when no contract tells."""
         rates = (one.fact.vat_rate for one in self.at(system, moment))
