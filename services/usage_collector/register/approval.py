@@ -4,7 +4,7 @@ A version that carries a proposal is published like any other, on top of what ho
 at the same moment is the same for all: one gives way, and nothing is half-applied.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from services.shared.bus import EventBus
 from services.shared.clock import Clock
@@ -19,6 +19,7 @@ from services.usage_collector.register.documents import Entry
 from services.usage_collector.register.entries import Item
 from services.usage_collector.register.facts import UNSIGNED, FactKey, Facts, Signed
 from services.usage_collector.register.fx import currencies_of
+from services.usage_collector.register.plan_checks import defined
 from services.usage_collector.register.problems import Problem
 from services.usage_collector.register.proposals import (
     APPROVED_KINDS,
@@ -55,8 +56,9 @@ def at_once(held: Facts, wanted: Facts) -> Facts:
 
 
 def _needed_ids(held: Facts, now: Facts, kept: Facts) -> Facts:
-    """Systems and units that are gone from the folder, but not from a price or budget in force."""
-    named = {("system", fact.system) for fact in kept.values() if isinstance(fact, Tariff | Contract)}
+    """Systems, units and programmes that are gone from the folder, but not from a price or budget in force."""
+    named = {("system", fact.system) for fact in kept.values() if isinstance(fact, Tariff | Contract | Budget)}
+    named |= {("programme", fact.programme) for fact in kept.values() if isinstance(fact, Budget)}
     waiting = list(_units_of(kept))
     while waiting:
         unit = waiting.pop()
@@ -192,7 +194,4 @@ def _problems_of(facts: Facts) -> Iterator[Problem]:
     items = [
         Item(kind, fact_id, fact, Entry(f"{kind} {fact_id}", 1, {}, {})) for (kind, fact_id), fact in facts.items()
     ]
-    ids: Mapping[str, set[str]] = {
-        kind: {item.fact.id for item in items if item.kind == kind} for kind in ("unit", "system", "usecase")
-    }
-    return problems_between(items, ids)
+    return problems_between(items, defined([(item.kind, item.fact.model_dump()) for item in items]))

@@ -11,6 +11,7 @@ from services.shared.events.register import UNALLOCATED
 from services.usage_collector.register.contract_checks import contract_problems
 from services.usage_collector.register.documents import Path
 from services.usage_collector.register.entries import Item
+from services.usage_collector.register.plan_checks import plan_problems, plan_targets, plan_warnings
 from services.usage_collector.register.price_checks import currency_problems, price_problems, price_warnings
 from services.usage_collector.register.problems import Problem
 from services.usage_collector.register.spans import apart, meet, neighbours
@@ -43,16 +44,18 @@ def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]])
     yield from _zones([*by_kind["tariff"], *by_kind["contract"]])
     yield from _thresholds(by_kind["budget"])
     yield from _policies(by_kind["policy"])
+    yield from plan_problems(by_kind)
 
 
 def warnings_between(items: Sequence[Item], today: date) -> Iterator[Problem]:
-    """What a person should look at: gaps between prices, old prices, units that are not there yet, idle rules."""
+    """What a person should look at: gaps between prices, old prices, units not there yet, idle rules, past plans."""
     by_kind = _by_kind(items)
     yield from price_warnings(by_kind["tariff"], by_kind["contract"], today)
     yield from _future_rates(by_kind["fx"], today)
     yield from _list_prices(by_kind, today)
     yield from unit_warnings(by_kind)
     yield from rule_warnings(by_kind)
+    yield from plan_warnings(by_kind, today)
 
 
 def _future_rates(rates: Sequence[Item], today: date) -> Iterator[Problem]:
@@ -113,7 +116,7 @@ def _days(items: Sequence[Item]) -> Iterator[Problem]:
 
 def _references(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
     for item in items:
-        for path, kind, target in _targets(item):
+        for path, kind, target in (*_targets(item), *plan_targets(item)):
             if kind in ids and target not in ids[kind]:
                 known = ", ".join(sorted(ids[kind])[:12]) or "none"
                 yield item.problem(

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.shared.events.envelope import Fact
+from services.shared.events.plans import Amendment, BenefitTarget, CarryOver
 from services.shared.events.prices import (
     Capacity,
     Discount,
@@ -43,6 +44,9 @@ _INNER: Mapping[str, type[Fact]] = {
     "discounts": Discount,
     "share": SplitKey,
     "overage_share": SplitKey,
+    "amendments": Amendment,
+    "carry_over": CarryOver,
+    "benefit": BenefitTarget,
 }
 _TERMS: Mapping[str, type[Fact]] = {
     "pool": Pool,

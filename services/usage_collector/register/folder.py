@@ -1,10 +1,12 @@
 """Loads a register folder: whole, or not at all.
 
-Files: units, systems, allocation, contracts, budgets, usecases, reviewers, policy and fx `.yaml`, `people.csv`,
-`tariffs/*.yaml`. Their format is in docs/register.md. A person's identities leave this module as pseudonyms only.
+Files: units, systems, vendors, allocation, contracts, budgets, programmes, planned, usecases, benefits, reviewers,
+policy and fx `.yaml`, `people.csv`, `tariffs/*.yaml`. Their format is in docs/register.md. A person's identities leave
+this module as pseudonyms only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -28,6 +30,7 @@ from services.usage_collector.register.fx import (
     published_source,
     rates_needed,
 )
+from services.usage_collector.register.plan_checks import defined
 from services.usage_collector.register.price_checks import currencies_in
 from services.usage_collector.register.problems import Problem, RegisterRefusedError
 from services.usage_collector.register.spans import span_of
@@ -51,7 +54,7 @@ class Folder:
 @dataclass(frozen=True, slots=True)
 class _Written:
     items: list[Item]
-    ids: Mapping[str, set[str]]
+    ids: Mapping[str, AbstractSet[str]]
 
 
 def stand_in(identity: Identity) -> Sequence[str]:
@@ -171,14 +174,10 @@ def _entries(kind: str, path: Path, name: str, problems: list[Problem]) -> Seque
 def _understood(entries: Sequence[tuple[str, Entry]], pseudonyms: Pseudonyms, problems: list[Problem]) -> _Written:
     items = [item for kind, entry in entries for item in items_of(KIND[kind], entry, pseudonyms, problems)]
     # An entry that is refused still defines its id, so that one mistake is not reported at every reference to it.
-    ids = {
-        kind: {str(entry.members.get("id")) for name, entry in entries if name == kind}
-        for kind in ("unit", "system", "usecase")
-    }
-    return _Written(items, ids)
+    return _Written(items, defined([(kind, entry.members) for kind, entry in entries]))
 
 
-def _defined(ids: Mapping[str, set[str]], problems: Sequence[Problem]) -> Mapping[str, set[str]]:
+def _defined(ids: Mapping[str, AbstractSet[str]], problems: Sequence[Problem]) -> Mapping[str, AbstractSet[str]]:
     """What references may name. A file that could not be read at all is told once, not at each reference into it."""
     refused = {problem.file for problem in problems}
     return {kind: named for kind, named in ids.items() if named or KIND[kind].file not in refused}
@@ -210,7 +209,7 @@ def _shared_identities(entries: Sequence[tuple[str, Entry]]) -> Iterator[Problem
 
 
 def _priced(items: Sequence[Item]) -> Sequence[Any]:
-    return [item.fact for item in items if item.kind in ("tariff", "contract")]
+    return [item.fact for item in items if item.kind in ("tariff", "contract", "planned")]
 
 
 def _overrides(items: Sequence[Item]) -> Sequence[FxRates]:

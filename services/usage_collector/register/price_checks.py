@@ -45,7 +45,7 @@ def price_warnings(tariffs: Sequence[Item], contracts: Sequence[Item], today: da
 
 
 def currency_problems(items: Sequence[Item]) -> Iterator[Problem]:
-    """Currencies that do not exist, or not on the days of their entry; of tariffs, contracts and exchange rates."""
+    """Currencies that do not exist, or not on the days of their entry; of prices, plans and exchange rates."""
     for item in items:
         for path, currency in currencies_in(item):
             span = _days_of(item)
@@ -71,7 +71,7 @@ def _said(path: Path) -> str:
 def currencies_in(item: Item) -> Iterator[tuple[Path, str]]:
     """The currencies that an entry names, with where each is written."""
     match item.kind:
-        case "tariff" if item.fact.currency is not None:
+        case "tariff" | "planned" if item.fact.currency is not None:
             yield ("currency",), item.fact.currency
         case "contract":
             for index, term in enumerate(item.fact.terms):

@@ -34,6 +34,7 @@ Code = Literal[
     "not-an-entry",
     "not-readable",
     "not-yaml",
+    "notice",
     "overlapping-discounts",
     "overlapping-placements",
     "overlapping-tariffs",
@@ -60,12 +61,16 @@ WarningCode = Literal[
     "differs-from-list",
     "future-check",
     "future-rate",
+    "future-result",
     "gap",
     "missing-exchange-rates",
     "old-exchange-rates",
     "old-price",
     "outside-validity",
+    "past-plan",
+    "result-without-target",
     "rule-without-effect",
+    "unknown-vendor",
 ]
 """What a person should look at; the folder can be published all the same."""
 

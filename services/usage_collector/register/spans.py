@@ -20,7 +20,8 @@ Instants = tuple[datetime, datetime]
 
 
 def end_of(item: Item) -> date:
-    return item.fact.valid_to or OPEN
+    """The first day on which it no longer holds; what has no end, as a planned change, holds on."""
+    return getattr(item.fact, "valid_to", None) or OPEN
 
 
 def span_of(item: Item) -> Span:

@@ -18,7 +18,7 @@ _ByKind = Mapping[str, Sequence[Item]]
 _Conditions = Mapping[tuple[str, str], set[str]]
 """(what is looked at, name of the tag) → the values that are demanded."""
 
-MUST_MEET = ("allocation", "budget", "contract", "placement")
+MUST_MEET = ("allocation", "budget", "contract", "placement", "planned")
 """Kinds whose units must exist on one of their days at least."""
 
 _PATH = ("tag", "page_path")
@@ -110,6 +110,9 @@ def _namings(kind: str, by_kind: _ByKind) -> Iterator[_Naming]:
             case "budget":
                 year = item.fact.period
                 yield _Naming(item, ("unit",), item.fact.unit, (date(year, 1, 1), date(year + 1, 1, 1)))
+            case "planned":
+                if item.fact.unit is not None:
+                    yield _Naming(item, ("unit",), item.fact.unit, span_of(item))
             case _:
                 yield _Naming(item, ("valid_from",), item.fact.unit, span_of(item))
 

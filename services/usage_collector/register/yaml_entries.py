@@ -15,9 +15,9 @@ from services.usage_collector.register.problems import Code
 
 _TAG = "tag:yaml.org,2002:"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 _LIST = "a list of entries"
-_SWITCHES = {"carries_over", "indirect"}
+_SWITCHES = {"carries_over", "indirect", "renews"}
 """The members that are meant to be true or false; anywhere else that is a text somebody forgot to quote."""
 _NAMES_LIKE_SWITCHES = {"off"}
 """A discount's member, which YAML takes for false."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.events.envelope import Fact
+from services.shared.events.plans import Amendment, BenefitTarget, CarryOver
 from services.shared.events.prices import (
     Capacity,
     Discount,
@@ -39,6 +40,9 @@ INNER: list[type[Fact]] = [
     Fee,
     Minimum,
     UnusedSeats,
+    Amendment,
+    CarryOver,
+    BenefitTarget,
 ]
 KIND_IDS = [pytest.param(kind, id=kind.file) for kind in KINDS]
 

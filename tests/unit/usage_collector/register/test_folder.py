@@ -38,6 +38,19 @@ BUDGET_OF_TEMP = (
 )
 
 
+USE_CASE = (
+    "- {id: permits, name: {en: Permits}, unit: city, owner: head, purpose: Checks, systems: [api], "
+    "risk_class: limited, valid_from: 2026-01-01}\n"
+)
+BENEFIT = 'benefit: {measure: permits, counts: cases, baseline: "1", target: "2", owner: head}'
+RESULT = '- {id: r, use_case: permits, month: 2026-10, result: "12", source: count}\n'
+
+
+def planned(valid_from: str, **members: str | None) -> str:
+    usual = {"id": "p", "kind": "price", "system": "api", "valid_from": valid_from, "factor": '"1.1"', "source": "x"}
+    return "- {" + ", ".join(f"{key}: {value}" for key, value in (usual | members).items() if value) + "}\n"
+
+
 def rate(day: str) -> str:
     return f'- {{day: {day}, rates: {{USD: "1.1"}}, source: bank}}\n'
 
@@ -241,6 +254,49 @@ def test_rates_come_with_the_tariffs_that_need_them(tmp_path: Path) -> None:
             {"tariffs/a.yaml": tariff(currency="USD"), "fx.yaml": rate("2026-11-18")},
             [],
             id="a rate of four days ago",
+        ),
+        pytest.param(
+            {"vendors.yaml": "- {id: other, name: Other}\n", "contracts.yaml": contract()},
+            ["unknown-vendor", "unknown-vendor"],
+            id="a system and a contract of a vendor that the file of vendors does not have",
+        ),
+        pytest.param(
+            {"vendors.yaml": "- {id: anthropic, name: A}\n", "contracts.yaml": contract()},
+            [],
+            id="a vendor that is there",
+        ),
+        pytest.param({"planned.yaml": planned("2026-11-22")}, ["past-plan"], id="a plan whose day is today"),
+        pytest.param({"planned.yaml": planned("2026-11-23")}, [], id="a plan for tomorrow"),
+        pytest.param(
+            {"planned.yaml": planned("2027-01-01", seats="-5", price='"9"', currency="SEK", kind="seats", factor=None)},
+            ["missing-exchange-rates"],
+            id="a plan in another currency needs rates too",
+        ),
+        pytest.param(
+            {"units.yaml": CITY_AND_TEMP, "planned.yaml": planned("2026-06-01", unit="temp")},
+            ["outside-validity", "past-plan"],
+            id="a plan for a unit that ends",
+        ),
+        pytest.param(
+            {"usecases.yaml": USE_CASE, "benefits.yaml": RESULT},
+            ["result-without-target"],
+            id="a result where no benefit is declared",
+        ),
+        pytest.param(
+            {
+                "usecases.yaml": USE_CASE.replace("limited", f"limited, {BENEFIT}"),
+                "benefits.yaml": RESULT.replace("2026-10", "2026-12"),
+            },
+            ["future-result"],
+            id="a result of a month to come",
+        ),
+        pytest.param(
+            {
+                "usecases.yaml": USE_CASE.replace("limited", f"limited, {BENEFIT}"),
+                "benefits.yaml": RESULT.replace("2026-10", "2026-11"),
+            },
+            [],
+            id="a result of this month",
         ),
         pytest.param(
             {"contracts.yaml": contract('{kind: fee, id: f, sku: f, amount: "9", currency: SEK}')},
