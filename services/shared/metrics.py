@@ -39,6 +39,112 @@ BUDGET = Metric("valvomo_budget_eur", "Budget of its whole period, in euro", ("b
 BUDGET_USED_RATIO = Metric(
     "valvomo_budget_used_ratio", "Share of the budget that is used: 1 is all of it", ("budget", "unit")
 )
+BUDGET_COMMITTED = Metric(
+    "valvomo_budget_committed_eur",
+    "What contracts in force still demand of the budget until they or its year end, in euro",
+    ("budget", "unit"),
+)
+BUDGET_PLANNED = Metric(
+    "valvomo_budget_planned_to_date_eur",
+    "What is planned to be used of the budget by today, in euro",
+    ("budget", "unit"),
+)
+BUDGET_FORECAST_RATIO = Metric(
+    "valvomo_budget_forecast_ratio",
+    "Forecast of the year as a share of the budget: low and high are its 80 % limits",
+    ("budget", "unit", "limit"),
+)
+FORECAST_MONTH_END = Metric(
+    "valvomo_forecast_month_end_eur",
+    "Forecast of the month's whole cost with 80 % limits, in euro; of a unit with its children, without unit of all",
+    ("unit", "limit"),
+)
+FORECAST_YEAR_END = Metric(
+    "valvomo_forecast_year_end_eur",
+    "Forecast of the calendar year's cost with 80 % limits, in euro; of a unit with its children, without unit of all",
+    ("unit", "limit"),
+)
+FORECAST_MADE = Metric("valvomo_forecast_made_timestamp_seconds", "Beginning of the day of the newest forecasts")
+FORECAST_ERROR = Metric(
+    "valvomo_forecast_error_ratio",
+    "Back-test: mean absolute error of a month's total forecast on that day of the month, as a share of the total",
+    ("unit", "day_of_month"),
+)
+FORECAST_COVERAGE = Metric(
+    "valvomo_forecast_coverage_ratio",
+    "Back-test: share of the months' totals that lay between the 80 % limits",
+    ("unit", "day_of_month"),
+)
+VARIABLE_COST = Metric(
+    "valvomo_variable_cost_ratio",
+    "Share of the last 28 days' cost that use alone decides: consumption without capacity",
+)
+COST_YEAR_AHEAD = Metric("valvomo_cost_year_ahead_eur", "Cost of 365 days at the pace of the last 28, in euro")
+FX_EXPOSURE = Metric(
+    "valvomo_fx_exposure_eur",
+    "Part of the cost of 365 days that is priced in a currency other than the euro",
+    ("currency",),
+)
+VENDOR_COST = Metric("valvomo_vendor_cost_ratio", "Share of a vendor in the cost of the last 365 days", ("vendor",))
+VENDOR_CONCENTRATION = Metric(
+    "valvomo_vendor_concentration_hhi", "Sum of the vendors' squared shares: 1 when one vendor has all"
+)
+MODEL_DEPENDENCE = Metric(
+    "valvomo_model_dependence_ratio",
+    "Share of a vendor's dearest model in all that was paid by the token within 28 days",
+    ("vendor",),
+)
+PRICE_MODEL = Metric(
+    "valvomo_price_model_ratio",
+    "Share of a price model in the euro, and in the use, of the last 365 days",
+    ("model", "of"),
+)
+JURISDICTION = Metric(
+    "valvomo_jurisdiction_ratio",
+    "Share of vendors under a country's law in the euro, and in the use, of the last 365 days",
+    ("jurisdiction", "of"),
+)
+PROCESSING_REGION = Metric(
+    "valvomo_processing_region_ratio",
+    "Share of what was processed in a region in the euro, and in the use, of the last 365 days",
+    ("region", "of"),
+)
+PRICE_CHANGE_EXPOSURE = Metric(
+    "valvomo_price_change_exposure_eur",
+    "What dearer prices would add within 365 days, in euro: announced ones, or ten per cent on all of a vendor's",
+    ("vendor", "kind"),
+)
+POOL_REMAINING = Metric(
+    "valvomo_pool_credits_remaining",
+    "What is left of a prepaid pool in its present cycle, in what it counts",
+    ("system", "pool"),
+)
+POOL_SIZE = Metric(
+    "valvomo_pool_credits_size", "What a prepaid pool held as its present cycle began", ("system", "pool")
+)
+POOL_EXHAUSTION = Metric(
+    "valvomo_pool_exhaustion_timestamp_seconds",
+    "End of the day on which a pool will be dry: low is the earliest, high the latest; absent where it lasts",
+    ("system", "pool", "limit"),
+)
+POOL_CYCLE_END = Metric("valvomo_pool_cycle_end_timestamp_seconds", "End of a pool's present cycle", ("system", "pool"))
+POOL_OVERAGE = Metric(
+    "valvomo_pool_overage_eur",
+    "What use beyond a pool will still cost in its present cycle, in euro, with 80 % limits",
+    ("system", "pool", "limit"),
+)
+IDLE_SEAT_EXPOSURE = Metric(
+    "valvomo_idle_seat_exposure_eur",
+    "Idle seats in euro: exposed to the contract's end, of that reassignable, reducible in a year after",
+    ("system", "part"),
+)
+CONTRACT_DEADLINE = Metric(
+    "valvomo_contract_deadline_timestamp_seconds",
+    "When a contract ends, and when notice must be given at the latest",
+    ("contract", "system", "kind"),
+)
+RISKS = Metric("valvomo_risks", "Risks by how they stand to their limit: fine, near, over, unknown", ("risk", "state"))
+RISKS_MADE = Metric("valvomo_risks_timestamp_seconds", "When the figures of the risks were read from the ledger")
 UNPRICED_READINGS = Metric(
     "valvomo_unpriced_readings", "Billing readings with a meter that no tariff prices", ("system",)
 )

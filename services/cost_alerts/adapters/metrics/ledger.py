@@ -2,16 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries, SeatState
+from services.cost_alerts.adapters.metrics.numbers import LIMITS, euro
+from services.cost_alerts.adapters.queries import LedgerQueries, SeatState
+from services.cost_alerts.domain.budgets.state import BudgetState
 from services.cost_alerts.domain.outlook import at_this_pace
 from services.shared import metrics
 from services.shared.clock import Clock
-from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
 
 _DAY_SECONDS = 86_400
@@ -21,6 +21,9 @@ SHOWN = (
     metrics.RUN_RATE_MONTH_END,
     metrics.BUDGET,
     metrics.BUDGET_USED_RATIO,
+    metrics.BUDGET_COMMITTED,
+    metrics.BUDGET_PLANNED,
+    metrics.BUDGET_FORECAST_RATIO,
     metrics.UNPRICED_READINGS,
     metrics.UNPRICED_RATIO,
     metrics.UNALLOCATED,
@@ -55,7 +58,7 @@ class LedgerMetrics(Collector):
                 if (outlook := at_this_pace(month, days, today)) is not None
             ],
         )
-        yield from budget_families([one for one in self._queries.budgets() if one.budget.period == today.year])
+        yield from budget_families([one for one in self._queries.budgets(today) if one.budget.period == today.year])
         yield from self._unpriced()
         yield from seat_families(self._queries.seats(month))
         restated = self._queries.restated(month)
@@ -87,10 +90,24 @@ class LedgerMetrics(Collector):
 def budget_families(budgets: Iterable[BudgetState]) -> Iterator[GaugeMetricFamily]:
     """Amount and used share of each budget."""
     rows = [((one.budget.id, one.budget.unit), one) for one in budgets]
-    yield metrics.filled(metrics.BUDGET, [(labels, float(one.budget.amount)) for labels, one in rows])
+    yield metrics.filled(metrics.BUDGET, [(labels, euro(one.amount_nano)) for labels, one in rows])
     yield metrics.filled(
         metrics.BUDGET_USED_RATIO,
-        [(labels, float(from_nano(one.used_nano) / one.budget.amount)) for labels, one in rows],
+        [(labels, one.used_nano / one.amount_nano) for labels, one in rows if one.amount_nano > 0],
+    )
+    yield metrics.filled(
+        metrics.BUDGET_COMMITTED,
+        [(labels, euro(one.committed_nano)) for labels, one in rows if one.committed_nano is not None],
+    )
+    yield metrics.filled(metrics.BUDGET_PLANNED, [(labels, euro(one.planned_to_date_nano)) for labels, one in rows])
+    yield metrics.filled(
+        metrics.BUDGET_FORECAST_RATIO,
+        [
+            ((*labels, limit), nano / one.amount_nano)
+            for labels, one in rows
+            if one.forecast is not None and one.amount_nano > 0
+            for limit, nano in zip(LIMITS, one.forecast, strict=True)
+        ],
     )
 
 
@@ -106,9 +123,3 @@ def seat_families(seats: Iterable[SeatState]) -> Iterator[GaugeMetricFamily]:
             idle[one.system] += one.idle_nano
     yield metrics.filled(metrics.SEATS, [(labels, float(count)) for labels, count in sorted(counted.items())])
     yield metrics.filled(metrics.IDLE_SEAT_COST, [((system,), euro(nano)) for system, nano in sorted(idle.items())])
-
-
-def euro(nano: int) -> float:
-    """10⁻⁹ euro as a gauge's value: nearest float, about 15 digits."""
-    amount: Decimal = from_nano(nano)
-    return float(amount)
