@@ -67,6 +67,11 @@ class Contracts:
                     return discount.off
         return _NOTHING_OFF
 
+    def all(self) -> Iterator[DatedContract]:
+        """Every contract, in force now or not, by system and id."""
+        for system in sorted(self._by_system):
+            yield from self._by_system[system]
+
     def terms(self, system: str) -> Iterator[tuple[DatedContract, Term]]:
         """Every term on a system, in force now or not."""
         for contract in self._by_system.get(system, ()):

@@ -94,6 +94,11 @@ class TariffBook:
         named = _of_sku(in_force, sku)
         return _fitting(named, dimensions) if named else NO_TARIFF
 
+    def of_meter(self, system: str, meter: str) -> Iterator[DatedTariff]:
+        """The tariffs of one meter, those of seats with it, in force now or not, whatever their SKU and conditions."""
+        yield from self._metered.get((system, meter), ())
+        yield from (tariff for tariff in self._per_seat.get(system, ()) if tariff.fact.meter == meter)
+
     def by_month(self, system: str) -> Iterator[DatedTariff]:
         """The tariffs of a system, in force now or not, whose price depends on the other readings of the month."""
         for (of_system, _), tariffs in self._metered.items():
