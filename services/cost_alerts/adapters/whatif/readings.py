@@ -5,13 +5,14 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Connection, ScalarSelect, Select, select
+from sqlalchemy import Connection, ScalarSelect, Select, func, select
 
-from services.cost_alerts.adapters.tables import PROFILE, READING, WORD
+from services.cost_alerts.adapters.tables import DAY, PROFILE, READING, WORD
 from services.cost_alerts.domain.agreements.agreement import Metered
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.handlers.charging import BILLING, FINAL
+from services.cost_alerts.handlers.cycles import NEVER
 from services.shared.store.tables import instant
 
 
@@ -68,3 +69,9 @@ def _word(system: str) -> ScalarSelect[int]:
 def _sources(days: tuple[date, date]) -> Select[tuple[int, str]]:
     here = READING.c.day.between(days[0].toordinal(), days[1].toordinal())
     return select(WORD.c.id, WORD.c.text).where(WORD.c.id.in_(select(READING.c.source).where(here).distinct()))
+
+
+def begun_day(connection: Connection) -> date:
+    """The last Helsinki day that the ledger knows to have begun; before every day of use when it knows of none."""
+    number = connection.execute(select(func.max(DAY.c.day)).where(DAY.c.recorded_at > 0)).scalar()
+    return NEVER if number is None else date.fromordinal(number)
