@@ -1,18 +1,19 @@
 """The city's own applications: what they push to the intake, by day.
 
-The guidance bot counts its conversations by the hour; the gateway of communications bills Claude that it reaches
-through another cloud (the vendor's reports do not show it, its invoice does); platforms meter credits and gigabytes;
-four applications tell what became of their outputs.
+The guidance bot counts its conversations by the hour; a report tells who asked Copilot how much; the gateway of
+communications bills Claude that it reaches through another cloud (the vendor's reports do not show it, its invoice
+does); platforms meter credits and gigabytes; four applications tell what became of their outputs.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from services.shared.periods import day_start, timestamp
 from services.simulator.city import City
-from services.simulator.claude import SONNET, Use
+from services.simulator.claude import SONNET, ClaudeUse, Use
+from services.simulator.copilot import CopilotUse
 from services.simulator.outputs import OUTPUT_GENERATED, Made, Sent, Writer, fate_of, life
 from services.simulator.platforms import Platforms
 from services.simulator.rhythm import (
@@ -27,6 +28,7 @@ from services.simulator.rhythm import (
     growth,
     hours_of,
     moment_on,
+    strength,
 )
 from services.simulator.sending import reading
 from services.simulator.stories import REVIEWED_PROMPTLY, Stories
@@ -36,6 +38,10 @@ CLAUDE = "claude-api"
 GATEWAY_SOURCE, GATEWAY_WORKSPACE = "city/viestinta-gateway", "viestinta"
 GATEWAY_TAGS = ("KONSERNI-VIE", "KYMP-KAS", "KASKO-PO")
 """The tags by which the gateway tells for whom it asked; the city's allocation knows them."""
+
+REPORTS_FROM = date(2026, 1, 1)
+"""The first day of which Claude's vendor tells by its interface."""
+CONSOLE_SOURCE = "city/claude-console"
 
 GATEWAY_USES_A_DAY = 5
 CONVERSATIONS_A_DAY = 620
@@ -86,6 +92,8 @@ class Apps:
         self._city = city
         self._stories = stories
         self._platforms = Platforms(stories)
+        self._copilot = CopilotUse(city, stories)
+        self._claude = ClaudeUse(city, stories)
         self.writers = tuple(self._writer(profile) for profile in _PROFILES)
 
     def events(self) -> list[Sent]:
@@ -105,13 +113,16 @@ class Apps:
         yield from self.conversations(day)
         yield from self._gateway(day)
         yield from self._platforms.of_day(day)
+        yield from self._copilot.of_day(day)
+        if day < REPORTS_FROM:
+            yield from self._before_reports(day)
         for writer in self.writers:
             yield from self._outputs(writer, day)
 
     def conversations(self, day: date) -> Iterator[Sent]:
         """The guidance bot's hours; the file of its host for one day."""
         chance = draw(self._stories.seed, day, CHATBOT)
-        usual = CONVERSATIONS_A_DAY * growth(day, CHATBOT_GROWTH) * PUBLIC[day.weekday()] / sum(PUBLIC_HOURS)
+        usual = CONVERSATIONS_A_DAY * growth(day, CHATBOT_GROWTH) * strength(day, PUBLIC) / sum(PUBLIC_HOURS)
         for start, hour in hours_of(day):
             if held := count(chance, usual * PUBLIC_HOURS[hour], 0.25):
                 yield conversations(start, start + timedelta(hours=1), held)
@@ -145,7 +156,7 @@ class Apps:
         rhythm, hours = (OFFICE, OFFICE_HOURS) if writer.asks_first else (PUBLIC, PUBLIC_HOURS)
         settled = day <= self._stories.today - REVIEWED_PROMPTLY
         may_wait = day == self._stories.last_business_day
-        for number in range(count(chance, writer.a_day * rhythm[day.weekday()], 0.3)):
+        for number in range(count(chance, writer.a_day * strength(day, rhythm), 0.3)):
             made = self.output(writer, chance, f"{day:%Y%m%d}-{number:02d}", moment_on(chance, day, hours))
             yield from self.lifetime(made, chance, settled=settled, may_wait=may_wait)
 
@@ -179,9 +190,21 @@ class Apps:
                 web_searches=0, requests=1,
             )  # fmt: skip
 
+    def _before_reports(self, day: date) -> Iterator[Sent]:
+        """Claude's use on a day before its vendor's reports begin, as files kept from its console have it."""
+        start = datetime.combine(day, time(), UTC)
+        for number, use in enumerate(self._claude.on(day, start + DAY)):
+            dimensions = {"service_tier": use.service_tier, "context_window": use.context_window}
+            yield reading(
+                CONSOLE_SOURCE, f"console-{day:%Y%m%d}-{number:02d}", CLAUDE, use.model, (start, start + DAY),
+                {meter: found for meter, found in use.metered().items() if found},
+                consumer={"account": use.workspace_id},
+                dimensions={name: value for name, value in dimensions.items() if value},
+            )  # fmt: skip
+
     def _asked(self, day: date) -> Iterator[_Asked]:
         chance = draw(self._stories.seed, day, GATEWAY_SOURCE)
-        for number in range(count(chance, GATEWAY_USES_A_DAY * OFFICE[day.weekday()], 0.3)):
+        for number in range(count(chance, GATEWAY_USES_A_DAY * strength(day, OFFICE), 0.3)):
             yield _Asked(
                 f"gateway-{day:%Y%m%d}-{number:02d}",
                 moment_on(chance, day, OFFICE_HOURS),

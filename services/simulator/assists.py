@@ -8,7 +8,7 @@ from hashlib import sha256
 from random import Random
 
 from services.simulator.city import City, Skill
-from services.simulator.rhythm import DAY, OFFICE, OFFICE_HOURS, count, draw, growth, moment_on
+from services.simulator.rhythm import DAY, OFFICE, OFFICE_HOURS, count, draw, growth, moment_on, strength
 from services.simulator.stories import Stories
 
 USES_A_DAY = 24
@@ -72,7 +72,7 @@ class AssistUse:
 
     def _of_day(self, day: date) -> Sequence[Assist]:
         chance = draw(self._stories.seed, day, "assists")
-        uses = count(chance, USES_A_DAY * growth(day, MONTHLY_GROWTH) * OFFICE[day.weekday()])
+        uses = count(chance, USES_A_DAY * growth(day, MONTHLY_GROWTH) * strength(day, OFFICE))
         moments = sorted(moment_on(chance, day, OFFICE_HOURS) for _ in range(uses))
         made = [self._assist(chance, f"{day} {number}", moment) for number, moment in enumerate(moments)]
         if day == self._stories.texts_kept_from:  # who switches the log on tries it out, be it a Sunday

@@ -8,13 +8,16 @@ from functools import lru_cache
 from typing import Any
 
 from services.simulator.city import City
-from services.simulator.rhythm import OFFICE, PUBLIC, count, draw, growth
+from services.simulator.rhythm import OFFICE, PUBLIC, count, draw, growth, strength
 from services.simulator.stories import Stories
 
 HAIKU, SONNET, SONNET_LONG, OPUS = "claude-haiku-4-5-20251001", "claude-sonnet-5", "claude-sonnet-4-5", "claude-opus-5"
 MONTHLY_GROWTH = 0.05
 RESTATED = ("tietohallinto-kehitys", 1.3)
 """The workspace whose use Anthropic had told too low on one day, and by what it is then multiplied."""
+
+RUNAWAY, RUNAWAY_TIMES = "rakennusvalvonta-rag", 8
+"""The workspace in which a program ran in a circle for a day, and how often it asked what it asks on a usual day."""
 
 UNLISTED_PRICES = {"input_tokens": "3", "output_tokens": "15", "cache_read_tokens": "0.3"}
 """USD per million, which the vendor charges for the models that the city has no tariff for, or got one late."""
@@ -125,9 +128,9 @@ class ClaudeUse:
         chance = draw(
             self._stories.seed, day, workload.workspace, workload.model, workload.tier, workload.window, "claude"
         )
-        strength = self._strength(workload, day) * workload.rhythm[day.weekday()]
+        strong = self._strength(workload, day)
         thousands = [workload.read, workload.kept, workload.cached, workload.written]
-        read, kept, cached, written = (count(chance, 1000 * each * strength) for each in thousands)
+        read, kept, cached, written = (count(chance, 1000 * each * strong) for each in thousands)
         return Use(
             day=day,
             workspace_id=workspace.id,
@@ -142,14 +145,16 @@ class ClaudeUse:
             cache_write_1h_tokens=kept // 4,
             cache_read_tokens=cached,
             output_tokens=written,
-            web_searches=count(chance, workload.searches * strength),
+            web_searches=count(chance, workload.searches * strong),
             requests=1 + read // 4_000,
         )
 
     def _strength(self, workload: Workload, day: date) -> float:
         if workload.workspace == LIBRARY:
-            return self._stories.ramp(day) * self._stories.library_strength()
-        return growth(day, MONTHLY_GROWTH)
+            return self._stories.ramp(day) * self._stories.library_strength() * strength(day, workload.rhythm)
+        if workload.workspace == RUNAWAY and day == self._stories.anomaly_day:
+            return growth(day, MONTHLY_GROWTH) * RUNAWAY_TIMES  # a program does not rest on a Sunday
+        return growth(day, MONTHLY_GROWTH) * strength(day, workload.rhythm)
 
     def _restated(self, use: Use) -> Use:
         workspace, factor = RESTATED

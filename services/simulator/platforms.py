@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from services.simulator.outputs import Sent
-from services.simulator.rhythm import DAY, OFFICE, PUBLIC, count, draw, growth
+from services.simulator.rhythm import DAY, OFFICE, PUBLIC, count, draw, growth, strength
 from services.simulator.sending import reading
 from services.simulator.stories import Stories
 
@@ -70,14 +70,14 @@ class Platforms:
     def _credits(self, agent: Agent, day: date) -> Sent:
         chance = draw(self._stories.seed, day, agent.tag, "credits")
         usual = PACK / (DRY_AFTER * self._stories.fullest_month_days) * agent.share / 100
-        drawn = count(chance, usual * agent.rhythm[day.weekday()] * 7 / sum(agent.rhythm))
+        drawn = count(chance, usual * strength(day, agent.rhythm) * 7 / sum(agent.rhythm))
         name = f"{agent.tag}-{day:%Y%m%d}"
         tags = {"agent": agent.tag}
         return reading(STUDIO_SOURCE, name, STUDIO, CREDITS, _whole(day), {"credits": drawn}, consumer={"tags": tags})
 
     def _gigabytes(self, sender: Sender, day: date) -> Sent:
         chance = draw(self._stories.seed, day, sender.project, "transfer")
-        usual = sender.gigabytes * growth(day, TRANSFER_GROWTH) * sender.rhythm[day.weekday()]
+        usual = sender.gigabytes * growth(day, TRANSFER_GROWTH) * strength(day, sender.rhythm)
         sent = count(chance, usual)
         name = f"egress-{sender.project}-{day:%Y%m%d}"
         tags = {"project": sender.project}

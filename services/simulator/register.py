@@ -1,34 +1,39 @@
 """The city's register as it became known: first without what came late, then with a price list, then reorganised.
 
-The folder holds the end of this story. The reorganisation is moved to a day within the simulated past.
+The folder holds the end of this story; `moving.py` moves its dates to the simulated days.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from services.shared.bus import EventBus
 from services.shared.clock import Clock
 from services.shared.events.envelope import Fact
-from services.shared.events.prices import Tariff
-from services.shared.events.register import Placement, Unit
+from services.shared.events.prices import Contract, Tariff
+from services.shared.events.register import FxRates, Placement, Unit
 from services.shared.periods import helsinki_day
 from services.shared.settings import Settings
 from services.shared.store.open import open_store
+from services.simulator.moving import Moving
 from services.simulator.stories import Stories
 from services.usage_collector.adapters.people import open_people
 from services.usage_collector.adapters.tables import METADATA
-from services.usage_collector.register.facts import KIND, FactKey, Facts, Signed
+from services.usage_collector.register.facts import FactKey, Facts, Signed
 from services.usage_collector.register.folder import load_folder
+from services.usage_collector.register.fx import fx_facts, published_rates, published_source, rates_needed
 from services.usage_collector.register.publish import publish
-
-REORGANISED = date(2026, 10, 16)
-"""The day that the city's folder has for its reorganisation."""
 
 AUTHOR = "ict-register"
 LATE_TARIFF = Signed(author=AUTHOR, reason="Price list of claude-esimerkki-5 came after its first use")
 REORGANISATION = Signed(author="personnel-register", reason="Reorganisation told after it had happened")
+
+
+def _rates(facts: Facts) -> Facts:
+    overrides = [fact for fact in facts.values() if isinstance(fact, FxRates)]
+    needed = rates_needed(fact for fact in facts.values() if isinstance(fact, Tariff | Contract))
+    found = fx_facts(needed, overrides, published_rates(), published_source())
+    return {("fx", str(fact.day)): fact for fact in found}
 
 
 class Version(NamedTuple):
@@ -53,7 +58,8 @@ class CityRegister:
         finally:
             store.close()
         self._clock = clock
-        self._last = dict(_moved(found, stories.reorganised_on))
+        self._last = {**Moving(stories).moved(found)}
+        self._last |= _rates(self._last)  # prices that hold earlier than in the folder need earlier rates
         self._day, self._late_model = stories.reorganised_on, late_model
 
     def publish_first(self, bus: EventBus) -> None:
@@ -86,17 +92,3 @@ class CityRegister:
 
     def _is_late(self, fact: Fact | None) -> bool:
         return isinstance(fact, Tariff) and fact.sku == self._late_model
-
-
-def _moved(facts: Facts, day: date) -> Iterator[tuple[FactKey, Fact]]:
-    """The facts with the reorganisation on another day."""
-    for (kind, name), fact in facts.items():
-        if isinstance(fact, Unit | Placement) and REORGANISED in (fact.valid_from, fact.valid_to):
-            moved = fact.model_copy(update=_dates(fact, day))
-            yield (kind, KIND[kind].fact_id(moved)), moved
-        else:
-            yield (kind, name), fact
-
-
-def _dates(fact: Unit | Placement, day: date) -> Mapping[str, Any]:
-    return {name: day for name in ("valid_from", "valid_to") if getattr(fact, name) == REORGANISED}

@@ -6,7 +6,10 @@ A day's figures depend on the seed, the day and what is asked, so any day can be
 import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from random import Random
+
+import holidays
 
 from services.shared.periods import HELSINKI, day_start
 
@@ -20,6 +23,11 @@ OFFICE = (1.0, 1.05, 1.0, 1.0, 0.8, 0.05, 0.03)
 PUBLIC = (1.1, 1.05, 1.0, 1.0, 1.05, 0.9, 0.75)
 """Monday to Sunday where residents ask."""
 
+JULY, IN_JULY = 7, 0.6
+"""What an office does in July, when Finland is on holiday, as a share of a usual month."""
+
+_SUNDAY = 6
+
 OFFICE_HOURS = (0,) * 7 + (4, 10, 12, 12, 7, 9, 12, 10, 6, 2, 1) + (0,) * 6
 """How likely each hour (Helsinki) is for something an office does."""
 
@@ -30,6 +38,17 @@ PUBLIC_HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 12, 14, 15, 14, 13, 13, 13, 13, 12, 11, 
 def draw(seed: int, *what: object) -> Random:
     """A source of chance that is the same for the same seed and matter, on every machine."""
     return Random("\x1f".join(map(str, (seed, *what))))
+
+
+def strength(day: date, week: tuple[float, ...]) -> float:
+    """How much is done on a day: as its weekday has it, on a Finnish holiday as a Sunday; offices rest in July."""
+    usual = week[_SUNDAY if day in _holidays(day.year) else day.weekday()]
+    return usual * IN_JULY if week is OFFICE and day.month == JULY else usual
+
+
+@lru_cache(maxsize=16)
+def _holidays(year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays("FI", years=year))
 
 
 def growth(day: date, monthly: float) -> float:

@@ -13,6 +13,9 @@ REVIEWED_PROMPTLY = timedelta(days=13)
 SEATS_A_DAY = 0.002
 """What the library's seats cost, as a share of all that it spends, for each day of history."""
 
+ANOMALY_DAYS = 3
+"""So many days ago one unit's use jumped."""
+
 MOST_STRENGTH = 6.0
 
 MID_MONTH = 16
@@ -75,6 +78,11 @@ class Stories:
     def late_model_from(self) -> date:
         """The first day of use of a model whose tariff the city gets only after the simulated days."""
         return self.back(0.2)
+
+    @property
+    def anomaly_day(self) -> date:
+        """The day on which one program uses many times as much as usual: lately, so that somebody must look at it."""
+        return self.today - ANOMALY_DAYS * DAY
 
     @property
     def reorganised_on(self) -> date:

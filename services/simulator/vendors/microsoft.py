@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 from services.shared.periods import timestamp
 from services.simulator.city import City, MicrosoftKnows, SoldSku
 from services.simulator.exchange import Ask, RefusedError, Reply, as_json, page_of
-from services.simulator.seats import CopilotSeats, Seat
+from services.simulator.seats import ROLLED_OUT, CopilotSeats, Seat
 from services.simulator.stories import Stories
 
 CLIENT_ID = "simulated-collector"
@@ -68,7 +68,8 @@ class Microsoft:
 
     def _sku(self, sku: SoldSku, now: datetime) -> Mapping[str, Any]:
         held = len(self._seats.held(now.date(), sku))
-        return _sku_document(self._knows.tenant_id, sku.sku_id, sku.sku_part_number, (sku.purchased, held), PLANS)
+        bought = sku.purchased if now.date() >= ROLLED_OUT else 0
+        return _sku_document(self._knows.tenant_id, sku.sku_id, sku.sku_part_number, (bought, held), PLANS)
 
     def _users(self, ask: Ask) -> Reply:
         asked = _HOLDERS.fullmatch(ask.first("$filter"))

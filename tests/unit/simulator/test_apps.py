@@ -51,7 +51,7 @@ def test_the_real_intake_takes_everything(past: list[Sent]) -> None:
     outcome = Door().intake.accept(past, ANYBODY)
     assert outcome.refused == []
     assert outcome.accepted == len(past)
-    assert 8_000 < len(past) < 12_000
+    assert 10_000 < len(past) < 14_000
 
 
 def test_every_event_has_a_name_of_its_own(past: list[Sent]) -> None:
