@@ -7,12 +7,14 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from services.cost_alerts.adapters.budgets import brief
 from services.cost_alerts.adapters.conflicts import SqlConflicts
-from services.cost_alerts.adapters.decisions import SqlBudgets, SqlFindings
+from services.cost_alerts.adapters.decisions import SqlBudgets
+from services.cost_alerts.adapters.findings import SqlFindings
 from services.cost_alerts.adapters.invoices import SqlInvoices
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
-from services.cost_alerts.adapters.metrics import LedgerMetrics
+from services.cost_alerts.adapters.metrics import ForecastMetrics, LedgerMetrics, RiskMetrics
 from services.cost_alerts.adapters.periods import SqlPeriods
 from services.cost_alerts.adapters.postings import SqlPostings
 from services.cost_alerts.adapters.presence import presence
@@ -20,6 +22,7 @@ from services.cost_alerts.adapters.publishing import SqlCharges
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.register import SqlRegister
 from services.cost_alerts.adapters.restatements import SqlRestatements
+from services.cost_alerts.adapters.risks import RiskWatch
 from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api import make_router
@@ -64,7 +67,7 @@ class CostService:
 
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner],
-        *, horizon: RebuildHorizon, notifier: Notifier, publishes: bool,
+        *, horizon: RebuildHorizon, notifier: Notifier, risks: RiskWatch, publishes: bool,
     ) -> None:  # fmt: skip
         self.store = store
         self.queries = LedgerQueries(store)
@@ -74,7 +77,7 @@ class CostService:
         self.periods = PeriodWorker(store, Memory(publishes=publishes).begin, periods)
         self.days = DayTeller(store, periods, clock, horizon.passed)
         self.restater = Restater(store, Memory(publishes=publishes).begin, restatements, clock, horizon.passed)
-        self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed)
+        self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed, brief)
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
         self.relay = BusRelay(store, bus, clock)
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
@@ -88,6 +91,7 @@ class CostService:
             Loop("restater", self.restater.step),
             Loop("budget watch", self.watch.step),
             Loop("conflicts", self.conflicts.step),
+            Loop("risks", risks.step),
             Loop("cost-alerts relay", self.relay.step),
             *([Loop(PUBLISHER, self.publisher.step)] if publishes else []),
             Loop("notifier", notifier.step, on_stop=notifier.close),
@@ -215,8 +219,17 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         for handler in handlers
     ]
     notifier = build_notifier(settings, store, clock)
-    registry.register(Guarded(CostService.name, LedgerMetrics(LedgerQueries(store), clock), registry))
+    risks = RiskWatch(store, clock)
+    for shown in (LedgerMetrics(LedgerQueries(store), clock), ForecastMetrics(store, clock), RiskMetrics(risks)):
+        registry.register(Guarded(CostService.name, shown, registry))
     OutboxMetrics.watch(registry, CostService.name, store.pending_counts, ("bus", "mail", "webhook"))
     return CostService(
-        store, bus, clock, consumers, horizon=horizon, notifier=notifier, publishes=settings.publish_charges
+        store,
+        bus,
+        clock,
+        consumers,
+        horizon=horizon,
+        notifier=notifier,
+        risks=risks,
+        publishes=settings.publish_charges,
     )

@@ -24,7 +24,7 @@ from services.cost_alerts.adapters.tables import (
     ROLLUP,
     WORD,
 )
-from services.cost_alerts.domain.budgets.crossing import budgets_of
+from services.cost_alerts.domain.budgets.scope import Counting, Where
 from services.cost_alerts.domain.use import Profile
 from services.cost_alerts.domain.view import Book, Scope
 from services.cost_alerts.ports.ledger import (
@@ -70,6 +70,7 @@ class Memory:
         self.generation = 0
         self._places_for: tuple[Book, int] | None = None
         self._places: dict[int, tuple[tuple[Any, ...], Sequence[str]]] = {}
+        self._counting: tuple[Book, Counting] | None = None
         self._shelf = BookShelf()
 
     def begin(self, tx: Transaction) -> "SqlWork":
@@ -90,6 +91,13 @@ class Memory:
         if self._places_for != made_for or len(self._places) > MOST_PLACES:
             self._places_for, self._places = made_for, {}
         return self._places
+
+    def counting(self, book: Book) -> Counting:
+        """Which budgets of the newest version a cost counts towards; remembered until the register changes."""
+        if self._counting is None or self._counting[0] is not book:
+            view = book.view(book.newest)
+            self._counting = book, Counting(view.budgets, view)
+        return self._counting[1]
 
     def _profile_row(self, tx: Transaction, profile: Profile) -> tuple[Any, ...]:
         body = profile.as_text()
@@ -249,8 +257,8 @@ class SqlWork:
         found = places.get(number)
         if found is None:
             basis = self.basis_of(number)
-            view, day = self.book.view(self.book.newest), date.fromordinal(basis.day)
-            counted = budgets_of(view.budgets, view.units, basis.unit, day)
+            where = Where(basis.unit, basis.system, basis.project)
+            counted = self._memory.counting(self.book).counted(where, date.fromordinal(basis.day))
             key = tuple(
                 self.word(getattr(basis, name)) if name in _WORDS else getattr(basis, name)
                 for name in (*tables.PLACE, *tables.BOOKS)

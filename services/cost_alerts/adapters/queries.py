@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, select
 
+from services.cost_alerts.adapters.budgets import budget_states
 from services.cost_alerts.adapters.periods import pending
 from services.cost_alerts.adapters.rates import rate_ages
 from services.cost_alerts.adapters.register import load_book
@@ -14,7 +15,6 @@ from services.cost_alerts.adapters.restatements import progress, readings_left
 from services.cost_alerts.adapters.sums import in_month, month_sums, rollup_sums
 from services.cost_alerts.adapters.tables import (
     BASIS,
-    BUDGET_USE,
     CHARGE,
     CROSSING,
     FINDING,
@@ -28,10 +28,10 @@ from services.cost_alerts.adapters.tables import (
     WORD,
 )
 from services.cost_alerts.domain.agreements.seating import ACTIVE_WITHIN, METER
+from services.cost_alerts.domain.budgets.state import BudgetState
 from services.cost_alerts.domain.report import Basis, By, Report, Sum, report
 from services.cost_alerts.domain.view import Book, View
 from services.shared.events.outcomes import Crossing
-from services.shared.events.plans import Budget
 from services.shared.events.register import UNALLOCATED
 from services.shared.periods import Month
 from services.shared.store import Store
@@ -65,14 +65,6 @@ class Reason(NamedTuple):
     reason: str
     charges: int
     first_day: date
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetState:
-    """A budget of the newest register, and what counts towards it, 10⁻⁹ euro."""
-
-    budget: Budget
-    used_nano: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +165,10 @@ class LedgerQueries:
         """System → 10⁻⁹ euro of a month that no unit owns."""
         return {spent.system: spent.eur_nano for spent in self.month_costs(month) if spent.unit == UNALLOCATED}
 
-    def budgets(self) -> Sequence[BudgetState]:
-        """Every budget of the newest register with its use, by id."""
-        query = select(BUDGET_USE.c.budget, func.sum(BUDGET_USE.c.eur_nano)).group_by(BUDGET_USE.c.budget)
+    def budgets(self, today: date) -> Sequence[BudgetState]:
+        """Every budget of the newest register with its figures as on a Helsinki day, by id."""
         with self._store.reading() as connection:
-            used = {budget: int(nano) for budget, nano in connection.execute(query)}
-            budgets = sorted(self._view(connection).budgets, key=lambda budget: budget.id)
-        return [BudgetState(budget, used.get(budget.id, 0)) for budget in budgets]
+            return budget_states(connection, self._view(connection), today)
 
     def crossings(self) -> Sequence[Decided]:
         """Every crossing that was told, newest first."""

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from services.cost_alerts.adapters.queries import LedgerQueries
+from services.cost_alerts.api.budgets import add_budgets
 from services.cost_alerts.api.explain import add_explain
 from services.cost_alerts.api.history import add_history
 from services.cost_alerts.api.invoices import add_invoices
@@ -16,6 +17,7 @@ def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter
     """The routes over the ledger's database."""
     router = APIRouter()
     add_overview(router, store, queries, clock)
+    add_budgets(router, queries, clock)
     add_ledger(router, store, queries, clock)
     add_invoices(router, store)
     add_history(router, store)

@@ -1,24 +1,22 @@
 """The ledger's routes: the page that people open first, and costs, budgets and alerts for scripts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import HTMLResponse
 
 from services.cost_alerts.adapters.overview import sendings, unpriced_use
-from services.cost_alerts.adapters.queries import BudgetState, LedgerQueries
+from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
 from services.cost_alerts.domain.report import Basis, By
-from services.cost_alerts.web.message import used_ratio
 from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.events.register import UNALLOCATED, System
-from services.shared.money import as_text, from_nano
+from services.shared.money import as_text
 from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
 
@@ -29,7 +27,7 @@ def add_overview(router: APIRouter, store: Store, queries: LedgerQueries, clock:
     """The first page, and what it is made of."""
     _add_page(router, store, queries, clock)
     _add_costs(router, queries, clock)
-    _add_budgets(router, store, queries)
+    _add_alerts(router, store, queries)
 
 
 def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:
@@ -44,7 +42,7 @@ def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Cl
         today = helsinki_day(now)
         wanted = month_or_present(month, today)
         words = Words(lang or preferred(accept_language))
-        shown = overview(wanted, today, _found(store, queries, wanted))
+        shown = overview(wanted, today, _found(store, queries, wanted, today))
         text = render(
             "overview.html.jinja",
             path="/",
@@ -62,12 +60,12 @@ def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Cl
         return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
 
 
-def _found(store: Store, queries: LedgerQueries, month: Month) -> Found:
+def _found(store: Store, queries: LedgerQueries, month: Month, today: date) -> Found:
     return Found(
         queries.view().units,
         queries.daily_costs(month),
         queries.month_costs(month),
-        queries.budgets(),
+        queries.budgets(today),
         queries.findings_open(),
         unpriced_use(store, month),
         queries.crossings(),
@@ -99,30 +97,11 @@ def _add_costs(router: APIRouter, queries: LedgerQueries, clock: Clock) -> None:
         return queries.report(wanted, by=by, basis=basis, as_known_on=as_known_on).document()
 
 
-def _add_budgets(router: APIRouter, store: Store, queries: LedgerQueries) -> None:
-    @router.get("/api/v1/budgets", tags=["costs"])
-    def budgets() -> dict[str, Any]:
-        """Every budget of the newest register, with what is used of it."""
-        return {"budgets": [_budget(one) for one in queries.budgets()]}
-
+def _add_alerts(router: APIRouter, store: Store, queries: LedgerQueries) -> None:
     @router.get("/api/v1/alerts", tags=["costs"])
     def alerts() -> dict[str, Any]:
         """Every threshold that was passed, newest first, and what became of its messages."""
         return {"alerts": [_alert(one) for one in alert_lines(queries.crossings(), sendings(store))]}
-
-
-def _budget(state: BudgetState) -> dict[str, Any]:
-    budget, used = state.budget, from_nano(state.used_nano)
-    return {
-        "id": budget.id,
-        "unit": budget.unit,
-        "period": budget.period,
-        "amount_eur": as_text(budget.amount),
-        "used_eur": as_text(used),
-        "used_ratio": as_text(used_ratio(used, budget.amount)),
-        "thresholds": _texts(budget.thresholds),
-        "recipients": list(budget.recipients),
-    }
 
 
 def _alert(line: AlertLine) -> dict[str, Any]:
@@ -140,7 +119,3 @@ def _alert(line: AlertLine) -> dict[str, Any]:
         "recipients": list(crossing.recipients),
         "messages": {"sent": line.sent, "waiting": line.waiting, "given_up": line.given_up},
     }
-
-
-def _texts(numbers: Sequence[Decimal]) -> list[str]:
-    return [as_text(one) for one in numbers]

@@ -16,6 +16,7 @@ from services.shared.events.outcomes import (
     PostingsMade,
     ReadingConflictFound,
     ThresholdCrossed,
+    ThresholdReceded,
 )
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
@@ -51,6 +52,8 @@ class OutcomesHandler:
         self._days.begun(tx, begun)
         crossed = [(event.data, micros(event.time)) for event in events if isinstance(event, ThresholdCrossed)]
         self._crossings.keep(tx, crossed)
+        receded = [(event.data, micros(event.time)) for event in events if isinstance(event, ThresholdReceded)]
+        self._crossings.recede(tx, receded)
         for event in events:
             if isinstance(event, LedgerRestated):
                 self._restatements.note_announced(tx, event.data.register_version)

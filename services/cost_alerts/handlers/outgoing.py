@@ -1,12 +1,11 @@
 """What the ledger tells the world: events for the bus, messages for roles; all through the outbox."""
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from typing import Any
 
-from services.cost_alerts.domain.alerts.letter import Letter
-from services.cost_alerts.domain.budgets.crossing import crossing_id
+from services.cost_alerts.domain.alerts.letter import Briefing, Letter
+from services.cost_alerts.domain.budgets.crossing import crossing_id, receding_id
+from services.cost_alerts.domain.budgets.tree import Told
 from services.cost_alerts.ports.ledger import ConflictRow
 from services.shared.events import encode, event_id, key_of, topic_of
 from services.shared.events.envelope import Event
@@ -18,17 +17,17 @@ from services.shared.events.outcomes import (
     BegunDay,
     Condition,
     Conflict,
-    Crossing,
     DayBegun,
     LedgerRestated,
     PostingBatch,
     PostingsMade,
     ReadingConflictFound,
+    Receding,
     Resolving,
     Restatement,
     ThresholdCrossed,
+    ThresholdReceded,
 )
-from services.shared.events.register import Unit
 from services.shared.periods import day_start
 from services.shared.store import Destination, OutgoingMessage
 from services.shared.store.tables import instant
@@ -108,30 +107,16 @@ def letters(letter: Letter, recipients: Iterable[str]) -> Iterator[OutgoingMessa
             yield OutgoingMessage(name, way, value, recipient=recipient)
 
 
-def crossed(crossing: Crossing, unit: Unit | None, now: datetime) -> Iterator[OutgoingMessage]:
-    """Tell of a crossing on the bus, and, when it is the one that speaks, every role by mail and webhook."""
-    name = crossing_id(crossing)
-    event = ThresholdCrossed(id=name, source=SOURCE, subject=crossing.budget, time=now, data=crossing)
-    yield for_bus(event)
-    if not crossing.spoken:
-        return
-    value = json.dumps(_alert(name, event, unit), ensure_ascii=False, separators=(",", ":")).encode()
-    for recipient in crossing.recipients:
-        yield OutgoingMessage(event_id("mail", name, recipient), "mail", value, recipient=recipient)
-        yield OutgoingMessage(event_id("webhook", name, recipient), "webhook", value, recipient=recipient)
+def crossed(told: Told, briefing: Briefing, now: datetime) -> Iterator[OutgoingMessage]:
+    """Tell of a crossing on the bus and, when it speaks, everybody whom it and those it tells of concern."""
+    crossing, name = told.crossing, crossing_id(told.crossing)
+    yield for_bus(ThresholdCrossed(id=name, source=SOURCE, subject=crossing.budget, time=now, data=crossing))
+    if crossing.spoken:
+        letter = Letter(alert_id=name, decided_at=now, crossing=crossing, also=tuple(told.also), briefing=briefing)
+        yield from letters(letter, told.recipients)
 
 
-def _alert(name: str, event: ThresholdCrossed, unit: Unit | None) -> dict[str, Any]:
-    """What a notifier renders: the crossing, with the unit's names and cost centre as the register has them now."""
-    document = event.model_dump(mode="json")
-    return {
-        "alert_id": name,
-        "kind": "threshold_crossed",
-        "decided_at": document["time"],
-        "crossing": document["data"],
-        "unit": {
-            "id": event.data.unit,
-            "name": {} if unit is None else dict(unit.name),
-            "cost_centre": None if unit is None else unit.cost_centre,
-        },
-    }
+def receded(receding: Receding, now: datetime) -> OutgoingMessage:
+    """Tell that a correction ended an epoch of a budget."""
+    name = receding_id(receding)
+    return for_bus(ThresholdReceded(id=name, source=SOURCE, subject=receding.budget, time=now, data=receding))

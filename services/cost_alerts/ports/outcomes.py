@@ -1,31 +1,31 @@
 """What was decided or told once, and is known over every rebuild."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection
 
-from services.cost_alerts.domain.budgets.crossing import Known
+from services.cost_alerts.domain.budgets.look import Facts
 from services.cost_alerts.ports.ledger import ConflictRow
-from services.shared.events.outcomes import Crossing, Finding, FindingClosing, PostingBatch
+from services.shared.events.outcomes import Crossing, Finding, FindingClosing, PostingBatch, Receding
 from services.shared.store import Transaction
 
 
 class Crossings(Protocol):
-    """Thresholds that were told, and what may pass the next."""
+    """Thresholds that were told, epochs that ended, and what may pass the next."""
 
     def state(self, connection: Connection) -> object:
-        """Changes whenever a budget or its use has."""
+        """Changes whenever something has that a decision about budgets depends on."""
         ...
 
-    def known(self, tx: Transaction) -> Sequence[Known]: ...
+    def facts(self, connection: Connection) -> Facts: ...
 
     def keep(self, tx: Transaction, crossings: Sequence[tuple[Crossing, int]]) -> None:
         """Keep crossings with the time of their decision (microseconds); known ones stay as they are."""
         ...
 
-    def used(self, tx: Transaction) -> Mapping[str, int]:
-        """Budget id → 10⁻⁹ euro that count towards it."""
+    def recede(self, tx: Transaction, recedings: Sequence[tuple[Receding, int]]) -> None:
+        """Keep which epochs ended, with the time of the decision (microseconds); known ones stay as they are."""
         ...
 
 

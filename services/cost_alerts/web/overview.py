@@ -7,11 +7,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from services.cost_alerts.adapters.overview import SendingState, UnpricedUse
-from services.cost_alerts.adapters.queries import BudgetState, Decided, OpenFinding, Spent
-from services.cost_alerts.domain.budgets.crossing import is_passed
+from services.cost_alerts.adapters.queries import Decided, OpenFinding, Spent
+from services.cost_alerts.domain.budgets.state import BudgetState
 from services.cost_alerts.domain.outlook import at_this_pace
 from services.cost_alerts.domain.units import Units
-from services.cost_alerts.web.message import used_ratio
 from services.shared.events import event_id
 from services.shared.events.plans import Budget
 from services.shared.events.register import UNALLOCATED, Unit
@@ -35,16 +34,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLine:
-    """A budget and how much of it is used; `passed`: the highest threshold that is behind."""
+    """A budget and how much of it is used; `passed`: the highest threshold that is behind.
+
+    `amount`: with the amendments in force and what was carried over; euro.
+    """
 
     budget: Budget
+    amount: Decimal
     used: Decimal
     ratio: Decimal
     passed: Decimal | None
 
     @property
     def is_over(self) -> bool:
-        return self.used > self.budget.amount
+        return self.used > self.amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +167,8 @@ def _budget_lines(year: int, budgets: Sequence[BudgetState]) -> Mapping[str, Seq
 
 
 def _budget_line(state: BudgetState) -> BudgetLine:
-    budget, used = state.budget, from_nano(state.used_nano)
-    passed = [one for one in budget.thresholds if is_passed(budget, one, state.used_nano)]
-    return BudgetLine(budget, used, used_ratio(used, budget.amount), max(passed, default=None))
+    used, ratio = from_nano(state.used_nano), state.used_ratio
+    return BudgetLine(state.budget, state.amount, used, Decimal(0) if ratio is None else ratio, state.passed())
 
 
 def _tree(found: Found, day: date) -> Iterator[tuple[str, Unit | None, int]]:

@@ -1,15 +1,10 @@
 from datetime import date
-from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.cost_alerts.domain.allocation import Allocation
-from services.cost_alerts.domain.budgets.crossing import Known, budgets_of, crossing_id, crossings
 from services.cost_alerts.domain.units import Units
 from services.cost_alerts.domain.use import Profile
-from services.shared.events.plans import Budget
 from services.shared.events.register import AllocationRule, Match, Placement, Unit
 
 DAY = date(2026, 10, 14)
@@ -98,17 +93,6 @@ def unit(
     return Unit(id=name, parent=parent, name={"en": name}, cost_centre=cost_centre, valid_from=since, valid_to=until)
 
 
-def budget(*thresholds: str, amount: str = "100.00", **members: object) -> Budget:
-    given_members: dict[str, object] = {
-        "id": "b",
-        "unit": "city",
-        "period": 2026,
-        "currency": "EUR",
-        "recipients": ("finance",),
-    }
-    return Budget.model_validate({**given_members, "amount": amount, "thresholds": thresholds, **members})
-
-
 def test_a_reorganisation_moves_no_cost_of_the_days_before_it() -> None:
     units = Units(
         [unit("city", None), unit("a", "city"), unit("b", "city"), unit("team", "a", until=DAY), unit("team", "b", DAY)]
@@ -119,60 +103,3 @@ def test_a_reorganisation_moves_no_cost_of_the_days_before_it() -> None:
 
 def test_a_circle_of_parents_ends() -> None:
     assert Units([unit("a", "b"), unit("b", "a")]).with_ancestors("a", DAY) == ["a", "b"]
-
-
-def test_a_cost_counts_towards_the_budgets_of_its_year_above_it() -> None:
-    units = Units([unit("city", None), unit("a", "city")])
-    budgets = [
-        budget(id="a", unit="a"),
-        budget(id="city"),
-        budget(id="next", period=2027),
-        budget(id="other", unit="b"),
-    ]
-    assert budgets_of(budgets, units, "a", DAY) == ["a", "city"]
-
-
-@pytest.mark.parametrize(
-    ("used", "told", "expected"),
-    [
-        pytest.param("49.999999999", [], {}, id="a nano below"),
-        pytest.param("50", [], {"0.5": True}, id="exactly there"),
-        pytest.param("85", [], {"0.5": False, "0.8": True}, id="two at once: the higher one speaks"),
-        pytest.param("85", ["0.5"], {"0.8": True}, id="the lower one was told before"),
-        pytest.param("85", ["0.80"], {"0.5": False}, id="a lower one after a higher one stays silent"),
-        pytest.param("150", ["0.5", "0.8", "1"], {}, id="all were told"),
-        pytest.param("0", [], {}, id="nothing used"),
-    ],
-)
-def test_what_has_been_passed(used: str, told: list[str], expected: dict[str, bool]) -> None:
-    known = [Known("b", 2026, Decimal(one), 0) for one in told]
-    found = crossings(budget("0.5", "0.8", "1.0"), int(Decimal(used) * 10**9), known)
-    assert {str(one.threshold): one.spoken for one in found} == expected
-
-
-@pytest.mark.parametrize(
-    "other",
-    [Known("c", 2026, Decimal("0.5"), 0), Known("b", 2025, Decimal("0.5"), 0), Known("b", 2026, Decimal("0.5"), 1)],
-)
-def test_only_the_same_budget_period_and_epoch_was_told(other: Known) -> None:
-    assert len(crossings(budget("0.5"), 10**12, [other])) == 1
-
-
-def test_a_threshold_is_the_same_however_it_is_written() -> None:
-    [one], [other] = (crossings(budget(text), 10**12, []) for text in ("0.8", "0.80"))
-    assert crossing_id(one) == crossing_id(other)
-
-
-@given(steps=st.lists(st.integers(0, 60), max_size=12))
-def test_however_use_grows_each_threshold_is_told_once_and_rising(steps: list[int]) -> None:
-    plan, used = budget("0.25", "0.5", "0.75", "1"), 0
-    told: list[Known] = []
-    spoken: list[Decimal] = []
-    for step in steps:
-        used += step * 10**9
-        for one in crossings(plan, used, told):
-            told.append(Known("b", 2026, one.threshold, 0))
-            spoken += [one.threshold] if one.spoken else []
-    assert len({one.threshold for one in told}) == len(told)
-    assert spoken == sorted(set(spoken))
-    assert {one.threshold for one in told} == {one for one in plan.thresholds if used and used >= 100 * 10**9 * one}
