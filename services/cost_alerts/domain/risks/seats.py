@@ -55,28 +55,21 @@ def idle_seats(
     stocks: Iterable[SeatStock], view: View, today: date, ends: Callable[[str], date | None]
 ) -> Sequence[IdleSeats]:
     """The figures of every SKU whose idle seats are known. `ends`: a system → the end of its contracts; None: open."""
-    return [
-        IdleSeats(
-            system=stock.system,
-            sku=stock.sku,
-            idle=stock.idle,
-            until=until,
-            exposed_nano=_cost(view, stock, [(stock.idle, today, until)]),
-            reassignable_nano=_cost(view, stock, list(_wanted(stock, stock.idle, view.planned, today, until))),
-            reducible_nano=_cost(
-                view, stock, [(stock.idle, until if named else today, (until if named else today) + _YEAR)]
-            ),
-        )
-        for stock in stocks
-        if stock.idle is not None
-        for until, named in (_until(today, ends(stock.system)),)
-    ]
+    return [_of_stock(stock, stock.idle, view, today, ends(stock.system)) for stock in stocks if stock.idle is not None]
 
 
-def _until(today: date, end: date | None) -> tuple[date, bool]:
-    """Up to when the city is bound, and whether a contract says so."""
+def _of_stock(stock: SeatStock, idle: int, view: View, today: date, end: date | None) -> IdleSeats:
     far = today + _YEAR
-    return (far, False) if end is None else (min(end, far), True)
+    until, from_then = (far, today) if end is None else (min(end, far), end)
+    return IdleSeats(
+        system=stock.system,
+        sku=stock.sku,
+        idle=idle,
+        until=until,
+        exposed_nano=_cost(view, stock, [(idle, today, until)]),
+        reassignable_nano=_cost(view, stock, list(_wanted(stock, idle, view.planned, today, until))),
+        reducible_nano=_cost(view, stock, [(idle, from_then, from_then + _YEAR)]),
+    )
 
 
 Stretch = tuple[int, date, date]
