@@ -73,7 +73,7 @@ class PoolUse:
 
     Attributes:
         cycles: from the one of today on, rising, without gaps; `size` of the first includes what was carried over.
-        used: in the first of them, on days before today; what was beyond the pool included.
+        used: what was taken from the first of them on days before today.
         carries_over: whether what is left of a cycle goes on to the next.
         history: unit, system and project → use by day, inside and beyond; the last day is yesterday.
         unit_nano: what a unit beyond the pool costs today, 10⁻⁹ euro; None: not known, or the vendor refuses it.
@@ -132,7 +132,8 @@ def scaled(use: Use, limit: FloatArray, days: int) -> FloatArray:
     at = days - 1
     if use.mid[at] <= 0:
         return limit
-    return np.multiply(use.mid, limit[at] / use.mid[at])
+    stretched: FloatArray = use.mid * (limit[at] / use.mid[at])
+    return stretched
 
 
 def overage(pool: PoolUse, use: Use, today: date, days: int, prices: FloatArray) -> Range | None:
