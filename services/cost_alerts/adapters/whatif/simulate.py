@@ -8,15 +8,18 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from services.cost_alerts.adapters import seats
-from services.cost_alerts.adapters.tables import ROLLUP, WORD
+from services.cost_alerts.adapters.tables import ROLLUP, SEAT_COUNT, WORD
+from services.cost_alerts.adapters.whatif.change_file import Register
 from services.cost_alerts.adapters.whatif.readings import begun_day, stored
-from services.cost_alerts.adapters.whatif.register import facts_now, two_versions
+from services.cost_alerts.adapters.whatif.register import book_of, facts_now, two_versions
 from services.cost_alerts.domain.agreements.seating import Observed
 from services.cost_alerts.domain.view import Book
 from services.cost_alerts.domain.whatif.change import AFTER, BEFORE, Change, laid_over
 from services.cost_alerts.domain.whatif.comparing import Comparison, Total, Where, compared, totals
 from services.cost_alerts.domain.whatif.pricing import Costs, Days, Usage, priced, reach
 from services.shared.errors import ConfigurationError
+from services.shared.events.prices import Contract, Tariff
+from services.shared.events.register import AllocationRule
 from services.shared.periods import Month
 from services.shared.store import Store
 
@@ -32,6 +35,20 @@ def last_months(today: date, count: int) -> list[Month]:
     while len(found) < count:
         found.append(found[-1].previous)
     return found[::-1]
+
+
+def register_now(store: Store, today: date, months: Sequence[Month]) -> Register:
+    """What a change of these months is checked against."""
+    with store.reading() as connection:
+        facts = facts_now(connection)
+        counted = connection.execute(select(SEAT_COUNT.c.system, SEAT_COUNT.c.sku).distinct())
+        return Register(
+            book_of(facts).view(BEFORE),
+            {fact.id for _, fact in facts if isinstance(fact, Tariff | Contract | AllocationRule)},
+            {(row.system, row.sku) for row in counted},
+            today,
+            months[-1].next.first_day,
+        )
 
 
 def simulate(store: Store, change: Change, months: Sequence[Month], tell: Tell) -> Comparison:

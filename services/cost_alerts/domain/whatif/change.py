@@ -10,12 +10,15 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from pydantic import Field
+
 from services.cost_alerts.domain.agreements.terms import anniversary
 from services.cost_alerts.domain.view import FactVersion
 from services.cost_alerts.domain.whatif.throughout import question
 from services.shared.events.envelope import Fact, Id, Name
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import AllocationRule, FxRates
+from services.shared.events.usage import Currency
 from services.shared.money import ExactQuantity
 
 BEFORE, AFTER = 1, 2
@@ -31,13 +34,13 @@ class SeatsWanted(Fact):
 
     system: Id
     sku: Name
-    purchased: ExactQuantity
+    purchased: int = Field(ge=0, le=1_000_000, strict=True)
 
 
 class Rate(Fact):
     """Units of a currency per euro on every day, in the place of the published ones."""
 
-    currency: Id
+    currency: Currency
     per_euro: ExactQuantity
 
 

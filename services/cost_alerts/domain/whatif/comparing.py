@@ -25,7 +25,7 @@ class Total(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A unit's cost of a system, 10⁻⁹ euro; what has no price adds nothing to either figure."""
+    """A unit's cost of a system, 10⁻⁹ euro: what has a price. `unpriced_…`: readings and charges that have none."""
 
     unit: str
     system: str
@@ -37,6 +37,11 @@ class Row:
     @property
     def difference_nano(self) -> int:
         return self.after_nano - self.before_nano
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `after_nano` is the whole cost, as far as that was known before the change."""
+        return self.unpriced_after <= self.unpriced_before
 
 
 @dataclass(frozen=True, slots=True)

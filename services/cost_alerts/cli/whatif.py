@@ -1,0 +1,199 @@
+"""`valvomo simulate` and `valvomo estimate`: what another price would have cost, and what a plan would."""
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table as Printed
+
+from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.adapters.whatif.change_file import read_change
+from services.cost_alerts.adapters.whatif.simulate import Tell, last_months, register_now, simulate
+from services.cost_alerts.domain.whatif.comparing import Comparison, Row
+from services.cost_alerts.exports.delimited import write_csv
+from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, euro
+from services.shared.clock import SystemClock
+from services.shared.money import as_text, from_nano
+from services.shared.periods import helsinki_day
+from services.shared.settings import load_settings
+from services.shared.store import Store
+from services.shared.store.open import open_store
+
+app = typer.Typer()
+
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs, with exact figures")]
+_CENT = Decimal("0.01")
+
+
+class Form(StrEnum):
+    """How a simulation is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command("simulate")
+def simulate_command(
+    *,
+    change: Annotated[Path, typer.Option(help="the YAML file that says what would be otherwise")],
+    months: Annotated[int, typer.Option(min=1, max=36, help="so many full months before this one")] = 3,
+    form: Annotated[
+        Form, typer.Option("--format", help="table for people, csv for spreadsheets, json for programs")
+    ] = Form.TABLE,
+    as_json: JsonOption = False,
+    locale: Annotated[Locale, typer.Option(help="csv: fi and sv with semicolons and decimal commas")] = "en",
+) -> None:
+    """Price the last months again under a changed tariff, contract, rule, rate or number of seats.
+
+    The file holds entries as the register would have them; docs/what-if.md shows some. Nothing is written anywhere.
+
+    Exit codes: 0 shown, 2 the file is wrong or the ledger cannot be read.
+
+    Example: valvomo simulate --change price-rise.yaml --months 3
+    """
+    today = helsinki_day(SystemClock().now())
+    asked = last_months(today, months)
+    with _ledger() as store:
+        wanted = read_change(change, register_now(store, today, asked))
+        with _progress("systems priced again") as tell:
+            found = simulate(store, wanted, asked, tell)
+    if as_json or form is Form.JSON:
+        typer.echo(json.dumps(simulation_document(found), ensure_ascii=False))
+    elif form is Form.CSV:
+        text = io.StringIO()
+        write_csv(text, simulation_table(found), locale)
+        typer.echo(text.getvalue(), nl=False)
+    else:
+        _print_simulation(Console(), found)
+    if found.unlike_nano:
+        typer.echo(
+            f"the ledger's own figures differ from pricing these systems afresh by {_cents(found.unlike_nano)} EUR; "
+            "it may still be at work; ask again when it has caught up, or run valvomo ledger check",
+            err=True,
+        )
+
+
+def simulation_document(found: Comparison) -> dict[str, Any]:
+    """A simulation for programs: money as text, exact."""
+    return {
+        "months": [str(month) for month in found.months],
+        "rows": [_row_document(row) for row in found.rows],
+        "by_month": [{"month": str(where.month), **_row_document(row)} for where, row in found.by_month.items()],
+        "total": _amounts_document(found.total),
+        "ledger_differs_eur": as_text(from_nano(found.unlike_nano)),
+    }
+
+
+def _row_document(row: Row) -> dict[str, Any]:
+    return {"unit": row.unit, "system": row.system, **_amounts_document(row)}
+
+
+def _amounts_document(row: Row) -> dict[str, Any]:
+    return {
+        "before_eur": as_text(euro(row.before_nano)),
+        "after_eur": as_text(euro(row.after_nano)) if row.is_known else None,
+        "difference_eur": as_text(euro(row.difference_nano)) if row.is_known else None,
+        "after_priced_eur": as_text(euro(row.after_nano)),
+        "unpriced_before": row.unpriced_before,
+        "unpriced_after": row.unpriced_after,
+    }
+
+
+_COLUMNS = (
+    Column("unit", "text"),
+    Column("system", "text"),
+    Column("before_eur", "money"),
+    Column("after_eur", "money"),
+    Column("difference_eur", "money"),
+    Column("after_priced_eur", "money"),
+    Column("unpriced_before", "count"),
+    Column("unpriced_after", "count"),
+)
+
+
+def simulation_table(found: Comparison) -> Table:
+    """A row per unit and system, and the total. Without `after_eur`: not all of it would have a price."""
+    total = found.total
+    return Table("simulation", _COLUMNS, [_cells(row) for row in found.rows], ["total", "", *_cells(total)[2:]])
+
+
+def _cells(row: Row) -> list[Cell]:
+    after, difference = (euro(row.after_nano), euro(row.difference_nano)) if row.is_known else (None, None)
+    money: list[Cell] = [euro(row.before_nano), after, difference, euro(row.after_nano)]
+    return [row.unit, row.system, *money, row.unpriced_before, row.unpriced_after]
+
+
+def _print_simulation(console: Console, found: Comparison) -> None:
+    """What differs, and the total; what the change leaves alone is added up in it."""
+    differing = [row for row in found.rows if row.difference_nano or row.unpriced_before != row.unpriced_after]
+    same = len(found.rows) - len(differing)
+    rows = [_texts(row) for row in differing] + ([[f"{same} others", "unchanged"]] if same else [])
+    total = ["total", "", *_texts(found.total)[2:]]
+    shown = 5 if all(row.is_known for row in found.rows) else 7
+    months = f"{found.months[0]} to {found.months[-1]}" if len(found.months) > 1 else str(found.months[0])
+    printed = Printed(title=f"If it had been so in {months}, by the day of use", box=SIMPLE)
+    for at, name in enumerate(_HEADINGS[:shown]):
+        longest = max((len(row[at]) for row in (*rows, total) if len(row) > at), default=0)
+        printed.add_column(name, justify="left" if at < _NAMES else "right", min_width=longest)
+    for row in rows:
+        printed.add_row(*row[:shown])
+    printed.add_section()
+    printed.add_row(*total[:shown])
+    console.print(printed)
+    console.print(
+        f"  EUR in whole cents; --format csv or json tells every digit{_unpriced_said(found)}", highlight=False
+    )
+
+
+_NAMES = 2
+_HEADINGS = ("unit", "system", "before", "after", "difference", "priced", "no price")
+
+
+def _texts(row: Row) -> list[str]:
+    after, difference = (
+        (_cents(row.after_nano), _cents(row.difference_nano)) if row.is_known else ("unknown", "unknown")
+    )
+    return [
+        row.unit,
+        row.system,
+        _cents(row.before_nano),
+        after,
+        difference,
+        _cents(row.after_nano),
+        str(row.unpriced_after),
+    ]
+
+
+def _unpriced_said(found: Comparison) -> str:
+    more = sum(max(0, row.unpriced_after - row.unpriced_before) for row in found.rows)
+    return f"; {more} readings or charges would have no price: `priced` is what all others would cost" if more else ""
+
+
+def _cents(nano: int) -> str:
+    return f"{from_nano(nano).quantize(_CENT):,f}"
+
+
+@contextmanager
+def _ledger() -> Iterator[Store]:
+    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
+        yield store
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Tell]:
+    """A bar that moves while somebody watches."""
+    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        task = progress.add_task(text)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
