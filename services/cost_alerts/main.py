@@ -36,8 +36,7 @@ from services.cost_alerts.handlers.publishing import ChargePublisher
 from services.cost_alerts.handlers.register import RegisterHandler
 from services.cost_alerts.handlers.restating import Restater
 from services.cost_alerts.handlers.usage import UsageHandler
-from services.cost_alerts.notify import Notifier
-from services.cost_alerts.notifying import build_notifier
+from services.cost_alerts.notifying import telling_loops
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.clock import Clock
 from services.shared.consumer import ConsumerRunner, Handler
@@ -67,7 +66,7 @@ class CostService:
 
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner],
-        *, horizon: RebuildHorizon, notifier: Notifier, risks: RiskWatch, publishes: bool,
+        *, horizon: RebuildHorizon, telling: Sequence[Loop], risks: RiskWatch, publishes: bool,
     ) -> None:  # fmt: skip
         self.store = store
         self.queries = LedgerQueries(store)
@@ -94,7 +93,7 @@ class CostService:
             Loop("risks", risks.step),
             Loop("cost-alerts relay", self.relay.step),
             *([Loop(PUBLISHER, self.publisher.step)] if publishes else []),
-            Loop("notifier", notifier.step, on_stop=notifier.close),
+            *telling,
         ]
 
     def start(self) -> None:
@@ -218,18 +217,18 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         )
         for handler in handlers
     ]
-    notifier = build_notifier(settings, store, clock)
+    telling = telling_loops(settings, store, clock)
     risks = RiskWatch(store, clock)
     for shown in (LedgerMetrics(LedgerQueries(store), clock), ForecastMetrics(store, clock), RiskMetrics(risks)):
         registry.register(Guarded(CostService.name, shown, registry))
-    OutboxMetrics.watch(registry, CostService.name, store.pending_counts, ("bus", "mail", "webhook"))
+    OutboxMetrics.watch(registry, CostService.name, store.pending_counts, ("bus", "mail", "teams", "webhook"))
     return CostService(
         store,
         bus,
         clock,
         consumers,
         horizon=horizon,
-        notifier=notifier,
+        telling=telling,
         risks=risks,
         publishes=settings.publish_charges,
     )

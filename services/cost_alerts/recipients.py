@@ -5,26 +5,72 @@ finance-kymp:                             # the role that a budget names
   addresses: [finance.kymp@city.example]
   webhook: https://flows.example/alert    # optional; the address may hold a secret, so it is never logged
   secret: whsec_…                         # optional; signs the webhook
+  teams: https://….logic.azure.com/…      # optional; a Workflow's address, a secret too
+  kinds: [budget, pool_running_dry]       # optional; only these
+  quiet_hours: {from: "18:00", to: "07:00", weekends: true}   # optional; mail and Teams wait, but for critical ones
+  digest: "08:00"                         # optional; what is not critical waits and comes as one
 """
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from services.cost_alerts.domain.alerts.letter import LetterKind
 from services.cost_alerts.web.words import DEFAULT, Language
 from services.shared.errors import ConfigurationError
 from services.shared.events.envelope import Id
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$", max_length=254)]
 _WEB = re.compile(r"https?://[^\s/]+")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+
+
+def _clock_time(value: object) -> time:
+    """Only text: without quotes, YAML reads 18:00 as the number 1080."""
+    if not isinstance(value, str) or _CLOCK.fullmatch(value) is None:
+        raise ValueError('a time is written in quotes, for example "18:00"')
+    return time.fromisoformat(value)
+
+
+ClockTime = Annotated[time, BeforeValidator(_clock_time)]
+
+
+class QuietHours(BaseModel):
+    """From `begin` (`from` in the file, inclusive) to `to` (exclusive) nobody is disturbed; Helsinki time.
+
+    `weekends`: nor on Saturdays and Sundays.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    begin: ClockTime = Field(alias="from")
+    to: ClockTime
+    weekends: bool = False
+
+    @model_validator(mode="after")
+    def _leaves_some_hours(self) -> "QuietHours":
+        if self.begin == self.to:
+            raise ValueError("from and to must differ, or no hour would be left")
+        return self
 
 
 class Recipient(BaseModel):
-    """One role's entry."""
+    """One role's entry. `kinds`: what it is told of; None: of all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,13 +78,22 @@ class Recipient(BaseModel):
     addresses: tuple[Address, ...] = ()
     webhook: SecretStr | None = None
     secret: SecretStr | None = Field(default=None, description="`whsec_` and base64, or any text")
+    teams: SecretStr | None = None
+    kinds: frozenset[LetterKind] | None = None
+    quiet_hours: QuietHours | None = None
+    digest: ClockTime | None = None
 
-    @field_validator("webhook")
+    @field_validator("webhook", "teams")
     @classmethod
     def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and _WEB.match(value.get_secret_value()) is None:
-            raise ValueError("a webhook begins with https:// or http://")
+            raise ValueError("the address begins with https:// or http://")
         return value
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether there is any way to tell this role."""
+        return bool(self.addresses) or self.webhook is not None or self.teams is not None
 
 
 def load_recipients(path: Path | None) -> Mapping[str, Recipient]:

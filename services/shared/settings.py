@@ -72,9 +72,17 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("valvomo@localhost", description="Sender of mails")
     recipients_file: Path | None = Field(
-        None, description="YAML: recipient role → addresses, language, webhook (docs/alerts.md)"
+        None, description="YAML: recipient role → addresses, language, Teams, webhook (docs/alerts.md)"
     )
-    webhook_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Patience with a webhook receiver")
+    webhook_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=120,
+        description="Patience with a webhook's receiver, a Teams Workflow or the Alertmanager, in all",
+    )
+    alertmanager_url: SecretStr | None = Field(
+        None, description="Base address of an Alertmanager (API v2), which is told of open alerts each minute"
+    )
 
     sources: Words = Field((), description="Sources to poll, comma separated: anthropic, microsoft_copilot, servicenow")
     poll_interval_seconds: float = Field(900.0, gt=0, description="Pause between two polls of one source")

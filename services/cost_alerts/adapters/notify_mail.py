@@ -2,25 +2,31 @@
 
 import os
 import smtplib
+import socket
 import ssl
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.headerregistry import Group
 from email.message import EmailMessage
 from email.policy import SMTP
 from http import HTTPStatus
 from pathlib import Path
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
-from services.cost_alerts.notify import NobodyError, Parcel, UndeliverableError
-from services.cost_alerts.web.message import alert_text
+from services.cost_alerts.notify import NobodyError, Parcel, ServerAwayError, UndeliverableError
+from services.cost_alerts.web.message import Links
+from services.cost_alerts.web.message_mail import PICTURE, MailText, mail_text
+from services.cost_alerts.web.words import DEFAULT
 from services.shared.access import is_loopback
 from services.shared.errors import ConfigurationError, TransientError
 from services.shared.logs import logger
 
 SMTP_PATIENCE_SECONDS = 30.0
+"""With one answer of the server; with all of them together, twice that."""
 _PERMANENT = HTTPStatus.INTERNAL_SERVER_ERROR.value
 """SMTP too answers 500 and above for good, 400 and above for now (RFC 5321, 4.2.1)."""
 
@@ -59,19 +65,23 @@ class MailServer:
 class SmtpMail:
     """See `Channel`. Credentials go only over TLS, or to this machine."""
 
+    rests = True
+
     def __init__(
-        self, server: MailServer, sender: str, link: str, *, patience_seconds: float = SMTP_PATIENCE_SECONDS
+        self, server: MailServer, sender: str, links: Links, *, patience_seconds: float = SMTP_PATIENCE_SECONDS
     ) -> None:
-        self._server, self._sender, self._link = server, sender, link
+        self._server, self._sender, self._links = server, sender, links
         self._patience_seconds = patience_seconds
         self._accepted: defaultdict[str, set[str]] = defaultdict(set)
         self._log = logger("notifier")
 
     def deliver(self, parcel: Parcel) -> bool:
-        addresses = () if parcel.recipient is None else parcel.recipient.addresses
-        if not addresses:
+        if parcel.recipient is None or not parcel.recipient.is_reached:
             raise NobodyError(f"no address for {parcel.role} in VALVOMO_RECIPIENTS_FILE; add one and start again")
-        message = mail(parcel, self._sender, self._link)
+        addresses = parcel.recipient.addresses
+        if not addresses:
+            return False
+        message = mail(parcel, self._sender, self._links)
         left = [one for one in addresses if one not in self._accepted[parcel.message_id]]
         with _translated(), self._connected() as connection:
             refused = _send(connection, message, self._sender, left)
@@ -95,12 +105,14 @@ class SmtpMail:
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
         server, context = self._server, ssl.create_default_context()
+        line = (
+            _TlsLine(server.host, self._patience_seconds, context)
+            if server.secure
+            else _Line(server.host, self._patience_seconds)
+        )
         plain = not server.secure
-        with (
-            smtplib.SMTP(server.host, server.port, timeout=self._patience_seconds)
-            if plain
-            else smtplib.SMTP_SSL(server.host, server.port, timeout=self._patience_seconds, context=context)
-        ) as connection:
+        with _ended_after(line, 2 * self._patience_seconds), line as connection:
+            connection.connect(server.host, server.port)
             connection.ehlo_or_helo_if_needed()
             if plain and connection.has_extn("starttls"):
                 connection.starttls(context=context)
@@ -111,8 +123,42 @@ class SmtpMail:
 
     def _log_in(self, connection: smtplib.SMTP, *, plain: bool) -> None:
         if plain and not is_loopback(self._server.host):
-            raise TransientError("the mail server offers no TLS, so the password stays here; use smtps:// or STARTTLS")
+            raise ServerAwayError("the mail server offers no TLS, so the password stays here; use smtps:// or STARTTLS")
         connection.login(self._server.user or "", self._server.password or "")
+
+
+class _Line(smtplib.SMTP):
+    """A connection that is not made yet: so its beginning, too, can be ended from outside."""
+
+    def __init__(self, host: str, patience_seconds: float) -> None:
+        super().__init__(timeout=patience_seconds)
+        self._host = host  # by which STARTTLS checks the certificate
+
+
+class _TlsLine(smtplib.SMTP_SSL):
+    """The same with TLS from the first byte."""
+
+    def __init__(self, host: str, patience_seconds: float, context: ssl.SSLContext) -> None:
+        super().__init__(timeout=patience_seconds, context=context)
+        self._host = host
+
+
+@contextmanager
+def _ended_after(line: smtplib.SMTP, seconds: float) -> Iterator[None]:
+    """Cut the line to a server that answers slowly for ever: each read for itself may be in time."""
+
+    def cut() -> None:
+        with suppress(OSError):
+            if line.sock is not None:
+                line.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _send(connection: smtplib.SMTP, message: EmailMessage, sender: str, addresses: list[str]) -> dict[str, int]:
@@ -129,26 +175,30 @@ def _translated() -> Iterator[None]:
     """Errors in our words: a server's text may hold an address."""
     try:
         yield
+    except smtplib.SMTPDataError as error:  # about this message; the next may be taken
+        raise TransientError(f"the mail server answered {error.smtp_code} to a mail") from None
     except smtplib.SMTPResponseException as error:
-        raise TransientError(f"the mail server answered {error.smtp_code}") from None
+        raise ServerAwayError(f"the mail server answered {error.smtp_code}") from None
     except (smtplib.SMTPException, OSError) as error:
-        raise TransientError(f"the mail server cannot be used ({type(error).__name__})") from None
+        raise ServerAwayError(f"the mail server cannot be used ({type(error).__name__})") from None
 
 
 class MailFiles:
     """See `Channel`. Writes each mail to `folder` as `MESSAGE_ID.eml`, readable by this user only."""
 
-    def __init__(self, folder: Path, sender: str, link: str) -> None:
-        self._folder, self._sender, self._link = folder, sender, link
+    rests = True
+
+    def __init__(self, folder: Path, sender: str, links: Links) -> None:
+        self._folder, self._sender, self._links = folder, sender, links
 
     def deliver(self, parcel: Parcel) -> bool:
-        content = mail(parcel, self._sender, self._link).as_bytes(policy=SMTP)
+        content = mail(parcel, self._sender, self._links).as_bytes(policy=SMTP)
         path = self._folder / f"{parcel.message_id}.eml"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_whole(path, content)
         except OSError as error:
-            raise TransientError(f"cannot write mails to {self._folder} ({error.strerror})") from None
+            raise ServerAwayError(f"cannot write mails to {self._folder} ({error.strerror})") from None
         return True
 
     def close(self) -> None:
@@ -163,19 +213,31 @@ def _write_whole(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def mail(parcel: Parcel, sender: str, link: str) -> EmailMessage:
-    """The mail, the same bytes each time it is made: text, with HTML beside it."""
-    text = alert_text(parcel, link)
+def mail(parcel: Parcel, sender: str, links: Links) -> EmailMessage:
+    """The mail, the same bytes each time it is made: text, with HTML and its picture beside it."""
+    domain = sender.rpartition("@")[2].rstrip("> ") or "localhost"
+    picture = f"{PICTURE}.{parcel.message_id[:48]}@{domain}"
+    language = DEFAULT if parcel.recipient is None else parcel.recipient.language
+    text = mail_text(parcel.letters, parcel.role, language, links, picture)
     message = EmailMessage()
     message["From"] = sender
     addresses = () if parcel.recipient is None else parcel.recipient.addresses
     message["To"] = ", ".join(addresses) if addresses else str(Group(parcel.role, ()))
     message["Subject"] = text.subject
-    message["Date"] = parcel.alert.decided_at
-    message["Message-ID"] = f"<{parcel.message_id}@{sender.rpartition('@')[2].rstrip('> ') or 'localhost'}>"
+    message["Date"] = max(letter.decided_at for letter in parcel.letters)
+    message["Message-ID"] = f"<{parcel.message_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    _fill(message, text, picture, f"valvomo-{parcel.message_id[:48]}")
+    message["Content-Language"] = text.language  # last: the calls above move every Content-* header to a part
+    return message
+
+
+def _fill(message: EmailMessage, text: MailText, picture: str, boundary: str) -> None:
+    """Boundaries are ours: chosen by chance, they would differ each time."""
     message.set_content(text.text, cte="quoted-printable")
     message.add_alternative(text.html, subtype="html", cte="quoted-printable")
-    message["Content-Language"] = text.language  # last: the calls above move every Content-* header to a part
-    message.set_boundary(f"valvomo-{parcel.message_id[:48]}")
-    return message
+    if text.picture is not None:
+        html = cast("list[EmailMessage]", message.get_payload())[1]
+        html.add_related(text.picture, "image", "png", cid=f"<{picture}>", disposition="inline", filename="chart.png")
+        html.set_boundary(f"{boundary}-html")
+    message.set_boundary(boundary)

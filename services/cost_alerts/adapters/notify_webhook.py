@@ -9,57 +9,50 @@ import binascii
 import hmac
 import json
 from hashlib import sha256
-from http import HTTPStatus
 
-import httpx
 from pydantic import SecretStr
 
-from services.cost_alerts.notify import Parcel, UndeliverableError
-from services.cost_alerts.web.message import alert_document
+from services.cost_alerts.adapters.posting import Poster
+from services.cost_alerts.notify import Parcel
+from services.cost_alerts.web.message import Links
+from services.cost_alerts.web.message_document import document
+from services.cost_alerts.web.message_mail import mail_text
 from services.shared.clock import Clock
-from services.shared.errors import TransientError
 
 _PREFIX = "whsec_"
-_GONE = HTTPStatus.GONE
 
 
 class Webhook:
-    """See `Channel`. Follows no redirect: the address is a secret of this receiver alone."""
+    """See `Channel`. Programs do not rest: they get each alert at once and alone."""
 
-    def __init__(
-        self, clock: Clock, link: str, *, timeout_seconds: float, transport: httpx.BaseTransport | None = None
-    ) -> None:
-        self._clock, self._link = clock, link
-        self._client = httpx.Client(timeout=timeout_seconds, transport=transport, follow_redirects=False)
+    rests = False
 
-    def close(self) -> None:
-        self._client.close()
+    def __init__(self, poster: Poster, clock: Clock, links: Links) -> None:
+        self._poster, self._clock, self._links = poster, clock, links
 
     def deliver(self, parcel: Parcel) -> bool:
         if parcel.recipient is None or parcel.recipient.webhook is None:
             return False
-        body = json.dumps(alert_document(parcel, self._link), ensure_ascii=False, separators=(",", ":")).encode()
+        body = content(parcel, self._links)
         headers = {"content-type": "application/json; charset=utf-8", "webhook-id": parcel.message_id}
         if parcel.recipient.secret is not None:
             headers |= signed(parcel.recipient.secret, parcel.message_id, int(self._clock.now().timestamp()), body)
-        self._judge(self._post(parcel.recipient.webhook.get_secret_value(), body, headers))
+        self._poster.post(parcel.recipient.webhook, body, headers)
         return True
 
-    def _post(self, address: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-        try:
-            return self._client.post(address, content=body, headers=headers)
-        except (httpx.TransportError, httpx.InvalidURL) as error:  # their texts name the address
-            raise TransientError(f"the webhook's receiver cannot be reached ({type(error).__name__})") from None
+    def close(self) -> None:
+        """Nothing is kept open between messages."""
 
-    def _judge(self, answer: httpx.Response) -> None:
-        if answer.is_success:
-            return
-        if answer.status_code == _GONE:
-            raise UndeliverableError("the webhook's receiver answered 410: it wants no more messages")
-        asked = answer.headers.get("retry-after", "")
-        raise TransientError(
-            f"the webhook's receiver answered {answer.status_code}", float(asked) if asked.isdecimal() else None
-        )
+
+def content(parcel: Parcel, links: Links) -> bytes:
+    """The document of the one alert in the parcel, the same bytes each time it is made."""
+    assert parcel.recipient is not None, "who has no entry has no webhook"
+    (letter,) = parcel.letters
+    language = parcel.recipient.language
+    text = mail_text(parcel.letters, parcel.role, language, links, "").text
+    return json.dumps(
+        document(letter, parcel.role, language, links, text), ensure_ascii=False, separators=(",", ":")
+    ).encode()
 
 
 def signed(secret: SecretStr, message_id: str, moment: int, body: bytes) -> dict[str, str]:

@@ -1,0 +1,46 @@
+"""When a message may leave: a role's quiet hours and the hour of its digest, by the clock in Helsinki.
+
+What may leave when depends on the message alone, not on when it was looked at: after a restart it is the same.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+
+from services.cost_alerts.domain.alerts.letter import Letter
+from services.cost_alerts.recipients import QuietHours, Recipient
+from services.shared.periods import HELSINKI
+
+_SATURDAY = 5
+_DAY = timedelta(days=1)
+
+
+def due_at(letter: Letter, recipient: Recipient) -> datetime:
+    """The moment (UTC) from which the role may be told: at once when it is critical, or when the role never rests."""
+    decided = letter.decided_at.astimezone(UTC)
+    if letter.severity == "critical" or (recipient.digest is None and recipient.quiet_hours is None):
+        return decided
+    wall = decided.astimezone(HELSINKI).replace(tzinfo=None)  # wall clock: a day has one 18:00, however long it is
+    begun = wall if recipient.digest is None else _next(wall, recipient.digest)
+    awake = begun if recipient.quiet_hours is None else _end_of_rest(begun, recipient.quiet_hours)
+    return decided if awake == wall else awake.replace(tzinfo=HELSINKI).astimezone(UTC)
+
+
+def _end_of_rest(wall: datetime, hours: QuietHours) -> datetime:
+    """`wall` itself, or the end of the rest that it falls into."""
+    while _rests(wall, hours):
+        wall = min(_next(wall, hours.to), _next(wall, time()))
+    return wall
+
+
+def _rests(wall: datetime, hours: QuietHours) -> bool:
+    if hours.weekends and wall.weekday() >= _SATURDAY:
+        return True
+    now = wall.time()
+    if hours.begin < hours.to:
+        return hours.begin <= now < hours.to
+    return now >= hours.begin or now < hours.to
+
+
+def _next(wall: datetime, moment: time) -> datetime:
+    """The next time, after `wall`, that a clock shows `moment`."""
+    today = datetime.combine(wall.date(), moment)
+    return today if today > wall else today + _DAY
