@@ -7,10 +7,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from services.cost_alerts.adapters.alerts import SqlAlerts
 from services.cost_alerts.adapters.budgets import brief
 from services.cost_alerts.adapters.conflicts import SqlConflicts
 from services.cost_alerts.adapters.decisions import SqlBudgets
 from services.cost_alerts.adapters.findings import SqlFindings
+from services.cost_alerts.adapters.foreseen import drying, rises
 from services.cost_alerts.adapters.invoices import SqlInvoices
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
@@ -24,8 +26,10 @@ from services.cost_alerts.adapters.register import SqlRegister
 from services.cost_alerts.adapters.restatements import SqlRestatements
 from services.cost_alerts.adapters.risks import RiskWatch
 from services.cost_alerts.adapters.seats import SqlSeats
+from services.cost_alerts.adapters.situation import SqlLookout
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api import make_router
+from services.cost_alerts.handlers.alerting import AlertWatch
 from services.cost_alerts.handlers.budgets import BudgetWatch
 from services.cost_alerts.handlers.conflicts import ConflictTeller
 from services.cost_alerts.handlers.days import DayTeller
@@ -77,6 +81,7 @@ class CostService:
         self.days = DayTeller(store, periods, clock, horizon.passed)
         self.restater = Restater(store, Memory(publishes=publishes).begin, restatements, clock, horizon.passed)
         self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed, brief)
+        self.alerts = AlertWatch(store, SqlLookout(store, rises, drying), SqlAlerts(), clock, horizon.passed)
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
         self.relay = BusRelay(store, bus, clock)
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
@@ -89,6 +94,7 @@ class CostService:
             Loop("days", self.days.step),
             Loop("restater", self.restater.step),
             Loop("budget watch", self.watch.step),
+            Loop("alert watch", self.alerts.step),
             Loop("conflicts", self.conflicts.step),
             Loop("risks", risks.step),
             Loop("cost-alerts relay", self.relay.step),
@@ -196,11 +202,11 @@ def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRe
 
 def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store) -> CostService:
     horizon = RebuildHorizon(store, METADATA, bus, GROUPS)
-    budgets, periods = SqlBudgets(), SqlPeriods()
+    budgets, periods, alerts = SqlBudgets(), SqlPeriods(), SqlAlerts()
     handlers: Sequence[Handler] = (
         RegisterHandler(SqlRegister(), budgets),
-        UsageHandler(Memory(publishes=settings.publish_charges).begin, SqlSeats(), SqlInvoices()),
-        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings(), periods),
+        UsageHandler(Memory(publishes=settings.publish_charges).begin, SqlSeats(), SqlInvoices(), alerts),
+        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings(), periods, alerts),
     )
     key = hash_key(store)
     consumers = [

@@ -459,6 +459,16 @@ ACKNOWLEDGED = Table(
 )
 """Who acknowledged a crossing or an alert first. Kept when the ledger is rebuilt."""
 
+COLLECTED = Table(
+    "collected",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("told_on", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    **SMALL,
+)
+"""Sources that told on a Helsinki day that a window is complete, and the `source` of their events."""
+
 FORECAST = Table(
     "forecast",
     METADATA,

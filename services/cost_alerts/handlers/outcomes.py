@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 
+from services.cost_alerts.ports.alerts import Alerts
 from services.cost_alerts.ports.ledger import ConflictRow
 from services.cost_alerts.ports.outcomes import Conflicts, Crossings, Findings, PostingBook
 from services.cost_alerts.ports.periods import Days
 from services.cost_alerts.ports.register import Restatements
 from services.shared.consumer import Delivered
 from services.shared.events import OUTCOMES
+from services.shared.events.envelope import Event
 from services.shared.events.outcomes import (
+    AlertAcknowledged,
+    AlertRaised,
+    AlertResolved,
     DayBegun,
     FindingClosed,
     FindingOpened,
@@ -38,6 +43,7 @@ class OutcomesHandler:
         findings: Findings,
         postings: PostingBook,
         days: Days,
+        alerts: Alerts,
     ) -> None:
         self._crossings = crossings
         self._conflicts = conflicts
@@ -45,6 +51,7 @@ class OutcomesHandler:
         self._findings = findings
         self._postings = postings
         self._days = days
+        self._alerts = alerts
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
         events = [event for _, event in batch]
@@ -54,6 +61,7 @@ class OutcomesHandler:
         self._crossings.keep(tx, crossed)
         receded = [(event.data, micros(event.time)) for event in events if isinstance(event, ThresholdReceded)]
         self._crossings.recede(tx, receded)
+        self._take_over_alerts(tx, events)
         for event in events:
             if isinstance(event, LedgerRestated):
                 self._restatements.note_announced(tx, event.data.register_version)
@@ -62,6 +70,14 @@ class OutcomesHandler:
         made = [(event.data, micros(event.time)) for event in events if isinstance(event, PostingsMade)]
         self._postings.keep(tx, made)
         self._findings.closed(tx, [event.data for event in events if isinstance(event, FindingClosed)])
+
+    def _take_over_alerts(self, tx: Transaction, events: Sequence[Event]) -> None:
+        raised = [(event.data, micros(event.time)) for event in events if isinstance(event, AlertRaised)]
+        self._alerts.raised(tx, raised)
+        over = [(event.data.alert_id, micros(event.time)) for event in events if isinstance(event, AlertResolved)]
+        self._alerts.resolved(tx, over)
+        seen = [(event.data, micros(event.time)) for event in events if isinstance(event, AlertAcknowledged)]
+        self._alerts.acknowledged(tx, seen)
 
 
 def _conflict(event: ReadingConflictFound) -> ConflictRow:

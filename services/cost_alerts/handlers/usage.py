@@ -25,12 +25,20 @@ from services.cost_alerts.handlers.charging import (
 from services.cost_alerts.handlers.invoices import keep_invoices
 from services.cost_alerts.handlers.repricing import reprice
 from services.cost_alerts.handlers.tally import Tally
+from services.cost_alerts.ports.alerts import Collections, Windows
 from services.cost_alerts.ports.ledger import ChargeRow, ChargeValues, ConflictRow, OpenWork, ReadingRow, Work
 from services.cost_alerts.ports.periods import InvoiceBook, Observations
 from services.shared.bus import Record
 from services.shared.consumer import Delivered
 from services.shared.events import USAGE
-from services.shared.events.usage import InvoiceReceived, Reading, SeatAssigned, SeatsObserved, UsageRecorded
+from services.shared.events.usage import (
+    CollectionCompleted,
+    InvoiceReceived,
+    Reading,
+    SeatAssigned,
+    SeatsObserved,
+    UsageRecorded,
+)
 from services.shared.money import as_text
 from services.shared.periods import helsinki_day
 from services.shared.store import Transaction
@@ -112,10 +120,11 @@ class UsageHandler:
     group = GROUP
     topics = (USAGE.name,)
 
-    def __init__(self, begin: OpenWork, seats: Observations, invoices: InvoiceBook) -> None:
+    def __init__(self, begin: OpenWork, seats: Observations, invoices: InvoiceBook, collections: Collections) -> None:
         self._begin = begin
         self._seats = seats
         self._invoices = invoices
+        self._collections = collections
         self._charger = Charger()
         self._profiles = _Profiles()
 
@@ -135,6 +144,7 @@ class UsageHandler:
         counts = [(d.event.data, micros(d.record.ingest_time)) for d in others if isinstance(d.event, SeatsObserved)]
         holdings = [(d.event.data, micros(d.record.ingest_time)) for d in others if isinstance(d.event, SeatAssigned)]
         self._seats.add(tx, counts, holdings)
+        self._collections.completed(tx, [_window(one) for one in others if isinstance(one.event, CollectionCompleted)])
 
     def _wave(self, work: Work, items: Sequence[Item], tally: Tally) -> None:
         known = work.find([item.digest for item in items])
@@ -264,6 +274,12 @@ def _revision(  # noqa: PLR0917  # one call per reading: keywords would cost a t
 def _day_of_hour(hour: int) -> int:
     """The Helsinki day (ordinal) of an hour (UTC, counted from 1970): clocks differ there by whole hours."""
     return helsinki_day(instant(hour * _HOUR)).toordinal()
+
+
+def _window(told: Delivered) -> Windows:
+    assert isinstance(told.event, CollectionCompleted), "the caller has looked"
+    day = helsinki_day(told.record.ingest_time)
+    return Windows(told.event.data.source_name, told.event.source, day.toordinal())
 
 
 def name_digest(event: UsageRecorded) -> bytes:

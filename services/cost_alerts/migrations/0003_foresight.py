@@ -109,6 +109,14 @@ def _create_decisions() -> None:
         sa.PrimaryKeyConstraint("alert"),
         **_KEYED,
     )
+    op.create_table(
+        "collected",
+        _text("name"),
+        _int("told_on"),
+        _text("source"),
+        sa.PrimaryKeyConstraint("name", "told_on"),
+        **_KEYED,
+    )
 
 
 def _create_forecasts() -> None:

@@ -53,6 +53,8 @@ def is_judged(situation: Situation, kind: AlertKind) -> bool:
             return situation.rises is not None
         case "pool_running_dry":
             return situation.drying is not None
+        case "anomaly":
+            return not situation.restating
         case _:
             return True
 

@@ -106,6 +106,7 @@ class Situation:
         running: the Helsinki days of late on which this program ran.
         unpriced: of the last weeks.
         priced: prices in use.
+        restating: whether old use is priced again just now; then nobody can say what is usual.
         rises: None: nobody can say now. Alerts of that kind then stay as they are.
         drying: likewise.
     """
@@ -119,6 +120,7 @@ class Situation:
     running: Sequence[date] = ()
     unpriced: Sequence[Unpriced] = ()
     priced: Sequence[Priced] = ()
+    restating: bool = False
     rises: Sequence[Rise] | None = ()
     drying: Sequence[Drying] | None = ()
 
