@@ -29,7 +29,7 @@ class SqlBudgets:
         return (
             connection.execute(select(REGISTER_STATE.c.version)).scalar_one(),
             sorted(used(connection).items()),
-            sorted(connection.execute(forecasts).tuples()),
+            sorted(map(tuple, connection.execute(forecasts))),
             connection.execute(select(func.count()).select_from(RECEDING)).scalar_one(),
             _settled(connection),
         )

@@ -1,7 +1,8 @@
-"""The ledger's commands: `report`, `postings`, `invoices`, `pools`, and those of `ledger`."""
+"""The ledger's commands: `report`, `budgets`, `postings`, `invoices`, `pools`, and those of `ledger`."""
 
 import typer
 
+from services.cost_alerts.cli.budgets import app as budgets_app
 from services.cost_alerts.cli.history import app as history_app
 from services.cost_alerts.cli.invoices import app as invoices_app
 from services.cost_alerts.cli.ledger import app as ledger_app
@@ -13,5 +14,5 @@ __all__ = ["app", "ledger_app"]
 
 app = typer.Typer()
 app.add_typer(ledger_app, name="ledger")
-for commands in (report_app, postings_app, invoices_app, history_app, whatif_app):
+for commands in (report_app, budgets_app, postings_app, invoices_app, history_app, whatif_app):
     app.add_typer(commands)
