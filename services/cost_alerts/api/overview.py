@@ -1,4 +1,4 @@
-"""The ledger's routes: the page that people open first, and costs, budgets and alerts for scripts."""
+"""The ledger's routes: the page that people open first, and costs for scripts."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -11,13 +11,12 @@ from services.cost_alerts.adapters.overview import sendings, unpriced_use
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
 from services.cost_alerts.domain.report import Basis, By
-from services.cost_alerts.web.overview import AlertLine, Found, Overview, alert_lines, overview
+from services.cost_alerts.web.overview import Found, Overview, overview
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.events.register import UNALLOCATED, System
-from services.shared.money import as_text
-from services.shared.periods import Month, helsinki_day, timestamp
+from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
 
 _SHOWN_ALERTS = 20
@@ -27,7 +26,6 @@ def add_overview(router: APIRouter, store: Store, queries: LedgerQueries, clock:
     """The first page, and what it is made of."""
     _add_page(router, store, queries, clock)
     _add_costs(router, queries, clock)
-    _add_alerts(router, store, queries)
 
 
 def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:
@@ -95,27 +93,3 @@ def _add_costs(router: APIRouter, queries: LedgerQueries, clock: Clock) -> None:
         """A month's cost, exact; the same document as `valvomo report --format json`."""
         wanted = month_or_present(month, helsinki_day(clock.now()))
         return queries.report(wanted, by=by, basis=basis, as_known_on=as_known_on).document()
-
-
-def _add_alerts(router: APIRouter, store: Store, queries: LedgerQueries) -> None:
-    @router.get("/api/v1/alerts", tags=["costs"])
-    def alerts() -> dict[str, Any]:
-        """Every threshold that was passed, newest first, and what became of its messages."""
-        return {"alerts": [_alert(one) for one in alert_lines(queries.crossings(), sendings(store))]}
-
-
-def _alert(line: AlertLine) -> dict[str, Any]:
-    crossing = line.decided.crossing
-    return {
-        "alert_id": line.decided.alert_id,
-        "budget": crossing.budget,
-        "unit": crossing.unit,
-        "period": crossing.period,
-        "threshold": as_text(crossing.threshold),
-        "used_eur": as_text(crossing.used_eur),
-        "amount_eur": as_text(crossing.amount_eur),
-        "decided_at": timestamp(line.decided.decided_at),
-        "spoken": crossing.spoken,
-        "recipients": list(crossing.recipients),
-        "messages": {"sent": line.sent, "waiting": line.waiting, "given_up": line.given_up},
-    }

@@ -19,7 +19,7 @@ Language = Literal["fi", "sv", "en"]
 LANGUAGES: tuple[Language, ...] = ("fi", "sv", "en")
 DEFAULT: Language = "fi"
 _LOCALES: Mapping[Language, str] = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
-_TEXTS = tuple(Path(__file__).parent / name for name in ("texts.yaml", "letters.yaml"))
+_TEXTS = tuple(Path(__file__).parent / name for name in ("texts.yaml", "letters.yaml", "acknowledging.yaml"))
 _TENTH, _HUNDREDTH, _THOUSANDTH = Decimal("0.1"), Decimal("0.01"), Decimal("0.001")
 _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.ASCII)
 
@@ -108,6 +108,10 @@ class Words:
         small = abs(ratio) < _TENTH
         cut = ratio.quantize(_THOUSANDTH if small else _HUNDREDTH, ROUND_DOWN)
         return format_percent(cut, pattern.replace("#,##0", "#,##0.0") if small else pattern, locale=self._locale)
+
+    def per_cent(self, ratio: float) -> str:
+        """A share that was estimated, in whole per cent."""
+        return format_percent(ratio, locale=self._locale)
 
     def number(self, count: int) -> str:
         return format_decimal(count, locale=self._locale)

@@ -55,9 +55,8 @@ def rising_prices(situation: Situation) -> Iterator[Found]:
 
 def _rise(rise: Rise) -> Found:
     since = rise.starts - timedelta(days=RISE_AHEAD_DAYS)
-    until = rise.starts - timedelta(days=1)
     figures = {"monthly_eur": from_nano(rise.monthly_nano)}
-    return Found("price_rising", "warning", rise.system, since, system=rise.system, figures=figures, until=until)
+    return Found("price_rising", "warning", rise.system, since, system=rise.system, figures=figures, until=rise.starts)
 
 
 def ending_prices(situation: Situation) -> Iterator[Found]:
