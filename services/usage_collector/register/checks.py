@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date
-from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.shared.events.register import UNALLOCATED
+from services.usage_collector.register.budget_checks import budget_problems
 from services.usage_collector.register.contract_checks import contract_problems
 from services.usage_collector.register.documents import Path
 from services.usage_collector.register.entries import Item
@@ -16,9 +16,6 @@ from services.usage_collector.register.price_checks import currency_problems, pr
 from services.usage_collector.register.problems import Problem
 from services.usage_collector.register.spans import apart, meet, neighbours
 from services.usage_collector.register.unit_checks import rule_warnings, unit_problems, unit_warnings, weights_of
-
-MOST = 10
-"""Ten times a budget; a larger threshold was meant in per cent."""
 
 OUR_TIME = range(1900, 3000)
 """Years of any day in the register: one further away is a slip, and its midnight may not exist in all time zones."""
@@ -42,7 +39,7 @@ def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]])
     yield from contract_problems(by_kind["contract"])
     yield from currency_problems(items)
     yield from _zones([*by_kind["tariff"], *by_kind["contract"]])
-    yield from _thresholds(by_kind["budget"])
+    yield from budget_problems(by_kind["budget"])
     yield from _policies(by_kind["policy"])
     yield from plan_problems(by_kind)
 
@@ -214,20 +211,6 @@ def _zones(items: Sequence[Item]) -> Iterator[Problem]:
                 found=f"time_zone: {item.fact.time_zone!r}",
                 expected="a time zone",
                 write="write for example time_zone: Europe/Helsinki",
-            )
-
-
-def _thresholds(items: Sequence[Item]) -> Iterator[Problem]:
-    for item in items:
-        shares = item.fact.thresholds
-        if not all(shares) or any(low >= high for low, high in pairwise(shares)) or max(shares, default=0) > MOST:
-            found = ", ".join(f"{share:f}" for share in shares)
-            yield item.problem(
-                "thresholds",
-                "thresholds",
-                found=f"thresholds {found}",
-                expected=f"shares of the amount that rise, above 0 and at most {MOST}: 0.8 is 80 %",
-                write='write for example thresholds: ["0.5", "0.8", "1.0"]',
             )
 
 

@@ -175,7 +175,7 @@ RICH: dict[str, dict[str, Any]] = {
         "forecast_thresholds": ["1.0"],
         "recipients": ["f"],
         "amendments": [{"valid_from": date(2026, 9, 1), "amount": "-2", "decision": "d"}],
-        "carry_over": {"budget": "b", "most": "1", "decision": "d"},
+        "carry_over": {"budget": "a", "most": "1", "decision": "d"},
     },
     "planned": {
         "id": "p",
@@ -203,6 +203,10 @@ RICH: dict[str, dict[str, Any]] = {
         "valid_from": date(2026, 1, 1),
     },
 }
+
+EARLIER = deepcopy({name: value for name, value in RICH["budget"].items() if name not in {"amendments", "carry_over"}})
+BESIDE: dict[str, list[dict[str, Any]]] = {"budget": [{**EARLIER, "id": "a", "period": 2025}]}
+"""What must stand beside a rich entry for it to be good."""
 
 
 def paths_in(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -234,7 +238,7 @@ def test_the_rich_entries_are_good() -> None:
             if kind.name in RICH:
                 path = Path(name, file_of(kind))
                 path.parent.mkdir(exist_ok=True)
-                path.write_text(yaml.safe_dump([RICH[kind.name]]))
+                path.write_text(yaml.safe_dump([RICH[kind.name], *BESIDE.get(kind.name, [])]))
         for file, content in SMALLEST.items():
             Path(name, file).write_bytes(content)
         assert not isinstance(loaded(Path(name)), RegisterRefusedError)
