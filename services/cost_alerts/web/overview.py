@@ -171,23 +171,31 @@ def _budget_line(state: BudgetState) -> BudgetLine:
     return BudgetLine(state.budget, state.amount, used, Decimal(0) if ratio is None else ratio, state.passed())
 
 
-def _tree(found: Found, day: date) -> Iterator[tuple[str, Unit | None, int]]:
-    """(id, unit, depth): each unit after its parent, siblings by id; then what has cost and is no unit on that day."""
-    defined = {unit.id: unit for unit in found.units.defined(day)}
+def tree(units: Iterable[Unit]) -> Iterator[tuple[Unit, int]]:
+    """(unit, depth): each unit after its parent, siblings by id."""
+    defined = {unit.id: unit for unit in units}
     children: defaultdict[str | None, list[str]] = defaultdict(list)
     for unit in defined.values():
         children[unit.parent if unit.parent in defined else None].append(unit.id)
     seen: set[str] = set()
 
-    def below(parent: str | None, depth: int) -> Iterator[tuple[str, Unit | None, int]]:
+    def below(parent: str | None, depth: int) -> Iterator[tuple[Unit, int]]:
         for one in sorted(children[parent]):
             if one not in seen:  # a cycle would never end
                 seen.add(one)
-                yield one, defined[one], depth
+                yield defined[one], depth
                 yield from below(one, depth + 1)
 
-    yield from below(None, 0)
-    others = ({*found.daily, *(one.unit for one in found.findings), *defined} - seen) - {UNALLOCATED}
+    return below(None, 0)
+
+
+def _tree(found: Found, day: date) -> Iterator[tuple[str, Unit | None, int]]:
+    """(id, unit, depth) of the tree; then what has cost and is no unit on that day."""
+    defined = {unit.id: unit for unit in found.units.defined(day)}
+    ordered = list(tree(defined.values()))
+    yield from ((unit.id, unit, depth) for unit, depth in ordered)
+    placed = {unit.id for unit, _ in ordered}
+    others = {*found.daily, *(one.unit for one in found.findings), *defined} - placed - {UNALLOCATED}
     yield from ((one, defined.get(one), 0) for one in sorted(others))
 
 
