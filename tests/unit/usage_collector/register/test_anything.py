@@ -167,14 +167,14 @@ RICH: dict[str, dict[str, Any]] = {
         "unit": "city",
         "system": "api",
         "vendor": "v",
-        "period": 2026,
+        "period": 2027,
         "amount": "12",
         "currency": "EUR",
         "months": ["1"] * 12,
         "thresholds": ["0.8"],
         "forecast_thresholds": ["1.0"],
         "recipients": ["f"],
-        "amendments": [{"valid_from": date(2026, 9, 1), "amount": "-2", "decision": "d"}],
+        "amendments": [{"valid_from": date(2027, 9, 1), "amount": "-2", "decision": "d"}],
         "carry_over": {"budget": "a", "most": "1", "decision": "d"},
     },
     "planned": {
@@ -205,7 +205,7 @@ RICH: dict[str, dict[str, Any]] = {
 }
 
 EARLIER = deepcopy({name: value for name, value in RICH["budget"].items() if name not in {"amendments", "carry_over"}})
-BESIDE: dict[str, list[dict[str, Any]]] = {"budget": [{**EARLIER, "id": "a", "period": 2025}]}
+BESIDE: dict[str, list[dict[str, Any]]] = {"budget": [{**EARLIER, "id": "a", "period": 2026}]}
 """What must stand beside a rich entry for it to be good."""
 
 
