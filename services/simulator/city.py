@@ -132,8 +132,13 @@ class City:
         return self.people[numbers.first - 1 : numbers.last]
 
     def members(self, unit: str, day: date) -> Sequence[str]:
-        """Who works in `unit` on `day`."""
-        return tuple(one.person for one in self.placements if one.unit == unit and one.holds_on(day))
+        """Who works in `unit` on `day`; before the folder begins, the same as on its first day."""
+        known = max(day, self._first_day)
+        return tuple(one.person for one in self.placements if one.unit == unit and one.holds_on(known))
+
+    @cached_property
+    def _first_day(self) -> date:
+        return min(one.valid_from for one in self.placements)
 
     @cached_property
     def other_ids(self) -> Mapping[str, str]:

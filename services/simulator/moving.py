@@ -15,7 +15,7 @@ from services.shared.events.dated import Dated
 from services.shared.events.envelope import Fact
 from services.shared.events.plans import BenefitResult, Budget, PlannedChange
 from services.shared.events.prices import Contract, Tariff
-from services.shared.events.register import Placement, Unit
+from services.shared.events.register import Placement, ReviewerMandate, Unit
 from services.shared.periods import Month
 from services.simulator.rhythm import DAY, days
 from services.simulator.stories import Stories
@@ -54,6 +54,7 @@ class Moving:
     def moved(self, facts: Facts) -> Facts:
         """All facts; those that moved have the ids that their new dates give them."""
         found = [(kind, self._fact(fact)) for (kind, _), fact in facts.items()]
+        found = [(kind, fact) for kind, fact in found if self._is_whole(fact)]
         return {(kind, KIND[kind].fact_id(fact)): fact for kind, fact in found}
 
     def _fact(self, fact: Fact) -> Fact:
@@ -61,6 +62,10 @@ class Moving:
             if update := rule(self, fact):
                 fact = fact.model_copy(update=update)
         return fact
+
+    def _is_whole(self, fact: Fact) -> bool:
+        """Not a result of a month that is simulated in part: it would stand beside a part of its cost."""
+        return not isinstance(fact, BenefitResult) or Month.parse(fact.month).first_day >= self.stories.first_day
 
     def reorganisation(self, fact: Fact) -> Mapping[str, Any]:
         if not isinstance(fact, Unit | Placement):
@@ -70,7 +75,10 @@ class Moving:
         }
 
     def beginning(self, fact: Fact) -> Mapping[str, Any]:
-        """More history than the folder has: what holds from its first day on held before, too."""
+        """More history than the folder has: what holds from its first day on held before, too; so do mandates."""
+        if isinstance(fact, ReviewerMandate) and self.stories.first_day < BEGINS:
+            since = self.stories.first_day.replace(month=1, day=1)
+            return {"valid_from": since, "trained_on": since}
         if isinstance(fact, Dated) and fact.valid_from == BEGINS and self.stories.first_day < BEGINS:
             return {"valid_from": self.stories.first_day.replace(month=1, day=1)}
         return {}

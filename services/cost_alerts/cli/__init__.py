@@ -8,11 +8,12 @@ from services.cost_alerts.cli.invoices import app as invoices_app
 from services.cost_alerts.cli.ledger import app as ledger_app
 from services.cost_alerts.cli.postings import app as postings_app
 from services.cost_alerts.cli.report import app as report_app
+from services.cost_alerts.cli.value import app as value_app
 from services.cost_alerts.cli.whatif import app as whatif_app
 
 __all__ = ["app", "ledger_app"]
 
 app = typer.Typer()
 app.add_typer(ledger_app, name="ledger")
-for commands in (report_app, budgets_app, postings_app, invoices_app, history_app, whatif_app):
+for commands in (report_app, budgets_app, postings_app, invoices_app, history_app, whatif_app, value_app):
     app.add_typer(commands)

@@ -56,9 +56,12 @@ class Allocation:
 
     def headcount(self, day: date) -> Mapping[str, int]:
         """Unit → persons placed in it on `day`."""
-        return Counter(
-            placed for placed in (self._placed(person, day) for person in self._placements) if placed is not None
-        )
+        return Counter(self.placed(day).values())
+
+    def placed(self, day: date) -> Mapping[str, str]:
+        """Person → the unit in which they are placed on `day`."""
+        found = ((person, self._placed(person, day)) for person in self._placements)
+        return {person: unit for person, unit in found if unit is not None}
 
     def segment(self, person: str | None, day: date) -> tuple[int, int]:
         """Days of one segment have the same owner for a profile of this person."""
