@@ -13,6 +13,7 @@ from services.cost_alerts.adapters.conflicts import SqlConflicts
 from services.cost_alerts.adapters.decisions import SqlBudgets
 from services.cost_alerts.adapters.findings import SqlFindings
 from services.cost_alerts.adapters.foreseen import drying, rises
+from services.cost_alerts.adapters.foresight.book import SqlForesight
 from services.cost_alerts.adapters.invoices import SqlInvoices
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
@@ -33,6 +34,7 @@ from services.cost_alerts.handlers.alerting import AlertWatch
 from services.cost_alerts.handlers.budgets import BudgetWatch
 from services.cost_alerts.handlers.conflicts import ConflictTeller
 from services.cost_alerts.handlers.days import DayTeller
+from services.cost_alerts.handlers.forecasting import Forecaster
 from services.cost_alerts.handlers.outcomes import OutcomesHandler
 from services.cost_alerts.handlers.periods import PeriodWorker
 from services.cost_alerts.handlers.publishing import NAME as PUBLISHER
@@ -71,6 +73,7 @@ class CostService:
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumers: Sequence[ConsumerRunner],
         *, horizon: RebuildHorizon, telling: Sequence[Loop], risks: RiskWatch, publishes: bool,
+        forecast_interval_seconds: float,
     ) -> None:  # fmt: skip
         self.store = store
         self.queries = LedgerQueries(store)
@@ -82,6 +85,9 @@ class CostService:
         self.restater = Restater(store, Memory(publishes=publishes).begin, restatements, clock, horizon.passed)
         self.watch = BudgetWatch(store, Memory().begin, budgets, clock, horizon.passed, brief)
         self.alerts = AlertWatch(store, SqlLookout(store, rises, drying), SqlAlerts(), clock, horizon.passed)
+        self.forecaster = Forecaster(
+            store, SqlForesight(), clock, horizon.passed, interval_seconds=forecast_interval_seconds
+        )
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
         self.relay = BusRelay(store, bus, clock)
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
@@ -95,6 +101,7 @@ class CostService:
             Loop("restater", self.restater.step),
             Loop("budget watch", self.watch.step),
             Loop("alert watch", self.alerts.step),
+            Loop("forecaster", self.forecaster.step),
             Loop("conflicts", self.conflicts.step),
             Loop("risks", risks.step),
             Loop("cost-alerts relay", self.relay.step),
@@ -237,4 +244,5 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         telling=telling,
         risks=risks,
         publishes=settings.publish_charges,
+        forecast_interval_seconds=settings.forecast_interval_seconds,
     )

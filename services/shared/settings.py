@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     publish_charges: bool = Field(
         default=True, description="Whether priced charges go to the topic valvomo.charges, for readers outside"
     )
+    forecast_interval_seconds: float = Field(
+        300.0, gt=0, description="Forecasts are made once a day, and again after changes, this long apart at least"
+    )
     dead_letter_run: int = Field(100, ge=1, description="So many dead letters in a row stop a consumer")
 
     smtp_url: SecretStr | None = Field(

@@ -7,19 +7,25 @@ from typing import TypeVar, get_args
 from pydantic import BaseModel
 from sqlalchemy import Connection, delete, func, select
 
-from services.cost_alerts.adapters.tables import FORECAST, FORECAST_TEST
-from services.cost_alerts.domain.closing import month_number
+from services.cost_alerts.adapters.tables import FORECAST, FORECAST_TEST, METADATA
+from services.cost_alerts.domain.closing import month_number, month_of
+from services.cost_alerts.domain.foresight.assemble import Outcome
 from services.cost_alerts.domain.foresight.effect import PlannedEffect
 from services.cost_alerts.domain.foresight.forecast import Forecast, Level
 from services.cost_alerts.domain.foresight.issued import ForecastTest
 from services.cost_alerts.domain.foresight.pools import PoolOutlook
-from services.cost_alerts.ports.foresight import Made
+from services.cost_alerts.ports.foresight import Last
 from services.shared.periods import Month
 from services.shared.store import Store, Transaction
+from services.shared.store.tables import common_tables, instant, micros
 
 LEVELS: tuple[str, ...] = get_args(Level)
 POOL, PLANNED = "pool", "planned"
 """Levels of rows that are no `Forecast`: a `PoolOutlook`, a `PlannedEffect`."""
+
+_INFO = common_tables(METADATA).store_info
+_LAST = "forecasts made"
+"""Of `store_info`: for which day, from which state, and when."""
 
 _COLUMNS = ("made_on", "level", "name", "first_day", "last_day", "body")
 
@@ -29,8 +35,19 @@ M = TypeVar("M", bound=BaseModel)
 class SqlForecasts:
     """What was forecast. Every question is answered from what is kept."""
 
-    def keep(self, tx: Transaction, made: Made) -> None:
-        """Keep a day's forecasts in the place of those made earlier on that day."""
+    def last(self, connection: Connection) -> Last | None:
+        """The last making, by whichever process; None: there was none."""
+        text = connection.execute(select(_INFO.c.value).where(_INFO.c.name == _LAST)).scalar()
+        if text is None:
+            return None
+        today, state, at = text.split(" ")
+        return Last(date.fromisoformat(today), state, instant(int(at)))
+
+    def keep(self, tx: Transaction, made: Outcome, last: Last) -> None:
+        """Keep a day's forecasts in the place of those made earlier on that day, and when they were made."""
+        tx.connection.execute(delete(_INFO).where(_INFO.c.name == _LAST))
+        text = f"{last.today.isoformat()} {last.state} {micros(last.at)}"
+        tx.bulk_insert(_INFO, ("name", "value"), [(_LAST, text)])
         tx.connection.execute(delete(FORECAST).where(FORECAST.c.made_on == made.made_on.toordinal()))
         tx.bulk_insert(FORECAST, _COLUMNS, sorted(_rows(made)))
 
@@ -60,12 +77,17 @@ class SqlForecasts:
         rows = connection.execute(query.where(FORECAST.c.level.in_(LEVELS)).order_by(FORECAST.c.made_on))
         return [Forecast.model_validate_json(row.body) for row in rows]
 
-    def keep_tests(self, tx: Transaction, tests: Iterable[ForecastTest]) -> None:
-        """Keep the tests of a month in the place of earlier ones."""
-        rows = [(month_number(Month.of(one.month)), one.level, one.name, one.model_dump_json()) for one in tests]
-        for number in {row[0] for row in rows}:
-            tx.connection.execute(delete(FORECAST_TEST).where(FORECAST_TEST.c.month == number))
-        tx.bulk_insert(FORECAST_TEST, ("month", "level", "name", "body"), sorted(rows))
+    def keep_tests(self, tx: Transaction, month: Month, tests: Sequence[ForecastTest]) -> None:
+        """Keep the tests made when a month had ended, in the place of earlier ones."""
+        number = month_number(month)
+        tx.connection.execute(delete(FORECAST_TEST).where(FORECAST_TEST.c.month == number))
+        rows = sorted((number, one.level, one.name, one.model_dump_json()) for one in tests)
+        tx.bulk_insert(FORECAST_TEST, ("month", "level", "name", "body"), rows)
+
+    def tested(self, connection: Connection) -> Month | None:
+        """The last month that the tests kept go up to; None: there are none."""
+        number = connection.execute(select(func.max(FORECAST_TEST.c.month))).scalar()
+        return None if number is None else month_of(number)
 
     def tests(self, connection: Connection) -> Sequence[ForecastTest]:
         """The tests of the last month that was tested, by level and name; empty: none was yet."""
@@ -82,7 +104,7 @@ def pool_outlooks(store: Store, today: date) -> Sequence[PoolOutlook]:
     return [one for one in found if one.first_day <= today <= one.last_day]
 
 
-def _rows(made: Made) -> Iterable[tuple[int, str, str, int, int, str]]:
+def _rows(made: Outcome) -> Iterable[tuple[int, str, str, int, int, str]]:
     day = made.made_on.toordinal()
     for one in made.forecasts:
         yield day, one.level, one.name, one.first.toordinal(), one.last.toordinal(), one.model_dump_json()

@@ -62,9 +62,9 @@ class Membership:
         return sorted(found)
 
     def matrix(self, groups: Sequence[Group], places: Sequence[Where]) -> BoolArray:
-        """[group, place]: whether a place counts for a group."""
+        """[group, place]: whether a place counts for one of these groups."""
         rows: Mapping[Group, int] = {group: number for number, group in enumerate(groups)}
         found = np.zeros((len(groups), len(places)), dtype=bool)
         for column, where in enumerate(places):
-            found[[rows[group] for group in self.of(where)], column] = True
+            found[[rows[group] for group in self.of(where) if group in rows], column] = True
         return found

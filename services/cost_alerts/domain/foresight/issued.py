@@ -13,23 +13,23 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Tested(_Kept):
-    """The test of one origin: what a forecast of the month's total made on `day_of_month` would have been worth.
+class TestedDay(_Kept):
+    """What forecasts of a month's consumption made after `day_of_month` (None: any of the days) would have been worth.
 
     Attributes:
-        months: how many months were tested.
-        error: mean absolute error ÷ mean total.
+        months: how many forecasts were tested; without any, all figures are None.
+        error: mean absolute error ÷ mean total. None: nothing was spent.
         bias: mean error ÷ mean total; positive: too high.
-        run_rate_error: as `error`, of the average of the month's days so far times its days.
+        run_rate_error: as `error`, of the average of the month's days so far for every day left.
         coverage: the share of the totals that lay between the 80 % limits.
     """
 
-    day_of_month: int
+    day_of_month: int | None
     months: int
-    error: float
-    bias: float
-    run_rate_error: float
-    coverage: float
+    error: float | None
+    bias: float | None
+    run_rate_error: float | None
+    coverage: float | None
 
 
 class Issued(_Kept):
@@ -51,14 +51,14 @@ class Issued(_Kept):
 class ForecastTest(_Kept):
     """What is known of the forecasts of one level and name, when `month` (its first day) had ended.
 
-    `tested`: of the months up to it, by rising day of the month; empty: not enough data. `issued`: of the forecasts of
+    `tested`: of the months up to it, by rising day of the month, then of all days. `issued`: of the forecasts of
     this one month as they were made; None: none were, or it cost nothing.
     """
 
     month: date
     level: Level
     name: str
-    tested: tuple[Tested, ...]
+    tested: tuple[TestedDay, ...]
     issued: Issued | None
 
 
