@@ -19,7 +19,8 @@ Language = Literal["fi", "sv", "en"]
 LANGUAGES: tuple[Language, ...] = ("fi", "sv", "en")
 DEFAULT: Language = "fi"
 _LOCALES: Mapping[Language, str] = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
-_TEXTS = tuple(Path(__file__).parent / name for name in ("texts.yaml", "letters.yaml", "acknowledging.yaml"))
+_TEXTS = Path(__file__).parent
+"""Every YAML file here holds texts."""
 _TENTH, _HUNDREDTH, _THOUSANDTH = Decimal("0.1"), Decimal("0.01"), Decimal("0.001")
 _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.ASCII)
 
@@ -51,7 +52,7 @@ def name_in(language: Language, names: Mapping[Any, str] | str, otherwise: str) 
 @cache
 def _texts() -> Mapping[str, Mapping[str, str]]:
     texts: dict[str, Mapping[str, str]] = {}
-    for path in _TEXTS:
+    for path in sorted(_TEXTS.glob("*.yaml")):
         texts.update(yaml.safe_load(path.read_text(encoding="utf-8")))
     return texts
 
