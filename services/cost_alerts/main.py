@@ -17,7 +17,7 @@ from services.cost_alerts.adapters.foresight.book import SqlForesight
 from services.cost_alerts.adapters.invoices import SqlInvoices
 from services.cost_alerts.adapters.keys import hash_key
 from services.cost_alerts.adapters.ledger import Memory
-from services.cost_alerts.adapters.metrics import ForecastMetrics, LedgerMetrics, RiskMetrics
+from services.cost_alerts.adapters.metrics import AlertMetrics, ForecastMetrics, LedgerMetrics, RiskMetrics
 from services.cost_alerts.adapters.periods import SqlPeriods
 from services.cost_alerts.adapters.postings import SqlPostings
 from services.cost_alerts.adapters.presence import presence
@@ -232,7 +232,8 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     ]
     telling = telling_loops(settings, store, clock)
     risks = RiskWatch(store, clock)
-    for shown in (LedgerMetrics(LedgerQueries(store), clock), ForecastMetrics(store, clock), RiskMetrics(risks)):
+    ledger = LedgerMetrics(LedgerQueries(store), clock)
+    for shown in (ledger, ForecastMetrics(store, clock), RiskMetrics(risks), AlertMetrics(store)):
         registry.register(Guarded(CostService.name, shown, registry))
     OutboxMetrics.watch(registry, CostService.name, store.pending_counts, ("bus", "mail", "teams", "webhook"))
     return CostService(

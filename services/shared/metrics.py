@@ -168,6 +168,12 @@ RESTATEMENT_PROGRESS = Metric(
 FX_AGE = Metric(
     "valvomo_fx_age_seconds", "Age of the newest exchange rate of a currency that is charged in", ("currency",)
 )
+ALERTS_OPEN = Metric(
+    "valvomo_alerts_open", "Conditions that were told to people and still hold, by kind", ("kind", "severity")
+)
+ALERTS_UNACKNOWLEDGED = Metric(
+    "valvomo_alerts_unacknowledged", "Open alerts that no role has acknowledged yet: nobody has said that it acts"
+)
 OUTBOX_PENDING = Metric(
     "valvomo_outbox_pending", "Messages that wait to be sent, by destination", ("service", "destination")
 )

@@ -2,6 +2,7 @@
 
 import typer
 
+from services.cost_alerts.cli.alerts import app as alerts_app
 from services.cost_alerts.cli.budgets import app as budgets_app
 from services.cost_alerts.cli.history import app as history_app
 from services.cost_alerts.cli.invoices import app as invoices_app
@@ -15,5 +16,6 @@ __all__ = ["app", "ledger_app"]
 
 app = typer.Typer()
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(alerts_app, name="alerts")
 for commands in (report_app, budgets_app, postings_app, invoices_app, history_app, whatif_app, value_app):
     app.add_typer(commands)
