@@ -292,8 +292,13 @@ def hidden_cells(counts: Mapping[str | None, Mapping[Users, int]]) -> set[tuple[
         others = [cell for cell in alone if cell not in hidden]
         if not others:  # a table of one row: its sum is the cell itself
             break
-        hidden.add(min(others, key=lambda cell: (counts[cell[0]][cell[1]], str(cell))))
+        hidden.add(min(others, key=lambda cell: _cost_of_hiding(counts[cell[0]][cell[1]], cell)))
     return hidden
+
+
+def _cost_of_hiding(count: int, cell: object) -> tuple[bool, int, str]:
+    """The smallest goes first; nobody is a poor companion for a few, whose number would be the sum of the two."""
+    return not count, count, str(cell)
 
 
 def _few(count: int) -> bool:

@@ -1,0 +1,225 @@
+"""Cost of one result, who uses a licence, and that no figure is about fewer than five persons."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.cost_alerts.domain.value import (
+    CLASSES,
+    FEWEST_PERSONS,
+    Asked,
+    CostMonth,
+    Licence,
+    LicenceFacts,
+    LicenceValue,
+    Users,
+    hidden_cells,
+    licence_value,
+    merged,
+    use_value,
+)
+from services.shared.events.plans import BenefitResult, BenefitTarget
+from services.shared.events.register import UseCase
+from services.shared.money import NANO
+from services.shared.periods import Month
+
+SEPTEMBER, OCTOBER = Month(2026, 9), Month(2026, 10)
+FIRST, LAST = date(2026, 9, 1), date(2026, 10, 31)
+TARGET = BenefitTarget(
+    measure="permits", counts="cases", baseline=Decimal(100), target=Decimal(200), owner="head of permits"
+)
+
+
+def use(project: str | None = "p", benefit: BenefitTarget | None = TARGET) -> UseCase:
+    return UseCase(
+        id="permits",
+        name={"en": "Permits"},
+        unit="kymp",
+        owner="head",
+        purpose="Checks",
+        systems=("api",),
+        risk_class="limited",
+        project=project,
+        benefit=benefit,
+        valid_from=date(2026, 1, 1),
+    )
+
+
+def result(month: Month, figure: str, use_case: str = "permits") -> BenefitResult:
+    return BenefitResult(
+        id=f"{use_case}-{month}", use_case=use_case, month=str(month), result=Decimal(figure), source="count"
+    )
+
+
+def cost(month: Month, eur: int) -> CostMonth:
+    return CostMonth(month, eur * NANO)
+
+
+@pytest.mark.parametrize(
+    ("costs", "results", "each", "whole"),
+    [
+        pytest.param([cost(OCTOBER, 300)], [result(OCTOBER, "120")], [2_500_000_000], 2_500_000_000, id="a month"),
+        pytest.param(
+            [cost(SEPTEMBER, 100), cost(OCTOBER, 300)],
+            [result(OCTOBER, "120")],
+            [None, 2_500_000_000],
+            2_500_000_000,
+            id="a month without a result is not part of the price of one",
+        ),
+        pytest.param(
+            [cost(SEPTEMBER, 100), cost(OCTOBER, 300)],
+            [result(SEPTEMBER, "0"), result(OCTOBER, "200")],
+            [None, 1_500_000_000],
+            2_000_000_000,
+            id="a month that brought nothing cost all the same",
+        ),
+        pytest.param([], [result(OCTOBER, "3")], [0], 0, id="a result of what cost nothing"),
+        pytest.param([cost(OCTOBER, 1)], [result(OCTOBER, "3")], [333_333_333], 333_333_333, id="rounded once"),
+        pytest.param([cost(OCTOBER, 300)], [result(OCTOBER, "9", "another")], [None], None, id="another use's result"),
+        pytest.param([cost(OCTOBER, 300)], [], [None], None, id="no result"),
+    ],
+)
+def test_cost_of_one_result(
+    costs: Sequence[CostMonth], results: Sequence[BenefitResult], each: Sequence[int | None], whole: int | None
+) -> None:
+    found = use_value(use(), costs, results)
+    assert [one.per_result_nano for one in found.months] == list(each)
+    assert found.per_result_nano == whole
+    assert found.eur_nano == sum(one.eur_nano for one in costs)
+
+
+@pytest.mark.parametrize(
+    ("benefit", "results", "told"),
+    [
+        pytest.param(TARGET, [result(OCTOBER, "1")], "results", id="reported"),
+        pytest.param(TARGET, [], "no_results", id="declared, never reported"),
+        pytest.param(None, [], "no_target", id="nobody declared a benefit"),
+    ],
+)
+def test_what_is_not_known_is_said(benefit: BenefitTarget | None, results: list[BenefitResult], told: str) -> None:
+    assert use_value(use(benefit=benefit), [cost(OCTOBER, 1)], results).told == told
+
+
+def test_how_the_cost_is_found_is_said() -> None:
+    assert [use_value(use(project), [], []).costed_by for project in ("p", None)] == ["project", "unit_and_systems"]
+
+
+def asked(person: str, system: str, quantity: int, first: date = FIRST, days: int = 30) -> Asked:
+    return Asked(person, system, first, first + timedelta(days=days), Decimal(quantity))
+
+
+def people(letter: str, count: int) -> list[str]:
+    return [f"{letter}{number}" for number in range(count)]
+
+
+def told(
+    asks: Sequence[Asked], licences: Sequence[Licence] = (), units: Mapping[str, str] | None = None, eur: int = 0
+) -> LicenceValue:
+    placed = {one.person: "kymp" for one in asks} if units is None else units
+    return licence_value(LicenceFacts("paid", "base", "requests", FIRST, LAST, asks, licences, placed, eur * NANO))
+
+
+def test_everybody_is_in_one_class() -> None:
+    asks = [asked(who, "paid", 1) for who in (*people("a", 10), *people("b", 6))]
+    asks += [asked(who, "base", 1) for who in (*people("b", 6), *people("c", 7))]
+    found = told(asks, units=dict.fromkeys([*people("a", 10), *people("b", 6), *people("c", 7), *people("d", 8)], "k"))
+    assert found.city.persons == 31
+    assert dict(found.city.users) == {"paid_only": 10, "both": 6, "base_only": 7, "neither": 8}
+    assert dict(found.units["k"].users) == dict(found.city.users)
+
+
+def test_how_much_an_active_person_asks_in_thirty_days() -> None:
+    # Two months of reports: 60 days, 8 persons, each 10 and 20.
+    asks = [asked(who, "paid", 10) for who in people("a", 8)]
+    asks += [asked(who, "paid", 20, FIRST + timedelta(days=30)) for who in people("a", 8)]
+    found = told(asks, eur=400)
+    assert (found.paid.persons, found.paid.quantity) == (8, Decimal("15.0"))
+    assert found.per_active_nano == 50 * NANO
+    assert (found.base_use.persons, found.base_use.quantity) == (0, None)
+
+
+def test_a_vendor_that_tells_only_who_was_active_is_believed() -> None:
+    licences = [Licence(who, FIRST, last_active_on=LAST) for who in people("a", 6)]
+    licences += [Licence(who, FIRST, last_active_on=FIRST - timedelta(days=1)) for who in people("b", 7)]
+    found = told([], licences)
+    assert dict(found.city.users) == {"paid_only": 6, "both": 0, "base_only": 0, "neither": 7}
+    assert found.city.holders == 13
+
+
+def test_a_licence_that_was_given_back_is_not_held() -> None:
+    licences = [Licence(who, FIRST, LAST) for who in people("a", 6)]
+    licences += [Licence(who, FIRST, LAST + timedelta(days=1)) for who in people("b", 7)]
+    assert told([], licences).city.holders == 7
+
+
+def test_before_and_after_a_licence() -> None:
+    day = FIRST + timedelta(days=30)
+    asks = [one for who in people("a", 5) for one in (asked(who, "base", 12), asked(who, "base", 3, day))]
+    asks += [asked(who, "paid", 60, day) for who in people("a", 5)]
+    asks += [asked(who, "base", 99) for who in people("z", 5)]  # who got none does not count
+    found = told(asks, [Licence(who, day) for who in people("a", 5)]).change
+    assert found is not None
+    assert (found.persons, found.base_before, found.base_after, found.paid_after) == (
+        5,
+        Decimal(12),
+        Decimal(3),
+        Decimal(60),
+    )
+
+
+def test_a_report_across_the_day_of_the_licence_counts_on_neither_side() -> None:
+    day = FIRST + timedelta(days=28)
+    windows = [FIRST - timedelta(days=14), FIRST + timedelta(days=14), FIRST + timedelta(days=42)]
+    asks = [asked(who, "base", 28, first, 28) for who in people("a", 5) for first in windows]
+    found = told(asks, [Licence(who, day) for who in people("a", 5)]).change
+    assert found is not None
+    assert (found.base_before, found.base_after, found.paid_after) == (Decimal(30), Decimal(30), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("persons", "day"),
+    [
+        pytest.param(4, FIRST + timedelta(days=30), id="four persons"),
+        pytest.param(9, FIRST + timedelta(days=2), id="two days before are known"),
+        pytest.param(9, FIRST + timedelta(days=59), id="one day after is known"),
+    ],
+)
+def test_too_little_to_compare_is_said(persons: int, day: date) -> None:
+    asks = [asked(who, "base", 1, FIRST + timedelta(days=at), 1) for who in people("a", persons) for at in range(60)]
+    assert told(asks, [Licence(who, day) for who in people("a", persons)]).change is None
+
+
+def test_four_active_persons_are_not_told() -> None:
+    found = told([asked(who, "paid", 5) for who in people("a", 4)], eur=8, units=dict.fromkeys(people("a", 9), "k"))
+    assert (found.paid.shown_persons, found.paid.quantity, found.per_active_nano) == (None, None, None)
+    assert set(found.city.users.values()) == {None, 0}
+
+
+COUNTS = st.dictionaries(
+    st.sampled_from(["k", "l", "m", "n"]),
+    st.fixed_dictionaries({name: st.integers(0, 12) for name in CLASSES}),
+    min_size=2,
+)
+
+
+@given(COUNTS)
+def test_no_sum_gives_a_hidden_figure_away(counts: Mapping[str | None, Mapping[Users, int]]) -> None:
+    hidden = hidden_cells(counts)
+    lines = [[(row, name) for name in CLASSES] for row in counts] + [
+        [(row, name) for row in counts] for name in CLASSES
+    ]
+    assert all(len(hidden.intersection(line)) != 1 for line in lines)
+    shown = [count for row, cells in counts.items() for name, count in cells.items() if (row, name) not in hidden]
+    assert not [count for count in shown if 0 < count < FEWEST_PERSONS]
+
+
+@given(st.dictionaries(st.sampled_from(["k", "l", "m", "n", None]), st.integers(0, 12)))
+def test_no_row_is_about_fewer_than_five(sizes: Mapping[str | None, int]) -> None:
+    persons = {unit: people(str(unit), size) for unit, size in sizes.items() if size}
+    rows = merged(persons)
+    assert sorted(who for row in rows.values() for who in row) == sorted(who for row in persons.values() for who in row)
+    assert len(rows) <= 1 or all(len(row) >= FEWEST_PERSONS for row in rows.values())
