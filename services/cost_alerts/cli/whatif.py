@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from enum import StrEnum
@@ -18,8 +18,11 @@ from rich.table import Table as Printed
 
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.adapters.whatif.change_file import read_change
+from services.cost_alerts.adapters.whatif.estimate import estimate, read_plan
 from services.cost_alerts.adapters.whatif.simulate import Tell, last_months, register_now, simulate
 from services.cost_alerts.domain.whatif.comparing import Comparison, Row
+from services.cost_alerts.domain.whatif.estimate import FEWEST_GROUPS, FEWEST_PERSONS, FEWEST_SINGLE
+from services.cost_alerts.domain.whatif.plan import Estimate, Nano, PlanPart
 from services.cost_alerts.exports.delimited import write_csv
 from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, euro
 from services.shared.clock import SystemClock
@@ -140,11 +143,11 @@ def _print_simulation(console: Console, found: Comparison) -> None:
     same = len(found.rows) - len(differing)
     rows = [_texts(row) for row in differing] + ([[f"{same} others", "unchanged"]] if same else [])
     total = ["total", "", *_texts(found.total)[2:]]
-    shown = 5 if all(row.is_known for row in found.rows) else 7
+    shown = 5 if all(row.is_known for row in found.rows) else 6
     months = f"{found.months[0]} to {found.months[-1]}" if len(found.months) > 1 else str(found.months[0])
-    printed = Printed(title=f"If it had been so in {months}, by the day of use", box=SIMPLE)
+    printed = Printed(title=f"If it had been so in {months}, by the day of use", box=SIMPLE, padding=(0, 1, 0, 0))
     for at, name in enumerate(_HEADINGS[:shown]):
-        longest = max((len(row[at]) for row in (*rows, total) if len(row) > at), default=0)
+        longest = max(len(row[at]) for row in (_HEADINGS, *rows, total) if len(row) > at)
         printed.add_column(name, justify="left" if at < _NAMES else "right", min_width=longest)
     for row in rows:
         printed.add_row(*row[:shown])
@@ -157,7 +160,7 @@ def _print_simulation(console: Console, found: Comparison) -> None:
 
 
 _NAMES = 2
-_HEADINGS = ("unit", "system", "before", "after", "difference", "priced", "no price")
+_HEADINGS = ("unit", "system", "before", "after", "difference", "no price")
 
 
 def _texts(row: Row) -> list[str]:
@@ -170,18 +173,125 @@ def _texts(row: Row) -> list[str]:
         _cents(row.before_nano),
         after,
         difference,
-        _cents(row.after_nano),
         str(row.unpriced_after),
     ]
 
 
 def _unpriced_said(found: Comparison) -> str:
     more = sum(max(0, row.unpriced_after - row.unpriced_before) for row in found.rows)
-    return f"; {more} readings or charges would have no price: `priced` is what all others would cost" if more else ""
+    return f"; {more} readings or charges would have no price" if more else ""
 
 
 def _cents(nano: int) -> str:
     return f"{from_nano(nano).quantize(_CENT):,f}"
+
+
+@app.command("estimate")
+def estimate_command(
+    *,
+    plan: Annotated[Path, typer.Option(help="the YAML file that says what is planned")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a planned agent or roll-out would cost a month: low, mid and high, from what comparable use here was.
+
+    It rests on the last three full months and on the prices of today, with what pools have left; docs/what-if.md
+    says how. Nothing is written anywhere.
+
+    Exit codes: 0 shown, 1 there is not enough data to say, 2 the file is wrong or the ledger cannot be read.
+
+    Example: valvomo estimate --plan assistant-for-teachers.yaml
+    """
+    wanted, today = read_plan(plan), helsinki_day(SystemClock().now())
+    with _ledger() as store:
+        found = estimate(store, wanted, last_months(today, _ESTIMATE_MONTHS), today)
+    if as_json:
+        typer.echo(json.dumps(estimate_document(found), ensure_ascii=False))
+    else:
+        _print_estimate(Console(), found)
+    raise typer.Exit(0 if found.monthly is not None else 1)
+
+
+_ESTIMATE_MONTHS = 3
+
+REASONS: Mapping[str, str] = {
+    "no_history": "nothing like it was used here in these months",
+    "no_persons": "nothing tells who used it: write uses_per_user_per_month into the plan",
+    "too_few_persons": f"it needs {FEWEST_SINGLE} persons, or {FEWEST_GROUPS} units with {FEWEST_PERSONS} in a month",
+    "no_uses_counted": "nothing counts its uses: leave uses_per_user_per_month out of the plan",
+    "too_few_weeks": f"it needs {FEWEST_GROUPS} weeks of use",
+    "no_price": "it has no price today",
+}
+"""Why nobody can say what a part of a plan would cost."""
+
+
+def estimate_document(found: Estimate) -> dict[str, Any]:
+    """An estimate for programs: money as text, exact; null where nobody can say."""
+    return {
+        "name": found.plan.name,
+        "unit": found.plan.unit,
+        "users": found.plan.users,
+        "months": found.plan.months,
+        "rests_on": {"first": found.first, "last": found.last},
+        "monthly_eur": _limits_document(found.monthly),
+        "total_eur": _limits_document(found.total),
+        "parts": [_part_document(part) for part in found.parts],
+    }
+
+
+def _part_document(part: PlanPart) -> dict[str, Any]:
+    return {
+        "system": part.system,
+        "kind": part.kind,
+        "monthly_eur": _limits_document(part.monthly),
+        "by_price_eur": _limits_document(part.by_price),
+        "reason": part.reason,
+        "limits_of": part.by,
+        "persons": part.persons,
+        "groups": part.groups,
+        "skus": list(part.skus),
+        "without_price": list(part.without_price),
+        "seats": part.seats,
+        "free_seats_taken": part.free,
+    }
+
+
+def _limits_document(limits: Nano | None) -> dict[str, str] | None:
+    if limits is None:
+        return None
+    return {name: as_text(euro(nano)) for name, nano in zip(Nano._fields, limits, strict=True)}
+
+
+def _print_estimate(console: Console, found: Estimate) -> None:
+    title = f"{found.plan.name}: {found.plan.users} users, EUR a month at today's prices"
+    printed = Printed(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("what", "low", "mid", "high"):
+        printed.add_column(name, justify="left" if name == "what" else "right")
+    for part in found.parts:
+        printed.add_row(f"{part.kind} of {part.system}", *_shown(part.monthly))
+    printed.add_section()
+    printed.add_row("a month", *_shown(found.monthly))
+    printed.add_row(f"{found.plan.months} months", *_shown(found.total))
+    console.print(printed)
+    for part in found.parts:
+        console.print(f"  {part.system}: {_rests_on(part, found)}", highlight=False, markup=False)
+
+
+def _shown(limits: Nano | None) -> list[str]:
+    return ["not known"] * 3 if limits is None else [_cents(nano) for nano in limits]
+
+
+def _rests_on(part: PlanPart, found: Estimate) -> str:
+    """What a part rests on, or why there is none, in a sentence."""
+    if part.reason is not None:
+        return f"not enough data: {REASONS[part.reason]}" if part.reason != "no_price" else REASONS[part.reason]
+    if part.kind == "seats":
+        return f"{part.seats} seats of {', '.join(part.skus)} to be bought; {part.free} are free already"
+    said = f"{part.persons} persons" if part.persons else "uses as they were counted"
+    limits = f"{part.groups} groups of a unit and a {'month' if part.persons else 'week'}"
+    limits = limits if part.by == "groups" else "groups drawn from them"
+    listed = "" if part.by_price is None else f"; by unit prices alone {' to '.join(_shown(part.by_price)[::2])}"
+    lacking = f"; without {', '.join(part.without_price)}, which has no price" if part.without_price else ""
+    return f"{said}, {found.first} to {found.last}; low and high by {limits}{listed}{lacking}"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from services.cost_alerts.adapters.tables import DAY, PROFILE, READING, WORD
 from services.cost_alerts.domain.agreements.agreement import Metered
 from services.cost_alerts.domain.use import Profile, Use
 from services.cost_alerts.domain.view import Book
-from services.cost_alerts.handlers.charging import BILLING, FINAL
+from services.cost_alerts.handlers.charging import BILLING, FINAL, PURPOSES
 from services.cost_alerts.handlers.cycles import NEVER
 from services.shared.store.tables import instant
 
@@ -34,12 +34,16 @@ class Stored(NamedTuple):
         return Metered(use, self.quantities, self.cost, self.estimated)
 
 
-def stored(connection: Connection, system: str, days: tuple[date, date]) -> list[Stored]:
-    """The paid readings of a system on these Helsinki days (inclusive), by start, source and reading id."""
-    return sorted(_read(connection, system, days), key=lambda one: one.order)
+ATTRIBUTION = PURPOSES.index("attribution")
+"""Of a reading that tells who used what is paid elsewhere."""
 
 
-def _read(connection: Connection, system: str, days: tuple[date, date]) -> Iterator[Stored]:
+def stored(connection: Connection, system: str, days: tuple[date, date], purpose: int = BILLING) -> list[Stored]:
+    """The readings of a system on these Helsinki days (inclusive), by start, source and reading id; the paid ones."""
+    return sorted(_read(connection, system, days, purpose), key=lambda one: one.order)
+
+
+def _read(connection: Connection, system: str, days: tuple[date, date], purpose: int) -> Iterator[Stored]:
     known = select(PROFILE.c.id, PROFILE.c.body).where(PROFILE.c.system == _word(system))
     profiles = {row.id: Profile.from_text(row.body) for row in connection.execute(known)}
     sources = {row.id: row.text for row in connection.execute(_sources(days))}
@@ -47,7 +51,7 @@ def _read(connection: Connection, system: str, days: tuple[date, date]) -> Itera
     wanted = select(*(READING.c[name] for name in columns)).where(
         READING.c.day.between(days[0].toordinal(), days[1].toordinal()),
         READING.c.profile.in_(select(PROFILE.c.id).where(PROFILE.c.system == _word(system))),
-        READING.c.purpose == BILLING,
+        READING.c.purpose == purpose,
         READING.c.retracted == 0,
     )
     for profile, source, reading_id, starts_at, day, quantities, cost, currency, finality in connection.execute(wanted):

@@ -20,7 +20,7 @@ from services.cost_alerts.domain.agreements.tiers import Monthly
 from services.cost_alerts.domain.allocation import NOBODY
 from services.cost_alerts.domain.pricing import Line, rounded_up
 from services.cost_alerts.domain.rating import WHOLE_READING, charged_meters, is_reported, unit_line
-from services.cost_alerts.domain.use import Use
+from services.cost_alerts.domain.use import Profile, Sizes, Use
 from services.cost_alerts.domain.view import View
 
 Basket = Sequence[Metered]
@@ -58,12 +58,27 @@ class PriceIndex:
     left_out: Sequence[str]
 
 
+Kind = tuple[Profile, str | None, Sizes]
+"""What uses of one kind have in common: the profile of nobody, the currency of a reported cost, sizes."""
+
+
+def kind_of(use: Use) -> Kind:
+    """Which kind of use it is; prices are the same within a kind."""
+    nobody = replace(use.profile, person=None, account=None, tags=(), environment="")
+    return nobody, use.reported_currency, use.sizes
+
+
+def measured(view: View, one: Metered) -> Iterator[tuple[str, Decimal]]:
+    """The meters that a reading is charged by, with their quantities; where the reported cost counts, that."""
+    quantities = (one.cost or Decimal(0),) if is_reported(view, one.use) else one.quantities
+    return zip(charged_meters(view, one.use), quantities, strict=True)
+
+
 def by_nobody(metered: Iterable[Metered]) -> Basket:
     """Readings of one system added up to a basket."""
-    found: dict[tuple[object, ...], tuple[Use, list[Decimal], Decimal]] = {}
+    found: dict[Kind, tuple[Use, list[Decimal], Decimal]] = {}
     for one in metered:
-        nobody = replace(one.use.profile, person=None, account=None, tags=(), environment="")
-        key = (nobody, one.use.reported_currency, one.use.sizes)
+        nobody, *_ = key = kind_of(one.use)
         use, sums, cost = found.get(key) or (replace(one.use, profile=nobody), [Decimal(0)] * len(one.quantities), 0)
         sums = [before + more for before, more in zip(sums, one.quantities, strict=True)]
         found[key] = (use, sums, cost + (one.cost or Decimal(0)))
@@ -78,8 +93,7 @@ def prices(view: View, basket: Basket, day: date, today: date) -> Prices:
 
 def _by_the_unit(view: View, basket: Basket) -> Iterator[tuple[Position, Fraction]]:
     for number, one in enumerate(basket):
-        quantities = (one.cost or Decimal(0),) if is_reported(view, one.use) else one.quantities
-        for meter, quantity in zip(charged_meters(view, one.use), quantities, strict=True):
+        for meter, quantity in measured(view, one):
             line = unit_line(view, one.use, meter, _BLANK)
             if line.nano_per_unit is not None and line.rate is not None:
                 units = rounded_up(quantity, line.round_to)
