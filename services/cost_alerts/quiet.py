@@ -19,25 +19,30 @@ def due_at(letter: Letter, recipient: Recipient) -> datetime:
     if letter.severity == "critical" or (recipient.digest is None and recipient.quiet_hours is None):
         return decided
     wall = decided.astimezone(HELSINKI).replace(tzinfo=None)  # wall clock: a day has one 18:00, however long it is
-    begun = wall if recipient.digest is None else _next(wall, recipient.digest)
-    awake = begun if recipient.quiet_hours is None else _end_of_rest(begun, recipient.quiet_hours)
-    return decided if awake == wall else awake.replace(tzinfo=HELSINKI).astimezone(UTC)
+    digest, hours = recipient.digest, recipient.quiet_hours
+    free = _end_of_rest(wall, hours) if digest is None else _next_digest(wall, digest, hours)
+    return decided if free == wall else free.replace(tzinfo=HELSINKI).astimezone(UTC)
 
 
-def _end_of_rest(wall: datetime, hours: QuietHours) -> datetime:
+def _next_digest(wall: datetime, hour: time, hours: QuietHours | None) -> datetime:
+    """The digest's next hour that is no weekend's rest; the recipients file lets it lie in no night's."""
+    found = _next(wall, hour)
+    while _rests(found, hours):
+        found = _next(found, hour)
+    return found
+
+
+def _end_of_rest(wall: datetime, hours: QuietHours | None) -> datetime:
     """`wall` itself, or the end of the rest that it falls into."""
-    while _rests(wall, hours):
+    while hours is not None and _rests(wall, hours):
         wall = min(_next(wall, hours.to), _next(wall, time()))
     return wall
 
 
-def _rests(wall: datetime, hours: QuietHours) -> bool:
-    if hours.weekends and wall.weekday() >= _SATURDAY:
-        return True
-    now = wall.time()
-    if hours.begin < hours.to:
-        return hours.begin <= now < hours.to
-    return now >= hours.begin or now < hours.to
+def _rests(wall: datetime, hours: QuietHours | None) -> bool:
+    if hours is None:
+        return False
+    return (hours.weekends and wall.weekday() >= _SATURDAY) or hours.hold_at(wall.time())
 
 
 def _next(wall: datetime, moment: time) -> datetime:

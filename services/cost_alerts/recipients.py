@@ -62,6 +62,12 @@ class QuietHours(BaseModel):
     to: ClockTime
     weekends: bool = False
 
+    def hold_at(self, moment: time) -> bool:
+        """Whether a clock that shows `moment` is in them; of weekends it knows nothing."""
+        if self.begin < self.to:
+            return self.begin <= moment < self.to
+        return moment >= self.begin or moment < self.to
+
     @model_validator(mode="after")
     def _leaves_some_hours(self) -> "QuietHours":
         if self.begin == self.to:
@@ -89,6 +95,12 @@ class Recipient(BaseModel):
         if value is not None and _WEB.match(value.get_secret_value()) is None:
             raise ValueError("the address begins with https:// or http://")
         return value
+
+    @model_validator(mode="after")
+    def _digest_disturbs_nobody(self) -> "Recipient":
+        if self.digest is not None and self.quiet_hours is not None and self.quiet_hours.hold_at(self.digest):
+            raise ValueError("digest must not lie in quiet_hours")
+        return self
 
     @property
     def is_reached(self) -> bool:

@@ -165,6 +165,7 @@ def _gaps_of_condition(letter: Letter, condition: Condition, words: Words) -> Ma
         "since": words("letter_on", day=words.date(condition.since)) if condition.kind == "anomaly"
                  else words.date(condition.since),
         "until": words("letter_soon") if until is None else words("letter_on", day=words.date(until)),
+        "day": words("letter_soon") if until is None else words.date(until),
     }  # fmt: skip
 
 
@@ -236,7 +237,8 @@ def _facts_of_crossing(letter: Letter, crossing: Crossing, words: Words) -> Iter
     if crossing.committed_eur is not None:
         yield Fact(words("letter_committed"), words.money(crossing.committed_eur))
     if crossing.forecast_eur is not None:
-        yield Fact(words("letter_forecast", year=crossing.period), _forecast(letter, crossing.forecast_eur, words))
+        yield Fact(words("letter_forecast", year=crossing.period), words.money(crossing.forecast_eur))
+        yield from _limits(letter, words)
     yield Fact(words("letter_threshold"), words.share(crossing.threshold))
     yield Fact(words("letter_since"), words.moment(letter.decided_at))
     if crossing.decision is not None:
@@ -244,15 +246,15 @@ def _facts_of_crossing(letter: Letter, crossing: Crossing, words: Words) -> Iter
     yield Fact(words("letter_budget_id"), crossing.budget)
 
 
-def _forecast(letter: Letter, mid: Decimal, words: Words) -> str:
+def _limits(letter: Letter, words: Words) -> Iterator[Fact]:
     low, high = letter.forecast_low_eur, letter.forecast_high_eur
-    if low is None or high is None:
-        return words.money(mid)
-    return words("letter_limits", mid=words.money(mid), low=words.money(low), high=words.money(high))
+    if low is not None and high is not None:
+        yield Fact(words("letter_limits"), f"{words.money(low)} – {words.money(high)}")
 
 
 def _facts_of_condition(condition: Condition, words: Words) -> Iterator[Fact]:
-    yield Fact(words("letter_about"), condition.about)
+    if condition.about not in {condition.system, f"{condition.unit} {condition.system}"}:
+        yield Fact(words("letter_about"), condition.about)
     for name, figure in condition.figures.items():
         yield Fact(figure_label(name, words), figure_text(name, figure, words))
     yield Fact(words("letter_begun"), words.date(condition.since))
@@ -312,5 +314,5 @@ def _chart(letter: Letter, words: Words) -> Chart | None:
         "letter_chart_alt", title=title, first=first, last=last, highest=money(highest.eur),
         highest_day=words.date(highest.day), latest=money(points[-1].eur),
     )  # fmt: skip
-    limit_text = None if limit is None else words("letter_chart_limit", limit=money(limit))
-    return Chart(title, points, limit, limit_text, first, last, alt)
+    line = "letter_chart_limit" if letter.crossing is None else "letter_chart_limit_budget"
+    return Chart(title, points, limit, None if limit is None else words(line, limit=money(limit)), first, last, alt)

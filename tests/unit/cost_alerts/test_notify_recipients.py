@@ -1,5 +1,6 @@
 """The recipients file: what is read, and each sentence with which it is refused."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,21 @@ def test_roles_with_all_and_with_nothing(tmp_path: Path) -> None:
     assert "x.example" not in repr(found)
 
 
+def test_what_a_role_may_ask_for(tmp_path: Path) -> None:
+    path = tmp_path / "recipients.yaml"
+    path.write_text(
+        "r: {teams: 'https://flows.example/secret', kinds: [budget, no_data], digest: '08:00',\n"
+        "    quiet_hours: {from: '18:00', to: '07:00', weekends: true}}\n"
+    )
+    found = load_recipients(path)["r"]
+    assert sorted(found.kinds or ()) == ["budget", "no_data"]
+    assert found.digest == time(8)
+    assert found.quiet_hours is not None
+    assert (found.quiet_hours.begin, found.quiet_hours.to, found.quiet_hours.weekends) == (time(18), time(7), True)
+    assert found.is_reached
+    assert "flows.example" not in repr(found)
+
+
 def test_no_file_is_nobody() -> None:
     assert load_recipients(None) == {}
 
@@ -34,8 +50,17 @@ def test_no_file_is_nobody() -> None:
         pytest.param("r: {addresses: a@b}", "addresses", id="one address without brackets"),
         pytest.param("r: {addresses: ['Bob Smith']}", "addresses.0", id="not an address"),
         pytest.param("r: {addresses: ['a@b\\nBcc: c@d']}", "addresses.0", id="a header smuggled in"),
-        pytest.param("r: {webhook: 'ftp://x'}", "a webhook begins with https", id="not a web address"),
+        pytest.param("r: {webhook: 'ftp://x'}", "the address begins with https", id="not a web address"),
         pytest.param("r: {language: de}", "language", id="another language"),
+        pytest.param("r: {teams: flows.example/x}", "the address begins with https", id="half an address"),
+        pytest.param("r: {kinds: [budgets]}", "kinds", id="a kind that there is not"),
+        pytest.param("r: {digest: 18:00}", "written in quotes", id="a time without quotes"),
+        pytest.param("r: {digest: '8'}", "written in quotes", id="not a time"),
+        pytest.param("r: {quiet_hours: {from: '18:00'}}", "quiet_hours.to", id="a rest without end"),
+        pytest.param("r: {quiet_hours: {from: '18:00', to: '18:00'}}", "must differ", id="a rest of a whole day"),
+        pytest.param(
+            "r: {digest: '06:00', quiet_hours: {from: '18:00', to: '07:00'}}", "digest must not", id="a digest at night"
+        ),
         pytest.param("1: {}", "a role that is not an id", id="a number as role"),
     ],
 )
