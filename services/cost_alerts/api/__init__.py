@@ -6,6 +6,7 @@ from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.api.alerts import add_alerts
 from services.cost_alerts.api.budgets import add_budgets
 from services.cost_alerts.api.explain import add_explain
+from services.cost_alerts.api.forecasts import add_forecasts
 from services.cost_alerts.api.history import add_history
 from services.cost_alerts.api.invoices import add_invoices
 from services.cost_alerts.api.ledger import add_ledger
@@ -20,6 +21,7 @@ def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter
     router = APIRouter()
     add_overview(router, store, queries, clock)
     add_budgets(router, queries, clock)
+    add_forecasts(router, store)
     add_alerts(router, store, queries, clock)
     add_ledger(router, store, queries, clock)
     add_invoices(router, store)
