@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/prometheus"
 RULES = FOLDER / "valvomo.rules.yml"
 TESTS = sorted(FOLDER.glob("*.test.yml"))
+SHOWN = [test for path in TESTS for test in yaml.safe_load(path.read_text())["tests"]]
 ALERTS = [
     rule
     for group in yaml.safe_load(RULES.read_text())["groups"]
@@ -48,8 +49,7 @@ def test_a_rule_that_fires_too_late_is_noticed(promtool: Promtool, tmp_path: Pat
 def test_every_alert_is_shown_silent_then_firing_then_resolved(name: str) -> None:
     shown = [
         [bool(case["exp_alerts"]) for case in sorted(cases, key=lambda case: minutes(case["eval_time"]))]
-        for path in TESTS
-        for test in yaml.safe_load(path.read_text())["tests"]
+        for test in SHOWN
         if (cases := [case for case in test.get("alert_rule_test", ()) if case["alertname"] == name])
     ]
     assert any(fired[0] is False and True in fired and fired[-1] is False for fired in shown)
