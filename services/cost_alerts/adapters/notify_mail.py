@@ -216,7 +216,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 def mail(parcel: Parcel, sender: str, links: Links) -> EmailMessage:
     """The mail, the same bytes each time it is made: text, with HTML and its picture beside it."""
     domain = sender.rpartition("@")[2].rstrip("> ") or "localhost"
-    picture = f"{PICTURE}.{parcel.message_id[:48]}@{domain}"
+    picture = f"{PICTURE}.{parcel.message_id[:16]}@{domain}"
     language = DEFAULT if parcel.recipient is None else parcel.recipient.language
     text = mail_text(parcel.letters, parcel.role, language, links, picture)
     message = EmailMessage()
