@@ -9,6 +9,7 @@ from sqlalchemy import Connection, case, func, select
 
 from services.cost_alerts.adapters.alerts import open_alerts, told_alerts
 from services.cost_alerts.adapters.briefing import briefing_of
+from services.cost_alerts.adapters.pools import pools
 from services.cost_alerts.adapters.register import load_book
 from services.cost_alerts.adapters.restatements import readings_left
 from services.cost_alerts.adapters.tables import (
@@ -23,7 +24,7 @@ from services.cost_alerts.adapters.tables import (
 )
 from services.cost_alerts.domain.alerts import anomalies, silence
 from services.cost_alerts.domain.alerts.actions import ACTIONS, PATHS
-from services.cost_alerts.domain.alerts.letter import Briefing
+from services.cost_alerts.domain.alerts.letter import Briefing, Point
 from services.cost_alerts.domain.alerts.movers import STRETCH_DAYS
 from services.cost_alerts.domain.alerts.situation import (
     Arrivals,
@@ -38,7 +39,7 @@ from services.cost_alerts.domain.alerts.situation import (
 from services.cost_alerts.domain.view import View
 from services.cost_alerts.ports.alerts import Seen
 from services.shared.events.outcomes import Condition
-from services.shared.periods import helsinki_day
+from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
 from services.shared.store.tables import instant, micros
 
@@ -64,16 +65,16 @@ class _Foreseen(NamedTuple):
 
 
 class SqlLookout:
-    """See `Lookout`. `rises` may take seconds and is asked some times a day; `pools` is asked at every look."""
+    """See `Lookout`. `rises` may take seconds and is asked some times a day; `drying` is asked at every look."""
 
-    def __init__(self, store: Store, rises: Rises, pools: Pools) -> None:
-        self._store, self._rises, self._pools = store, rises, pools
+    def __init__(self, store: Store, rises: Rises, drying: Pools) -> None:
+        self._store, self._rises, self._drying = store, rises, drying
         self._view: View | None = None
         self._foreseen: _Foreseen | None = None
 
     def see(self, now: datetime) -> Seen:
         today = helsinki_day(now)
-        rises, drying = self._risen(today, now), self._pools(self._store, today)
+        rises, drying = self._risen(today, now), self._drying(self._store, today)
         with self._store.reading() as connection:
             view = self._newest(connection)
             used = _used(connection, today)
@@ -94,6 +95,8 @@ class SqlLookout:
             return Seen(situation, told_alerts(connection))
 
     def brief(self, situation: Situation, condition: Condition) -> Briefing:
+        is_pool = condition.kind == "pool_running_dry"
+        chart = self._left(condition.about, situation.today) if is_pool else None
         with self._store.reading() as connection:
             return briefing_of(
                 connection,
@@ -102,9 +105,15 @@ class SqlLookout:
                 condition.unit,
                 condition.system,
                 actions=ACTIONS[condition.kind],
-                lasts_until=condition.until if condition.kind == "pool_running_dry" else None,
+                lasts_until=condition.until if is_pool else None,
                 path=PATHS[condition.kind],
+                chart=chart,
             )
+
+    def _left(self, key: str, today: date) -> Sequence[Point]:
+        """What was left of a pool by day, in what it counts."""
+        found = next((one for one in pools(self._store, Month.of(today)) if one.key == key), None)
+        return [] if found is None else [Point(day=one.day, eur=one.left) for one in found.days]
 
     def _newest(self, connection: Connection) -> View:
         version = _version(connection)

@@ -82,8 +82,8 @@ def _drying(today: date, pool: Drying) -> Found:
     figures = {"size": pool.size, "left": pool.left}
     if pool.overage_nano is not None:
         figures["overage_eur"] = from_nano(pool.overage_nano)
-    dry = pool.dry_middle or pool.dry_early
-    is_urgent = pool.left <= 0 or (dry is not None and (dry - today).days <= DRY_SOON_DAYS)
+    soon, dry = pool.dry_middle, pool.dry_middle or pool.dry_early
+    is_urgent = pool.left <= 0 or (soon is not None and (soon - today).days <= DRY_SOON_DAYS)
     since = max(pool.first_day, (dry or today) - timedelta(days=DRY_SOON_DAYS)) if is_urgent else pool.first_day
     severity: Severity = "critical" if is_urgent else "warning"
     return Found("pool_running_dry", severity, pool.key, since, system=pool.system, figures=figures, until=dry)
