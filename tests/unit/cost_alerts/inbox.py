@@ -18,6 +18,8 @@ class Inbox:
 
     def __init__(self, refused: dict[str, str] | None = None) -> None:
         self.refused = refused or {}
+        self.content: str | None = None
+        """The answer to a whole mail, when it is not to be taken."""
         self.mails: list[tuple[list[str], EmailMessage]] = []
 
     async def handle_RCPT(
@@ -29,6 +31,8 @@ class Inbox:
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        if self.content is not None:
+            return self.content
         content = cast("bytes", envelope.content)
         found = message_from_bytes(content, policy=email.policy.default)
         self.mails.append((list(envelope.rcpt_tos), found))

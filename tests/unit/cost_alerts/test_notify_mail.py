@@ -2,7 +2,12 @@
 
 import email.policy
 import smtplib
+import socket
 import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
@@ -11,18 +16,18 @@ import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from services.cost_alerts.adapters.notify_mail import MailFiles, MailServer, SmtpMail, mail
-from services.cost_alerts.notify import NobodyError, UndeliverableError
+from services.cost_alerts.notify import NobodyError, ServerAwayError, UndeliverableError
 from services.cost_alerts.recipients import Recipient
 from services.cost_alerts.web.words import Language
 from services.shared.errors import ConfigurationError, TransientError
-from tests.unit.cost_alerts.alerts import LIBRARY, LINK, crossing, parcel, recipient
+from tests.unit.cost_alerts.alerts import LINK, LINKS, condition_letter, letter, parcel, recipient
 from tests.unit.cost_alerts.inbox import Inbox, server
 
 SENDER = "Valvomo <valvomo@city.example>"
 
 
 def sender(url: str) -> SmtpMail:
-    return SmtpMail(MailServer.parse(url), SENDER, LINK, patience_seconds=2)
+    return SmtpMail(MailServer.parse(url), SENDER, LINKS, patience_seconds=2)
 
 
 def text_of(message: EmailMessage, kind: str = "plain") -> str:
@@ -58,7 +63,7 @@ def text_of(message: EmailMessage, kind: str = "plain") -> str:
 def test_a_mail_says_who_what_how_much_since_when_and_where(
     language: Language, subject: str, sentences: list[str]
 ) -> None:
-    found = mail(parcel(recipient("a@city.example", language=language)), SENDER, LINK)
+    found = mail(parcel(recipient("a@city.example", language=language)), SENDER, LINKS)
     text = text_of(found)
     assert str(found["subject"]).replace("\u00a0", " ") == subject
     assert found["content-language"] == language
@@ -68,34 +73,32 @@ def test_a_mail_says_who_what_how_much_since_when_and_where(
 
 
 def test_html_is_escaped() -> None:
-    html = text_of(mail(parcel(recipient("a@city.example")), SENDER, LINK), "html")
+    html = text_of(mail(parcel(recipient("a@city.example")), SENDER, LINKS), "html")
     assert "Library &lt;Services&gt;" in html
     assert "<Services>" not in html
 
 
-def test_a_passed_budget_is_told_as_over() -> None:
-    over = crossing(threshold="1.0", used="9000.01")
-    text = text_of(mail(parcel(recipient("a@city.example"), over), SENDER, LINK))
-    assert "Over: €0.01" in text
-    assert "That is 100%" in text
+def test_the_picture_comes_along_and_the_html_names_it() -> None:
+    found = message_from_bytes(
+        mail(parcel(recipient("a@city.example")), SENDER, LINKS).as_bytes(), policy=email.policy.default
+    )
+    kinds = [part.get_content_type() for part in found.walk()]
+    assert kinds == ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"]
+    picture = list(found.walk())[-1]
+    assert picture.get_content().startswith(b"\x89PNG")
+    assert picture.get_content_disposition() == "inline"
+    assert f"cid:{picture['content-id'].strip('<>')}" in text_of(found, "html")
 
 
-def test_almost_all_is_not_told_as_all() -> None:
-    almost = crossing(threshold="0.8", used="8999.99")
-    assert "That is 99%" in text_of(mail(parcel(recipient("a@city.example"), almost), SENDER, LINK))
-
-
-def test_a_unit_that_the_register_does_not_have_goes_by_its_id() -> None:
-    assert "Unit: kirjasto\n" in text_of(mail(parcel(recipient("a@city.example"), unit=None), SENDER, LINK))
-
-
-def test_a_cost_centre_that_is_unknown_is_left_out() -> None:
-    without = LIBRARY.model_copy(update={"cost_centre": None})
-    assert "Cost centre" not in text_of(mail(parcel(recipient("a@city.example"), unit=without), SENDER, LINK))
+def test_a_digest_is_one_mail_without_a_picture() -> None:
+    both = parcel(recipient("a@city.example", language="fi"), letter(), condition_letter("anomaly"))
+    found = mail(both, SENDER, LINKS)
+    assert found["subject"] == "Tekoälyn kustannukset: 2 viestiä"
+    assert [part.get_content_type() for part in found.walk()] == ["multipart/alternative", "text/plain", "text/html"]
 
 
 def test_the_same_alert_is_the_same_bytes_each_time() -> None:
-    first, second = (mail(parcel(recipient("a@city.example")), SENDER, LINK).as_bytes() for _ in range(2))
+    first, second = (mail(parcel(recipient("a@city.example")), SENDER, LINKS).as_bytes() for _ in range(2))
     assert first == second
 
 
@@ -127,7 +130,7 @@ def test_a_password_is_given_to_this_machine_and_a_wrong_one_is_tried_again() ->
 
 
 def test_a_password_does_not_leave_this_machine_without_tls() -> None:
-    abroad = SmtpMail(MailServer("mail.city.example", 25, False, "valvomo", "secret"), SENDER, LINK)
+    abroad = SmtpMail(MailServer("mail.city.example", 25, False, "valvomo", "secret"), SENDER, LINKS)
 
     class Line(smtplib.SMTP):
         def login(self, user: str, password: str, *, initial_response_ok: bool = True) -> tuple[int, bytes]:
@@ -172,10 +175,101 @@ def test_a_server_that_is_away_is_a_matter_of_patience() -> None:
         sender(f"smtp://{address}").deliver(parcel(recipient("a@city.example")))
 
 
-@pytest.mark.parametrize("to", [None, recipient(webhook="https://flows.example/x")], ids=["no entry", "no address"])
-def test_a_role_without_address_waits_for_one(to: Recipient | None) -> None:
+@pytest.mark.parametrize("to", [None, recipient()], ids=["no entry", "nothing in it"])
+def test_a_role_that_nothing_reaches_waits_for_an_address(to: Recipient | None) -> None:
     with pytest.raises(NobodyError, match="no address for finance-kymp"):
         sender("smtp://127.0.0.1:9").deliver(parcel(to))
+
+
+@pytest.mark.parametrize(
+    "to",
+    [recipient(webhook="https://flows.example/x"), recipient(teams="https://flows.example/x")],
+    ids=["webhook", "Teams"],
+)
+def test_a_role_that_is_reached_otherwise_needs_no_mail(to: Recipient) -> None:
+    assert not sender("smtp://127.0.0.1:9").deliver(parcel(to))
+
+
+@pytest.mark.parametrize("greets", [True, False], ids=["after its greeting", "before its greeting is whole"])
+def test_a_server_that_answers_slowly_for_ever_is_left_in_time(greets: bool) -> None:
+    with trickling(greets) as address:
+        slow = SmtpMail(MailServer.parse(f"smtp://{address}"), SENDER, LINKS, patience_seconds=0.5)
+        began = time.monotonic()
+        with pytest.raises(ServerAwayError, match="cannot be used"):
+            slow.deliver(parcel(recipient("a@city.example")))
+        assert time.monotonic() - began < 10
+
+
+def test_a_line_that_breaks_within_the_mail_means_that_it_comes_again() -> None:
+    inbox = Inbox()
+    with broken_within_data() as (address, seen), pytest.raises(ServerAwayError, match="cannot be used"):
+        sender(f"smtp://{address}").deliver(parcel(recipient("a@city.example")))
+    assert seen == ["DATA"]
+    with server(inbox) as address:
+        assert sender(f"smtp://{address}").deliver(parcel(recipient("a@city.example")))
+    assert len(inbox.mails) == 1
+
+
+def test_a_mail_that_is_refused_is_no_word_about_the_next() -> None:
+    inbox = Inbox()
+    inbox.content = "452 too many of these"
+    with server(inbox) as address, pytest.raises(TransientError, match="452 to a mail") as found:
+        sender(f"smtp://{address}").deliver(parcel(recipient("a@city.example")))
+    assert not isinstance(found.value, ServerAwayError)
+
+
+@contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that treats its first connection as it is told; its `host:port`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def first() -> None:
+            line, _ = listening.accept()
+            with line, suppress(OSError):
+                answer(line)
+
+        thread = threading.Thread(target=first)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            thread.join()
+
+
+@contextmanager
+def trickling(greets: bool) -> Iterator[str]:
+    """A server that says a little at a time, and never all, until nobody listens."""
+
+    def answer(line: socket.socket) -> None:
+        if greets:
+            line.sendall(b"220 hello\r\n")
+            line.recv(1024)
+        while True:
+            line.sendall(b"2")
+            time.sleep(0.1)
+
+    with serving(answer) as address:
+        yield address
+
+
+@contextmanager
+def broken_within_data() -> Iterator[tuple[str, list[str]]]:
+    """A server that goes away while a mail is on its way to it."""
+    seen: list[str] = []
+
+    def answer(line: socket.socket) -> None:
+        line.sendall(b"220 hello\r\n")
+        with line.makefile("rb") as commands:
+            for command in commands:
+                if command.upper().startswith(b"DATA"):
+                    line.sendall(b"354 go on\r\n")
+                    commands.readline()
+                    seen.append("DATA")
+                    return
+                line.sendall(b"250 ok\r\n")
+
+    with serving(answer) as address:
+        yield address, seen
 
 
 @pytest.mark.parametrize(
@@ -204,8 +298,8 @@ def test_an_address_of_another_kind_is_refused_without_repeating_it(url: str) ->
 def test_without_a_server_mails_become_files_that_only_we_read(tmp_path: Path) -> None:
     folder = tmp_path / "mail"
     to = parcel(None)
-    assert MailFiles(folder, SENDER, LINK).deliver(to)
-    assert MailFiles(folder, SENDER, LINK).deliver(to)  # sent again after a crash: the same file
+    assert MailFiles(folder, SENDER, LINKS).deliver(to)
+    assert MailFiles(folder, SENDER, LINKS).deliver(to)  # sent again after a crash: the same file
     [path] = folder.iterdir()
     message = message_from_bytes(path.read_bytes(), policy=email.policy.default)
     assert path.name == f"{to.message_id}.eml"
@@ -217,4 +311,4 @@ def test_without_a_server_mails_become_files_that_only_we_read(tmp_path: Path) -
 def test_a_folder_that_cannot_be_written_is_a_matter_of_patience(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("in the way")
     with pytest.raises(TransientError, match="cannot write mails"):
-        MailFiles(tmp_path / "mail", SENDER, LINK).deliver(parcel(None))
+        MailFiles(tmp_path / "mail", SENDER, LINKS).deliver(parcel(None))

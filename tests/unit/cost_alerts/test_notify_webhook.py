@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import time
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -11,16 +12,19 @@ import pytest
 from pydantic import SecretStr
 
 from services.cost_alerts.adapters.notify_webhook import Webhook, signed
+from services.cost_alerts.adapters.posting import Poster
 from services.cost_alerts.notify import UndeliverableError
 from services.shared.clock import SteppedClock
 from services.shared.errors import TransientError
-from tests.unit.cost_alerts.alerts import LINK, NOON, parcel, recipient
+from tests.servers.receiver import receiving
+from tests.unit.cost_alerts.alerts import LINK, LINKS, NOON, condition_letter, parcel, recipient
 
 ADDRESS = "https://flows.example/alert?sig=very-secret"
 
 
 def webhook(answer: Callable[[httpx.Request], httpx.Response]) -> Webhook:
-    return Webhook(SteppedClock(NOON), LINK, timeout_seconds=1, transport=httpx.MockTransport(answer))
+    poster = Poster("the webhook's receiver", timeout_seconds=1, transport=httpx.MockTransport(answer))
+    return Webhook(poster, SteppedClock(NOON), LINKS)
 
 
 def test_the_receiver_gets_the_facts_exactly_and_the_text_in_its_language() -> None:
@@ -37,12 +41,13 @@ def test_the_receiver_gets_the_facts_exactly_and_the_text_in_its_language() -> N
     assert str(request.url) == ADDRESS
     assert request.headers["webhook-id"] == to.message_id
     assert "webhook-signature" not in request.headers
-    assert document["type"] == "valvomo.alert.threshold_crossed.v1"
+    assert document["type"] == "valvomo.alert.threshold_crossed.v2"
     assert document["data"]["used_eur"] == "7234.567891234"
     assert document["data"]["used_ratio"] == "0.8038"
     assert document["data"]["unit"]["cost_centre"] == "4110005"
     assert document["data"]["title"].startswith("Bibliotekstjänster: 80")
-    assert document["data"]["link"] == LINK
+    assert document["data"]["link"] == f"{LINK}#units"
+    assert "Bibliotekstjänster har använt" in document["data"]["text"]
 
 
 def test_a_signature_proves_who_sent_it() -> None:
@@ -111,3 +116,39 @@ def test_a_receiver_that_cannot_be_reached_is_not_named(fault: Exception) -> Non
     with pytest.raises(TransientError, match="cannot be reached") as found:
         webhook(answer).deliver(parcel(recipient(webhook=ADDRESS)))
     assert "flows.example" not in str(found.value)
+
+
+# A real receiver
+
+
+def over_the_wire(timeout_seconds: float = 5.0) -> Webhook:
+    return Webhook(Poster("the webhook's receiver", timeout_seconds=timeout_seconds), SteppedClock(NOON), LINKS)
+
+
+def test_a_real_receiver_gets_each_alert_alone_and_signed() -> None:
+    with receiving() as receiver:
+        to = recipient(webhook=f"{receiver.address}/alert?sig=s", secret="a plain text")
+        for found in (condition_letter("no_data"), condition_letter("no_data", resolved=True)):
+            assert over_the_wire().deliver(parcel(to, found))
+    types = [json.loads(body)["type"] for _, _, body in receiver.came]
+    assert types == ["valvomo.alert.condition_raised.v1", "valvomo.alert.condition_resolved.v1"]
+    path, headers, body = receiver.came[0]
+    signature = signed(SecretStr("a plain text"), headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+    assert path == "/alert?sig=s"
+    assert headers["webhook-signature"] == signature["webhook-signature"]
+
+
+def test_a_receiver_that_answers_slowly_for_ever_is_left_in_time() -> None:
+    with receiving() as receiver:
+        receiver.drips = True
+        began = time.monotonic()
+        with pytest.raises(TransientError, match=r"did not answer within 0\.5 s"):
+            over_the_wire(0.5).deliver(parcel(recipient(webhook=receiver.address)))
+        assert time.monotonic() - began < 5
+    assert len(receiver.came) == 1
+
+
+def test_the_body_of_an_answer_is_not_waited_for() -> None:
+    with receiving() as receiver:
+        receiver.headers = {"transfer-encoding": "chunked"}  # promised, and never sent
+        assert over_the_wire(5).deliver(parcel(recipient(webhook=receiver.address)))
