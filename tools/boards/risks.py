@@ -80,6 +80,9 @@ CYCLE_END = by("system, pool", "valvomo_pool_cycle_end_timestamp_seconds")
 DRY = 'valvomo_pool_exhaustion_timestamp_seconds{limit="mid"}'
 DEADLINE = by("contract, kind", "valvomo_contract_deadline_timestamp_seconds")
 ERROR, COVERAGE = (by("day_of_month", f'valvomo_forecast_{what}_ratio{{unit=""}}') for what in ("error", "coverage"))
+TESTED_ERROR, TESTED_COVERAGE = (
+    by("", f'valvomo_forecast_{what}_ratio{{unit="", day_of_month="all"}}') for what in ("error", "coverage")
+)
 OF_YEAR = f"/ on () group_left () (10 * sum({TENTH}))"
 
 PRICES = [
@@ -136,9 +139,9 @@ WHOLE_FIGURES = [
 ]  # fmt: skip
 FORECAST = [
     Shown("forecast_error", "Error of the forecast", "Back-test: mean error of the city's month, by day of the month.",
-          f"max({ERROR})", [(ERROR, "on day {{day_of_month}}")]),
+          TESTED_ERROR, [(ERROR, "on day {{day_of_month}}")]),
     Shown("forecast_coverage", "Coverage of its limits", "Back-test: share of months between limits made for 80 %.",
-          f"avg({COVERAGE})", [(COVERAGE, "on day {{day_of_month}}")]),
+          TESTED_COVERAGE, [(COVERAGE, "on day {{day_of_month}}")]),
 ]  # fmt: skip
 ROWS = (
     ("Prices", PRICES), ("Vendors, models, contracts", VENDORS), ("What was bought ahead", BOUGHT),

@@ -25,6 +25,9 @@ SHOWN = (
     metrics.FORECAST_COVERAGE,
 )
 
+ALL_DAYS = "all"
+"""The label of a test over all days of the month that were forecast on."""
+
 
 class ForecastMetrics(Collector):
     """What a scrape shows of the newest forecasts and of their last test."""
@@ -79,10 +82,15 @@ def forecast_samples(forecasts: Iterable[Forecast]) -> list[tuple[tuple[str, ...
 def trust_families(tests: Sequence[ForecastTest]) -> Iterator[GaugeMetricFamily]:
     """The last back-test of units and of the whole city, by the day of the month that was forecast on."""
     found = [
-        ((one.name, str(tested.day_of_month)), tested)
+        ((one.name, ALL_DAYS if tested.day_of_month is None else str(tested.day_of_month)), tested)
         for one in tests
         if one.level in {"city", "unit"}
         for tested in one.tested
     ]
-    yield metrics.filled(metrics.FORECAST_ERROR, [(labels, tested.error) for labels, tested in found])
-    yield metrics.filled(metrics.FORECAST_COVERAGE, [(labels, tested.coverage) for labels, tested in found])
+    yield metrics.filled(
+        metrics.FORECAST_ERROR, [(labels, tested.error) for labels, tested in found if tested.error is not None]
+    )
+    yield metrics.filled(
+        metrics.FORECAST_COVERAGE,
+        [(labels, tested.coverage) for labels, tested in found if tested.coverage is not None],
+    )

@@ -87,13 +87,13 @@ def rises(exposures: Iterable[Exposure]) -> Mapping[str, PriceRise]:
 
 
 def trust(tests: Iterable[ForecastTest]) -> Trust:
-    """The back-test of the whole city: its worst day of the month decides on the error, all on the coverage."""
-    city = next((one for one in tests if one.level == "city" and one.tested), None)
-    if city is None:
+    """The back-test of the whole city, over all days of the month that were forecast on."""
+    city = (tested for one in tests if one.level == "city" for tested in one.tested if tested.day_of_month is None)
+    found = next(city, None)
+    if found is None:
         return Trust(None, None)
-    months = sum(one.months for one in city.tested)
-    covered = sum((Fraction(one.coverage) * one.months for one in city.tested), Fraction(0))
-    return Trust(max(Fraction(one.error) for one in city.tested), covered / months if months else None)
+    error, coverage = (None if one is None else Fraction(one) for one in (found.error, found.coverage))
+    return Trust(error, coverage)
 
 
 def _dry(pool: PoolOutlook) -> DryPool:
