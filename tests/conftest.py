@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import alertmanager
+from tests.servers.alertmanager import AlertmanagerServer
 from tests.servers.kafka import KafkaServer, kafka_program
 from tests.servers.postgres import PostgresProgram, PostgresServer, newest_postgres, oldest_postgres
 from tests.servers.prometheus import PrometheusServer, Promtool, program, version_of
@@ -20,6 +22,7 @@ SERVER_OF_FIXTURE = {
     "oldest_postgres_server": "postgres-oldest",
     "promtool": "prometheus",
     "prometheus_server": "prometheus",
+    "alertmanager_server": "alertmanager",
 }
 MARKER_OF_SERVER = {"postgres-oldest": "postgres"}
 MARKER_OF_FOLDER = {"crash": "crash", "end_to_end": "e2e"}
@@ -138,3 +141,14 @@ def _prometheus(roll: Roll, name: str) -> Path:
         roll.unavailable("prometheus", error)
     roll.ran("prometheus", version_of(path))
     return path
+
+
+@pytest.fixture
+def alertmanager_server(roll: Roll, tmp_path: Path) -> Callable[[str], AlertmanagerServer]:
+    """Make an Alertmanager, not yet started, from the address that gets its webhooks."""
+    try:
+        path = alertmanager.program()
+    except ServerUnavailableError as error:
+        roll.unavailable("alertmanager", error)
+    roll.ran("alertmanager", version_of(path))
+    return lambda receiver: AlertmanagerServer(path, receiver, tmp_path)

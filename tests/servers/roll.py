@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-REQUIRED_BY_NAME = ("kafka", "postgres", "prometheus")
+REQUIRED_BY_NAME = ("kafka", "postgres", "prometheus", "alertmanager")
 """What REQUIRE_ADAPTERS may name. Others (an older PostgreSQL) are welcome where they are found."""
 
 
