@@ -67,7 +67,7 @@ FORECAST_YEAR_END = Metric(
 FORECAST_MADE = Metric("valvomo_forecast_made_timestamp_seconds", "Beginning of the day of the newest forecasts")
 FORECAST_ERROR = Metric(
     "valvomo_forecast_error_ratio",
-    "Back-test: mean absolute error of a month's total forecast on that day of it (all: on any), as a share of the total",
+    "Back-test: mean absolute error of a month's total forecast on a day of it (all: on any), as a share of the total",
     ("unit", "day_of_month"),
 )
 FORECAST_COVERAGE = Metric(

@@ -11,6 +11,7 @@ from services.cost_alerts.api.history import add_history
 from services.cost_alerts.api.invoices import add_invoices
 from services.cost_alerts.api.ledger import add_ledger
 from services.cost_alerts.api.overview import add_overview
+from services.cost_alerts.api.risks import add_risks
 from services.cost_alerts.api.value import add_value
 from services.shared.clock import Clock
 from services.shared.store import Store
@@ -27,5 +28,6 @@ def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter
     add_invoices(router, store)
     add_history(router, store)
     add_explain(router, store)
+    add_risks(router, store, clock)
     add_value(router, store, queries, clock)
     return router
