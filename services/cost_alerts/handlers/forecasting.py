@@ -51,7 +51,9 @@ class Forecaster:
         today = helsinki_day(self._clock.now())
         with self._store.exclusive(NAME) as alone:
             if alone and self._is_due(today):
-                self.make(today)
+                began = monotonic()
+                made = self.make(today)
+                self._log.info("forecast", forecasts=len(made.forecasts), seconds=round(monotonic() - began, 3))
         return PAUSE_SECONDS
 
     def _is_due(self, today: date) -> bool:
@@ -67,7 +69,6 @@ class Forecaster:
 
     def make(self, today: date) -> Outcome:
         """Make the forecasts of a day and keep them, and the tests of the month before where there are none."""
-        began = monotonic()
         with self._store.reading() as connection:
             last = Last(today, self._book.state(connection), self._clock.now())
             inputs = self._book.inputs(connection, today)
@@ -80,5 +81,4 @@ class Forecaster:
             self._book.keep(tx, made, last)
             if is_due:
                 self._book.keep_tests(tx, past, found)
-        self._log.info("forecast", forecasts=len(made.forecasts), tests=len(found), seconds=monotonic() - began)
         return made

@@ -17,13 +17,13 @@ from services.cost_alerts.domain.view import View
 from services.shared.events.prices import Capacity, Fee, Minimum, Pool
 
 
-def agreements(view: View, system: str, seats: Iterable[str] = ()) -> Sequence[Agreement]:
+def agreements(view: View, system: str, seats: Iterable[str] = (), payers: Payers | None = None) -> Sequence[Agreement]:
     """What a system is charged by the period for; `seats`: its SKUs whose seats were observed.
 
-    They share what they remember of the view: ask for them once per system and version. Minimums come last, for what
-    all others cost counts towards them.
+    They share what they remember of the view: ask for them once per system and version; `payers`: who pays under it,
+    where several systems are asked for. Minimums come last, for what all others cost counts towards them.
     """
-    payers = Payers(view)
+    payers = payers or Payers(view)
     reader = Reader(payers)
     return [
         *(Seats(Product(system, sku), payers) for sku in sorted(set(seats))),
