@@ -51,6 +51,7 @@ from services.shared.http import ConsumerStatus
 from services.shared.loops import Loop
 from services.shared.metrics import Guarded, OutboxMetrics
 from services.shared.money import as_text, from_nano
+from services.shared.periods import helsinki_day
 from services.shared.relay import BusRelay
 from services.shared.settings import Settings
 from services.shared.store import Store
@@ -77,7 +78,7 @@ class CostService:
     ) -> None:  # fmt: skip
         self.store = store
         self.queries = LedgerQueries(store)
-        self.router = make_router(store, self.queries, clock)
+        self.router = make_router(store, self.queries, clock, lambda: risks.newest)
         self.consumers = tuple(consumers)
         periods, restatements, budgets = SqlPeriods(), SqlRestatements(), SqlBudgets()
         self.periods = PeriodWorker(store, Memory(publishes=publishes).begin, periods)
@@ -89,9 +90,10 @@ class CostService:
             store, SqlForesight(), clock, horizon.passed, interval_seconds=forecast_interval_seconds
         )
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
+        self.risks = risks
         self.relay = BusRelay(store, bus, clock)
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
-        self._bus = bus
+        self._bus, self._clock = bus, clock
         self._horizon = horizon
         self._presence = ExitStack()
         self._loops = [
@@ -103,7 +105,7 @@ class CostService:
             Loop("alert watch", self.alerts.step),
             Loop("forecaster", self.forecaster.step),
             Loop("conflicts", self.conflicts.step),
-            Loop("risks", risks.step),
+            Loop("risks", self.risks.step),
             Loop("cost-alerts relay", self.relay.step),
             *([Loop(PUBLISHER, self.publisher.step)] if publishes else []),
             *telling,
@@ -120,6 +122,12 @@ class CostService:
             loop.stop()
         self._presence.close()
         self.store.close()
+
+    def look_ahead(self) -> None:
+        """Do at once what loops do in their own time: forecasts, budgets, conditions, risks. For who waits for it."""
+        self.forecaster.make(helsinki_day(self._clock.now()))
+        for look in (self.watch, self.alerts, self.risks):
+            look.step()
 
     def problems(self) -> Sequence[str]:
         return [*(loop.problem for loop in self._loops if loop.problem), *self.periods.problems()]

@@ -7,6 +7,7 @@ from services.cost_alerts.api.alerts import add_alerts
 from services.cost_alerts.api.budgets import add_budgets
 from services.cost_alerts.api.explain import add_explain
 from services.cost_alerts.api.forecasts import add_forecasts
+from services.cost_alerts.api.foresight import Risks, add_foresight
 from services.cost_alerts.api.history import add_history
 from services.cost_alerts.api.invoices import add_invoices
 from services.cost_alerts.api.ledger import add_ledger
@@ -17,10 +18,11 @@ from services.shared.clock import Clock
 from services.shared.store import Store
 
 
-def make_router(store: Store, queries: LedgerQueries, clock: Clock) -> APIRouter:
-    """The routes over the ledger's database."""
+def make_router(store: Store, queries: LedgerQueries, clock: Clock, risks: Risks) -> APIRouter:
+    """The routes over the ledger's database. `risks`: as they were read last."""
     router = APIRouter()
     add_overview(router, store, queries, clock)
+    add_foresight(router, store, queries, clock, risks)
     add_budgets(router, queries, clock)
     add_forecasts(router, store)
     add_alerts(router, store, queries, clock)
