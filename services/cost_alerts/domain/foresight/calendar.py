@@ -1,6 +1,6 @@
 """What kind of day it is for people at work: ordinary, a holiday, its eve, Christmas, New Year, the days between.
 
-Weekdays are not here; they are learned. July is not here either: it is part of the shape of the year before.
+Weekdays are not here; they are learned. How low July is, is learned from the July before.
 """
 
 from datetime import date, timedelta
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 FINLAND = "FI"
 
 _DAY = timedelta(days=1)
-_FRIDAY, _SATURDAY = 4, 5
+_FRIDAY = 4
+_MONTHS, _JULY = 12, 6
 
 
 class Kind(IntEnum):
@@ -26,13 +27,20 @@ class Kind(IntEnum):
     NEW_YEAR = 3  # 31 December and 1 January
     BETWEEN = 4  # 27 to 30 December, when many are away
     AROUND = 5  # 23 December and 2 to 5 January
-    EVE = 6  # a working day before a holiday, and the Friday after one
+    EVE = 6  # Monday to Thursday before a holiday, and the Friday after one
 
 
 def kinds(first: date, days: int, country: str = FINLAND) -> NDArray[np.intp]:
     """The kind of each of `days` days from `first` on; `country` as the package *holidays* has it: `FI`, `AU-VIC`."""
     found = (_kinds_of_year(year, country) for year in range(first.year, (first + days * _DAY).year + 1))
     return np.concatenate(list(found))[first.timetuple().tm_yday - 1 :][:days]
+
+
+def july(first: date, days: int) -> NDArray[np.bool_]:
+    """Which of the `days` days from `first` on lie in July, when Finland is away."""
+    months = np.datetime64(first, "D") + np.arange(days)
+    found: NDArray[np.bool_] = months.astype("datetime64[M]").astype(int) % _MONTHS == _JULY
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -49,8 +57,9 @@ def _kind(day: date, free: frozenset[date]) -> Kind:
         return by_date
     if day in free:
         return Kind.HOLIDAY
-    bridges = day + _DAY in free or (day.weekday() == _FRIDAY and day - _DAY in free)
-    return Kind.EVE if bridges and day.weekday() < _SATURDAY else Kind.ORDINARY
+    if day.weekday() == _FRIDAY:
+        return Kind.EVE if day - _DAY in free else Kind.ORDINARY
+    return Kind.EVE if day.weekday() < _FRIDAY and day + _DAY in free else Kind.ORDINARY
 
 
 _AT_TURN_OF_YEAR = {

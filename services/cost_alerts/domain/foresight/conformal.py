@@ -45,6 +45,8 @@ _USUAL_FADING = 0.5 ** (1 / 90)
 _TROUBLED_DAYS = 14
 _TROUBLE_FADING = 0.5 ** (STRIDE / 30)
 _LEAST_TROUBLE = 1e-6
+_LEAST_NOTED = 4
+"""Errors that make a trouble; fewer may be small by chance."""
 
 _INDEPENDENCE = 2.0
 """Origins in stretches that overlap tell more than one origin for each stretch, but not by as much as they are more."""
@@ -59,7 +61,8 @@ class Errors:
         horizons: days ahead, rising: the ladder as far as it is asked for and the past is long.
         relative: [origin, group, horizon]: |happened − forecast| over `sizes`; nan: not over, or nothing had begun.
         usual: [day, group]: what the group cost a day, as known in the morning of each day.
-        trouble: [day, group]: the mean error of the last fortnights that were over by then; nan before the first.
+        trouble: [day, group]: the mean error of the last fortnights that were over by then; nan before
+            there were some.
     """
 
     origins: IntArray
@@ -168,12 +171,13 @@ def _usual(paths: Paths, member: FloatArray) -> FloatArray:
 def _trouble(origins: IntArray, horizons: IntArray, relative: FloatArray, days: int) -> FloatArray:
     found = np.full((days + 1, relative.shape[1]), np.nan)
     place = min(int(np.searchsorted(horizons, _TROUBLED_DAYS)), len(horizons) - 1)
-    off, weight = np.zeros(relative.shape[1]), np.zeros(relative.shape[1])
+    off, weight, noted = (np.zeros(relative.shape[1]) for _ in range(3))
     for error, known_from in zip(relative[:, :, place], origins + horizons[place], strict=True):
         counts = ~np.isnan(error)
         off = np.where(counts, off * _TROUBLE_FADING + np.nan_to_num(error), off)
         weight = np.where(counts, weight * _TROUBLE_FADING + 1, weight)
-        found[known_from:] = np.where(weight > 0, divided(off, weight) + _LEAST_TROUBLE, np.nan)
+        noted += counts
+        found[known_from:] = np.where(noted >= _LEAST_NOTED, divided(off, weight) + _LEAST_TROUBLE, np.nan)
     return found
 
 

@@ -27,7 +27,7 @@ _FADING = 0.5 ** (1 / HALF_LIVES)
 _PROFILE_FADING = 0.5 ** (WEEK / 84)
 """Per week: a weekday of twelve weeks ago counts half."""
 
-_FLAT_WEEKS = 0.5
+_FLAT_WEEKS = 0.1
 """Weeks of a flat profile that every series begins with."""
 
 _TOWARDS_SUNDAY = np.array([0.0, 0.7, 0.9, 0.7, 0.4, 0.15, 0.3])
@@ -35,6 +35,9 @@ _TOWARDS_SUNDAY = np.array([0.0, 0.7, 0.9, 0.7, 0.4, 0.15, 0.3])
 
 _DAYS_OF_BELIEF = np.array([np.inf, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0])
 """Days of average use that this belief is worth, against the days of the kind that were seen."""
+
+_TELLS_OF_LEVEL = np.array([1.0, 0.3, 0.3, 0.3, 0.7, 1.0, 1.0])
+"""How much of a day a day of each kind is for the level: what a holiday does is known less well than a Tuesday."""
 
 _TELLING_DAYS = 14
 """Before so many days nothing is called an outlier."""
@@ -140,6 +143,9 @@ class _Walker:
         self._shared = np.zeros((len(HALF_LIVES), series))
         self._by_weekday = np.zeros((WEEK, series))
         self._weeks = np.zeros((WEEK, series))
+        self._week_spent = np.zeros((WEEK, series))
+        self._week_known = np.zeros((WEEK, series), dtype=bool)
+        self._week_kinds = np.zeros(WEEK, dtype=np.intp)
         self._kind_spent = np.zeros((len(Kind), series))
         self._kind_shared = np.zeros((len(Kind), series))
         self._deviation = np.zeros(series)
@@ -158,11 +164,12 @@ class _Walker:
         known = ~np.isnan(spent)
         spent = np.where(known, spent, 0.0)
         self.begun = self.begun | (spent != 0)
+        self._begin_anew(self.ended & (spent != 0))
         known = known & self.begun
         level = self.levels.mean(axis=0)
         day = _Day(known, spent, self._tamed(known, spent, level * share, share), level)
         self._learn_pauses(day)
-        self._learn_levels(day, share)
+        self._learn_levels(day, share, _TELLS_OF_LEVEL[kind])
         self._learn_week(day, weekday, kind)
         self._days += known
         return share
@@ -186,24 +193,45 @@ class _Walker:
         self._longest_quiet = np.where(resumed, np.maximum(self._longest_quiet, self._quiet), self._longest_quiet)
         self._quiet = np.where(resumed, 0.0, self._quiet + quiet)
 
-    def _learn_levels(self, day: _Day, share: FloatArray) -> None:
-        fading = np.where(day.known, _FADING[:, np.newaxis], 1.0)
-        self._spent = self._spent * fading + np.where(day.known, day.learned, 0.0)
-        self._shared = self._shared * fading + np.where(day.known, share, 0.0)
+    def _begin_anew(self, back: BoolArray) -> None:
+        """What comes back after its end has the week that it had, and a new level."""
+        self._spent[:, back] = 0.0
+        self._shared[:, back] = 0.0
+        self.levels[:, back] = 0.0
+
+    def _learn_levels(self, day: _Day, share: FloatArray, weight: float) -> None:
+        fading = np.where(day.known, _FADING[:, np.newaxis] ** weight, 1.0)
+        self._spent = self._spent * fading + np.where(day.known, weight * day.learned, 0.0)
+        self._shared = self._shared * fading + np.where(day.known, weight * share, 0.0)
         self.levels = divided(self._spent, self._shared)
 
     def _learn_week(self, day: _Day, weekday: int, kind: int) -> None:
-        tells = day.known & (day.level > 0)
-        relative = np.clip(divided(day.learned, day.level), 0.0, 2.0 * WEEK)
+        self._week_spent[weekday] = np.where(day.known, day.learned, 0.0)
+        self._week_known[weekday] = day.known
+        self._week_kinds[weekday] = kind
         if kind == Kind.ORDINARY:
-            self._learn_profile(tells, relative, weekday)
+            self._learn_profile(day, weekday)
             return
+        tells = day.known & (day.level > 0)
+        relative = np.clip(divided(day.learned, day.level), 0.0, float(WEEK))
         self._kind_spent[kind] += np.where(tells, relative, 0.0)
         self._kind_shared[kind] += np.where(tells, _believed(self.profile, weekday, kind), 0.0)
         belief = _DAYS_OF_BELIEF[kind]
         self.factors[kind] = (self._kind_spent[kind] + belief) / (self._kind_shared[kind] + belief)
 
-    def _learn_profile(self, tells: BoolArray, relative: FloatArray, weekday: int) -> None:
+    def _week_shared(self) -> FloatArray:
+        """The shares of the last seven days that are known, as they are believed now: seven, where all are ordinary."""
+        towards = _TOWARDS_SUNDAY[self._week_kinds][:, np.newaxis]
+        believed = self.profile + towards * (self.profile[_SUNDAY] - self.profile)
+        factors = self.factors[self._week_kinds]
+        found: FloatArray = (believed * factors * self._week_known).sum(axis=0)
+        return found
+
+    def _learn_profile(self, day: _Day, weekday: int) -> None:
+        """A weekday's share: what it cost against the seven days that end with it."""
+        level = divided(self._week_spent.sum(axis=0), self._week_shared())
+        tells = day.known & (level > 0) & (self._days >= WEEK - 1)
+        relative = np.clip(divided(day.learned, level), 0.0, float(WEEK))
         fading = np.where(tells, _PROFILE_FADING, 1.0)
         self._by_weekday[weekday] = self._by_weekday[weekday] * fading + np.where(tells, relative, 0.0)
         self._weeks[weekday] = self._weeks[weekday] * fading + tells

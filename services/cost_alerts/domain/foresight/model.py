@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from services.cost_alerts.domain.foresight.arrays import BoolArray, FloatArray, IntArray
-from services.cost_alerts.domain.foresight.calendar import FINLAND
+from services.cost_alerts.domain.foresight.calendar import FINLAND, july
 from services.cost_alerts.domain.foresight.conformal import Errors, note_errors, sizes, widths
 from services.cost_alerts.domain.foresight.learning import day_sorts, learn
 from services.cost_alerts.domain.foresight.paths import Paths
 
 MINIMUM_DAYS = 56
-"""Eight weeks: five to learn the week from, three more in which forecasts could be compared with what happened."""
+"""Eight weeks: four to learn the week from, four more in which forecasts could be compared with what happened."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class Forecaster:
         self._groups = groups
         self._member = groups.astype(np.float64)
         sorts = day_sorts(history.first_day, history.days + most_days, history.country)
-        self._paths = Paths(history.values, learn(history.values, sorts), sorts)
+        away = july(history.first_day, history.days + most_days)
+        self._paths = Paths(history.values, learn(history.values, sorts), sorts, away)
         self._errors: Errors | None = None
         if history.days >= MINIMUM_DAYS:
             self._errors = note_errors(self._paths, groups, most_days)

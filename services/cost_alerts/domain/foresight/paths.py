@@ -10,8 +10,8 @@ import numpy as np
 from services.cost_alerts.domain.foresight.arrays import BoolArray, FloatArray, IntArray, divided
 from services.cost_alerts.domain.foresight.learning import HALF_LIVES, WEEK, Learned
 
-LEAST_DAYS = 35
-"""Origins with fewer days before them are not looked at: the week has been seen five times."""
+LEAST_DAYS = 28
+"""Origins with fewer days before them are not looked at: the week has been seen four times."""
 
 YEAR = 52 * WEEK
 """Days back to the same weekday of the year before."""
@@ -20,6 +20,9 @@ _JUDGED_DAYS = 14
 _JUDGEMENT_FADING = 0.5 ** (1 / 30)
 _SHARPNESS = 4
 """Weights are inverse squared errors to this power: one that is a fifth worse has a fifth of the weight."""
+
+_NEGLIGIBLE = 0.02**2
+"""Squared relative error that is added to each: opinions that differ by less are not told apart by chance."""
 
 _INITIAL_ERROR = 0.008
 """Squared relative error that every opinion starts with: those that nothing tells apart weigh the same."""
@@ -33,7 +36,10 @@ _OF_LAST_YEAR = 0.7
 _MOST_MOVE = np.log(2.0)
 _LEAST_LEVEL = 1e-300
 _TREND_SPEEDS = (2, 3)
-"""The trend is how far the level at the first speed is from that at the second, over the difference of their ages."""
+"""The trend is how far the level at the first speed is from that at the second, over the difference of their ages.
+
+The opinion that has it adds it to the level at the first speed, from the mean age of that level on.
+"""
 
 _MOST_TREND = 0.01
 """Of the level, a day."""
@@ -50,11 +56,13 @@ _AGES = _FADING / (1 - _FADING)
 class Paths:
     """The expected cost of any days after any origin of a history [series, days]."""
 
-    def __init__(self, values: FloatArray, learned: Learned, sorts: IntArray) -> None:
+    def __init__(self, values: FloatArray, learned: Learned, sorts: IntArray, july: BoolArray) -> None:
+        """`sorts`, `july`: of the days of the history and of all that will be asked for."""
         self._values = np.ascontiguousarray(values.T)
         self._known = ~np.isnan(self._values)
         self._learned = learned
         self._sorts = sorts
+        self._july = july
         self._log_local = _local_levels(self._values, self._known, learned)
         self._trends = _trends(learned.levels)
         self._weights = self._weigh()
@@ -69,9 +77,9 @@ class Paths:
         levels = self._learned.levels[origin]
         level = (weights[:_SPEEDS] * levels).sum(axis=0)
         moved = (weights[_SPEEDS : 2 * _SPEEDS] * levels).sum(axis=0)
-        trending = weights[-1] * levels[_TREND_SPEEDS[0]]
-        path = level + trending + moved * self._moves(origin, days)
-        path = path + weights[-1] * self._trends[origin] * _damped(days)
+        trending = weights[-1] * (levels[_TREND_SPEEDS[0]] + self._trends[origin] * _damped(days))
+        moves = self._moves(origin, days)
+        path = (level + trending) * np.where(self._crosses_july(origin, days), moves, 1.0) + moved * moves
         found: FloatArray = path * self._shares(origin, days)
         found[:, self._learned.ended[origin]] = 0.0
         return found
@@ -83,6 +91,12 @@ class Paths:
     def happened(self, origin: int, days: int) -> FloatArray:
         """[day, series]: what those days have cost; nought where nobody knows."""
         return np.nan_to_num(self._values[origin : origin + days])
+
+    def _crosses_july(self, origin: int, days: int) -> BoolArray:
+        """[day, 1]: whether July begins or ends between the origin and the day, as every year: no opinion denies it."""
+        july = self._july[origin : origin + days, np.newaxis]
+        found: BoolArray = july != self._july[max(origin - 1, 0)]
+        return found
 
     def _shares(self, origin: int, days: int) -> FloatArray:
         return self._learned.table(origin)[self._sorts[origin : origin + days]]
@@ -114,7 +128,9 @@ class Paths:
         weights = np.full((self.days + 1, _OPINIONS, series), 1 / _OPINIONS)
         errors = np.full((_OPINIONS, series), _INITIAL_ERROR)
         for origin in range(LEAST_DAYS + _JUDGED_DAYS, self.days + 1):
-            errors = errors * _JUDGEMENT_FADING + self._misjudged(origin - _JUDGED_DAYS)
+            judged = origin - _JUDGED_DAYS
+            of_age = self._learned.begun[judged - LEAST_DAYS]
+            errors = np.where(of_age, errors * _JUDGEMENT_FADING + self._misjudged(judged), errors)
             told = (errors.min(axis=0) / errors) ** _SHARPNESS
             weights[origin] = told / told.sum(axis=0)
         return weights
@@ -124,7 +140,7 @@ class Paths:
         said = self._each(origin)
         happened = self.happened(origin, _JUDGED_DAYS).sum(axis=0)
         size = np.maximum(np.abs(happened), np.abs(said).mean(axis=0))
-        error: FloatArray = np.minimum(divided(said - happened, size) ** 2, 1.0)
+        error: FloatArray = np.minimum(divided(said - happened, size) ** 2, 1.0) + _NEGLIGIBLE
         return error
 
 
