@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from services.cost_alerts.main import CostService
 from services.embedded import Program, wait_for_signal
 from services.shared.access import is_loopback
 from services.shared.clock import Clock, SystemClock
@@ -98,6 +99,11 @@ def _run(settings: Settings, days: int, seed: int, *, once: bool, as_json: bool)
 def _gone_on(program: Program, city: Simulator, register: CityRegister, tell: Tell, *, once: bool) -> Mapping[str, Any]:
     """Let happen what becomes known late; the figures when all of it is in the ledger."""
     city.go_on(register, program.settings, program.bus, tell)
+    _wait_until_caught_up(program, tell)
+    tell("forecasts are made")
+    for service in program.services:
+        if isinstance(service, CostService):
+            service.look_ahead()
     # Who looks at once need not wait for the mails.
     _wait_until_caught_up(program, tell, QUIET_SECONDS if once else 0.0)
     found = {**program.summary(), "stories": _stories(program, city)}
@@ -267,7 +273,11 @@ def _show(screen: Console, found: Mapping[str, Any]) -> None:
 def _stories(program: Program, city: Simulator) -> Mapping[str, Any]:
     """The stories' figures before and after; see `stories_told`."""
     with httpx.Client(base_url=program.address, timeout=60) as client:
-        return stories_told(lambda path: client.get(path).raise_for_status().json(), city.stories)
+
+        def get(path: str) -> str:
+            return client.get(path).raise_for_status().text
+
+        return stories_told(get, lambda path: json.loads(get(path)), city.stories, city.model_without_tariff)
 
 
 def _show_stories(screen: Console, program: Program, stories: Mapping[str, Any]) -> None:
@@ -280,16 +290,54 @@ def _show_stories(screen: Console, program: Program, stories: Mapping[str, Any])
 
 
 def _figures(name: str, one: Mapping[str, Any]) -> str:
-    if name == "credit_pool":
-        dry = "not dry" if one["exhausted_at"] is None else f"dry on {one['exhausted_at'][:10]}"
-        return f"{one['used']} of {one['size']} credits in {one['month']}, {dry}; {one['command']}"
-    if name == "invoice":
-        return f"{_cents(one['ledger_eur'])} -> {_cents(one['invoiced_eur'])} EUR in {one['month']}; {one['command']}"
-    if name == "restated_file":
-        before, after = (sum(Decimal(day[side]) for day in one["days"]) for side in ("before_eur", "after_eur"))
-        return f"{_cents(before)} -> {_cents(after)} EUR; {one['command']}"
+    """A story's figures, what was told to people, and the command that tells more; on one line."""
+    said = _FIGURES.get(name, _restated_figures)(one)
+    told = one.get("alert")
+    return f"{said}{'' if told is None else '; told to ' + ', '.join(told['recipients'])}; {one['command']}"
+
+
+def _pool_figures(one: Mapping[str, Any]) -> str:
+    dry = "not dry" if one["exhausted_at"] is None else f"dry on {one['exhausted_at'][:10]}"
+    return f"{one['used']} of {one['size']} credits in {one['month']}, {dry}"
+
+
+def _file_figures(one: Mapping[str, Any]) -> str:
+    before, after = (sum(Decimal(day[side]) for day in one["days"]) for side in ("before_eur", "after_eur"))
+    return f"{_cents(before)} -> {_cents(after)} EUR"
+
+
+def _restated_figures(one: Mapping[str, Any]) -> str:
     changes = (f"{unit} {_cents(eur)} -> {_cents(one['after_eur'][unit])}" for unit, eur in one["before_eur"].items())
-    return f"{', '.join(changes)} EUR; {one['command']}"
+    return f"{', '.join(changes)} EUR"
+
+
+def _budget_figures(one: Mapping[str, Any]) -> str:
+    used = f"{one['budget']} has used {_cents(one['used_eur'])} of {_cents(one['amount_eur'])} EUR"
+    ahead = "" if "forecast_eur" not in one else f", will use {_cents(one['forecast_eur']['mid'])}"
+    return f"{used}{ahead}, passed {', '.join(one['thresholds']) or 'no threshold'}"
+
+
+def _licence_figures(one: Mapping[str, Any]) -> str:
+    change = one["change"]
+    more = "" if change is None else f"; {change['base_before']} prompts before, {change['paid_after']} after a licence"
+    return f"{_cents(one['eur_per_active_person'])} EUR for each who used {one['system']}{more}"
+
+
+_FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "price_rise": lambda one: f"{one['system']} +{_cents(one['monthly_eur'])} EUR a month from {one['from']}",
+    "credit_pool": _pool_figures,
+    "unit_over_budget": _budget_figures,
+    "forecast_over_budget": _budget_figures,
+    "idle_seats": lambda one: f"{one['active']:.0f} of {one['purchased']:.0f} active, {one['month_eur']} EUR idle",
+    "licences": _licence_figures,
+    "source_outage": lambda one: f"{one['source']}: {one['days']} days from {one['first_day']} on",
+    "restated_file": _file_figures,
+    "model_without_tariff": lambda one: f"{one['model']}: {one['readings']} readings since {one['since']}",
+    "contract_ending": lambda one: f"{one['contract']}: {one['days_left']} days left, act by {one['act_by']}",
+    "anomaly": lambda one: f"{one['unit']}: {_cents(one['day_eur'])} EUR a day, usually {_cents(one['usual_eur'])}",
+    "use_case": lambda one: f"{one['use_case']}: {_cents(one['eur_per_result'])} EUR for one of its results",
+    "invoice": lambda one: f"{_cents(one['ledger_eur'])} -> {_cents(one['invoiced_eur'])} EUR in {one['month']}",
+}
 
 
 def _cents(eur: object) -> str:

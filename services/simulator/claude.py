@@ -16,8 +16,8 @@ MONTHLY_GROWTH = 0.05
 RESTATED = ("tietohallinto-kehitys", 1.3)
 """The workspace whose use Anthropic had told too low on one day, and by what it is then multiplied."""
 
-RUNAWAY, RUNAWAY_TIMES = "rakennusvalvonta-rag", 8
-"""The workspace in which a program ran in a circle for a day, and how often it asked what it asks on a usual day."""
+RUNAWAY, RUNAWAY_TIMES = "rakennusvalvonta-rag", 4
+"""The workspace in which a program runs in a circle, and how often it asks what it asks on a usual day."""
 
 UNLISTED_PRICES = {"input_tokens": "3", "output_tokens": "15", "cache_read_tokens": "0.3"}
 """USD per million, which the vendor charges for the models that the city has no tariff for, or got one late."""
@@ -152,7 +152,7 @@ class ClaudeUse:
     def _strength(self, workload: Workload, day: date) -> float:
         if workload.workspace == LIBRARY:
             return self._stories.ramp(day) * self._stories.library_strength() * strength(day, workload.rhythm)
-        if workload.workspace == RUNAWAY and day == self._stories.anomaly_day:
+        if workload.workspace == RUNAWAY and day >= self._stories.anomaly_day:
             return growth(day, MONTHLY_GROWTH) * RUNAWAY_TIMES  # a program does not rest on a Sunday
         return growth(day, MONTHLY_GROWTH) * strength(day, workload.rhythm)
 

@@ -143,6 +143,10 @@ class Simulator:
     def model_with_late_tariff(self) -> str:
         return self._knows.anthropic.model_with_late_tariff
 
+    @property
+    def model_without_tariff(self) -> str:
+        return self._knows.anthropic.model_without_tariff
+
     def register(self, settings: Settings) -> CityRegister:
         """The versions of the city's register, with the pseudonyms of the collector of `settings`.
 

@@ -14,7 +14,7 @@ SEATS_A_DAY = 0.002
 """What the library's seats cost, as a share of all that it spends, for each day of history."""
 
 ANOMALY_DAYS = 3
-"""So many days ago one unit's use jumped."""
+"""So many days ago one unit's use jumped, and nobody has seen to it yet."""
 
 MOST_STRENGTH = 6.0
 
@@ -81,7 +81,7 @@ class Stories:
 
     @property
     def anomaly_day(self) -> date:
-        """The day on which one program uses many times as much as usual: lately, so that somebody must look at it."""
+        """The day since which one program uses many times as much as usual: lately, so somebody must look at it."""
         return self.today - ANOMALY_DAYS * DAY
 
     @property
