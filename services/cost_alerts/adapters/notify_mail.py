@@ -72,6 +72,7 @@ class SmtpMail:
     ) -> None:
         self._server, self._sender, self._links = server, sender, links
         self._patience_seconds = patience_seconds
+        self._trust = ssl.create_default_context()
         self._accepted: defaultdict[str, set[str]] = defaultdict(set)
         self._log = logger("notifier")
 
@@ -104,7 +105,7 @@ class SmtpMail:
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
-        server, context = self._server, ssl.create_default_context()
+        server, context = self._server, self._trust
         line = (
             _TlsLine(server.host, self._patience_seconds, context)
             if server.secure

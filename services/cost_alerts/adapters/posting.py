@@ -1,6 +1,7 @@
 """One POST to somebody's address: a time limit on the whole of it, no redirects, and what each answer means."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -21,6 +22,7 @@ class Poster:
 
     def __init__(self, who: str, *, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._who, self._seconds, self._transport = who, timeout_seconds, transport
+        self._trust = ssl.create_default_context()  # once: it reads every certificate of this machine
 
     def post(self, address: SecretStr, body: bytes, headers: Mapping[str, str]) -> None:
         """Hand `body` over.
@@ -48,7 +50,9 @@ class Poster:
     async def _exchange(self, address: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         """Status and Retry-After. The answer's body is not waited for: the status says all."""
         async with (
-            httpx.AsyncClient(timeout=self._seconds, transport=self._transport, follow_redirects=False) as client,
+            httpx.AsyncClient(
+                verify=self._trust, timeout=self._seconds, transport=self._transport, follow_redirects=False
+            ) as client,
             client.stream("POST", address, content=body, headers=dict(headers)) as answer,
         ):
             return answer.status_code, answer.headers.get("retry-after", "")
