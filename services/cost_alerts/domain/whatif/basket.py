@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from services.cost_alerts.domain.agreements.agreement import Known, Metered
+from services.cost_alerts.domain.agreements.agreement import Cycle, Known, Metered
 from services.cost_alerts.domain.agreements.all import agreements
 from services.cost_alerts.domain.agreements.reckoning import noon
 from services.cost_alerts.domain.agreements.tiers import Monthly
@@ -31,7 +31,7 @@ _BLANK = Line(WHOLE_READING, "Usage", NOBODY)
 
 
 class Position(NamedTuple):
-    """What of a basket has a price of its own: a meter of a kind of use, or a count of a tariff by the month."""
+    """What of a basket has a price of its own: a meter of a kind of use; `number`: its place in the basket."""
 
     sku: str
     meter: str
@@ -101,19 +101,30 @@ def _by_the_unit(view: View, basket: Basket) -> Iterator[tuple[Position, Fractio
 
 
 def _by_the_month(view: View, basket: Basket, day: date) -> Iterator[tuple[Position, Fraction]]:
-    """Tiers and packages that last for a month: the basket as if it were the use of the month of `day`."""
+    """Tiers and packages that last for a month: the basket as if it were the use of the month of `day`.
+
+    What is counted together costs the same by the unit, whichever of it came first.
+    """
+    numbers = {id(one): number for number, one in enumerate(basket)}
+    for agreement, cycle in _months(view, basket, day):
+        amounts = [part.amounts[1] for part in agreement.parts(view, cycle, Known(day, basket))]
+        drawn = list(agreement.reader.under(view).drawn(agreement.key, cycle, basket))
+        whole = sum((one.counted for one in drawn), Fraction(0))
+        known = [nano for nano in amounts if nano is not None]
+        if whole and len(known) == len(amounts):
+            for one in drawn:
+                place = Position(one.reading.use.profile.sku, one.meter, numbers[id(one.reading)])
+                yield place, sum(known) * one.counted / whole
+
+
+def _months(view: View, basket: Basket, day: date) -> Iterator[tuple[Monthly, Cycle]]:
+    """The counts of the system's monthly tariffs, each with the month that noon of a day lies in."""
     system = basket[0].use.profile.system if basket else ""
-    moment = noon(day)
     for agreement in agreements(view, system):
-        if not isinstance(agreement, Monthly):
-            continue
-        for cycle in agreement.cycles(day, day):
-            if cycle.starts <= moment < cycle.ends:
-                parts = agreement.parts(view, cycle, Known(day, basket))
-                amounts = [part.amounts[1] for part in parts if part.amounts[1] is not None]
-                if parts and len(amounts) == len(parts):
-                    fact = agreement.tariffs[0].fact
-                    yield Position(fact.sku, fact.meter, -1), Fraction(sum(amounts))
+        if isinstance(agreement, Monthly):
+            for cycle in agreement.cycles(day, day):
+                if cycle.starts <= noon(day) < cycle.ends:
+                    yield agreement, cycle
 
 
 def index(view: View, basket: Basket, today: date, days: Iterable[date]) -> PriceIndex:
@@ -132,11 +143,8 @@ def index(view: View, basket: Basket, today: date, days: Iterable[date]) -> Pric
 
 def _unpriced(basket: Basket, base: Prices) -> Iterator[Metered]:
     """What of a basket has no price at all today."""
-    by_month = {position.sku for position in base if position.number < 0}
     priced = {position.number for position in base}
-    for number, one in enumerate(basket):
-        if number not in priced and not by_month & {one.use.profile.sku, "*"}:
-            yield one
+    return (one for number, one in enumerate(basket) if number not in priced)
 
 
 def _walk(

@@ -21,7 +21,6 @@ from services.cost_alerts.domain.whatif.basket import (
     Basket,
     Kind,
     Position,
-    Prices,
     by_nobody,
     kind_of,
     measured,
@@ -101,32 +100,12 @@ def rates(view: View, basket: Basket, today: date) -> Rates:
     What is priced by the month has the mean price of all that is counted together.
     """
     found = prices(view, basket, today, today)
-    quantities = {
-        Position(one.use.profile.sku, meter, number): Fraction(quantity)
+    return {
+        (kind_of(one.use), meter): found[place] / Fraction(quantity)
         for number, one in enumerate(basket)
         for meter, quantity in measured(view, one)
-        if quantity
+        if quantity and (place := Position(one.use.profile.sku, meter, number)) in found
     }
-    monthly = {place: cost for place, cost in found.items() if place.number < 0}
-    average = {place: _average(place, cost, quantities, found) for place, cost in monthly.items()}
-    return {
-        (kind_of(basket[place.number].use), place.meter): rate
-        for place, quantity in quantities.items()
-        if (rate := found[place] / quantity if place in found else _monthly(place, average)) is not None
-    }
-
-
-def _average(month: Position, cost: Fraction, quantities: Mapping[Position, Fraction], found: Prices) -> Fraction:
-    together = (quantity for place, quantity in quantities.items() if place not in found and _counts(month, place))
-    return cost / (sum(together, _NOUGHT) or 1)
-
-
-def _monthly(place: Position, average: Mapping[Position, Fraction]) -> Fraction | None:
-    return next((rate for month, rate in average.items() if _counts(month, place)), None)
-
-
-def _counts(month: Position, place: Position) -> bool:
-    return month.meter == place.meter and month.sku in ("*", place.sku)
 
 
 Means = Mapping[tuple[str, str], Fraction]
