@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,8 @@ from tests.servers.roll import ServerUnavailableError
 
 START_SECONDS = 60
 STOP_SECONDS = 30
+RETENTION = "10y"
+"""Or Prometheus would throw blocks of days past away when it starts."""
 
 
 def program(name: str) -> Path:
@@ -60,6 +63,10 @@ class Promtool:
         """Can Prometheus read the text of a /metrics page, and do names and help follow its rules?"""
         return self._run("check", "metrics", given=exposition)
 
+    def create_blocks(self, openmetrics: Path, folder: Path) -> str:
+        """Make blocks of a Prometheus's data folder from OpenMetrics text with timestamps."""
+        return self._run("tsdb", "create-blocks-from", "openmetrics", openmetrics, folder)
+
     def _run(self, *arguments: str | Path, given: str | None = None) -> str:
         done = subprocess.run([self.path, *arguments], input=given, capture_output=True, text=True, check=False)
         printed = done.stdout + done.stderr
@@ -85,6 +92,11 @@ class PrometheusServer:
         self._port = free_port()
 
     @property
+    def data(self) -> Path:
+        """The folder of its blocks."""
+        return self._folder / "data"
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self._port}"
 
@@ -94,7 +106,8 @@ class PrometheusServer:
             [
                 str(self._path),
                 f"--config.file={self._config}",
-                f"--storage.tsdb.path={self._folder / 'data'}",
+                f"--storage.tsdb.path={self.data}",
+                f"--storage.tsdb.retention.time={RETENTION}",
                 f"--web.listen-address={HOST}:{self._port}",
             ]
         )
@@ -104,9 +117,18 @@ class PrometheusServer:
     def stop(self) -> None:
         self._process.end(signal.SIGTERM, STOP_SECONDS)
 
-    def query(self, expression: str) -> list[Mapping[str, Any]]:
+    def query(self, expression: str, at: datetime | None = None) -> list[Mapping[str, Any]]:
         """Return the result of an instant query; each element has `metric` (labels) and `value` (time, text)."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}).raise_for_status().json()
+        moment = {} if at is None else {"time": at.timestamp()}
+        return self._ask("query", {"query": expression, **moment})
+
+    def range(self, expression: str, first: datetime, last: datetime, step: timedelta) -> list[Mapping[str, Any]]:
+        """Return the result of a range query; each element has `metric` and `values` (time, text)."""
+        times = {"start": first.timestamp(), "end": last.timestamp(), "step": step.total_seconds()}
+        return self._ask("query_range", {"query": expression, **times})
+
+    def _ask(self, how: str, asked: Mapping[str, str | float]) -> list[Mapping[str, Any]]:
+        answer = httpx.get(f"{self.url}/api/v1/{how}", params=dict(asked)).raise_for_status().json()
         result: list[Mapping[str, Any]] = answer["data"]["result"]
         return result
 

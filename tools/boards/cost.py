@@ -91,7 +91,7 @@ def _money() -> Sequence[Panel]:
         figure("Not acknowledged", "Open alerts that nobody has taken up.", "short",
                "max(valvomo_alerts_unacknowledged) or vector(0)", [(None, GOOD), (1, NEAR)]),
         figure("Risks over their limit", "The board of predictability risks says which.", "short",
-               'sum(max by (risk) (valvomo_risks{state="over"})) or vector(0)', [(None, GOOD), (1, NEAR)]),
+               'sum(max by (risk) (valvomo_risks{state="over"}))', [(None, GOOD), (1, NEAR)]),
         figure("Forecast of this year", "The whole city's cost of the calendar year, planned changes included.",
                "currencyEUR", f'max({YEAR_AHEAD}{{unit="", limit="mid"}})', [(None, PLAIN)]),
         figure("Newest forecast", "How old it is; one is made every day.", "s",

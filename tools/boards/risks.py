@@ -70,6 +70,7 @@ ANNOUNCED = by("vendor", 'valvomo_price_change_exposure_eur{kind="announced"}')
 MODELS = by("model", 'valvomo_price_model_ratio{of="euro"}')
 LAWS = by("jurisdiction", 'valvomo_jurisdiction_ratio{of="euro"}')
 FOREIGN = 'valvomo_jurisdiction_ratio{of="euro", jurisdiction!~"' + "|".join(sorted(EUROPE)) + '"}'
+REGIONS = by("region", 'valvomo_processing_region_ratio{of="euro"}')
 NOWHERE = by("", 'valvomo_processing_region_ratio{of="euro", region="unknown"}')
 LEFT, SIZE = (by("system, pool", f"valvomo_pool_credits_{what}") for what in ("remaining", "size"))
 FX = by("currency", "valvomo_fx_exposure_eur")
@@ -117,11 +118,11 @@ BOUGHT = [
 ]  # fmt: skip
 WHERE = [
     Shown("jurisdiction", "Law that binds vendors", "Largest share of euro under one law outside Europe.",
-          f"max({by('jurisdiction', FOREIGN)}) or vector(0)",
+          f"max({by('jurisdiction', FOREIGN)}) or 0 * max({LAWS})",
           [(LAWS, "{{jurisdiction}}")], is_figure=False, stacked=True),
     Shown("region_unknown", "Unknown place of processing", "Share of euro of which nobody knows where it is processed.",
-          f"{NOWHERE} or vector(0)",
-          [(by("region", 'valvomo_processing_region_ratio{of="euro"}'), "{{region}}")], is_figure=False, stacked=True),
+          f"{NOWHERE} or 0 * max({REGIONS})",
+          [(REGIONS, "{{region}}")], is_figure=False, stacked=True),
 ]  # fmt: skip
 WHOLE_FIGURES = [
     Shown("unpriced", "Unpriced use", "Largest share of a system's readings that no tariff prices.",
@@ -197,7 +198,7 @@ def _glance() -> Sequence[Panel]:
 
 
 def _count(title: str, description: str, state: str, colour: str) -> Panel:
-    expression = f'sum(max by (risk) (valvomo_risks{{state="{state}"}})) or vector(0)'
+    expression = f'sum(max by (risk) (valvomo_risks{{state="{state}"}}))'
     return figure(title, description, "short", expression, [(None, GOOD), (1, colour)])
 
 

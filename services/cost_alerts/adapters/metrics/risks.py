@@ -13,7 +13,7 @@ from services.cost_alerts.adapters.risks.watching import RiskFigures, RiskWatch
 from services.cost_alerts.domain.foresight.pools import PoolOutlook
 from services.cost_alerts.domain.risks.assess import PriceRise
 from services.cost_alerts.domain.risks.deadlines import Deadline
-from services.cost_alerts.domain.risks.risk import Risk
+from services.cost_alerts.domain.risks.risk import LIMITS, STATES, Risk
 from services.cost_alerts.domain.risks.seats import IdleSeats
 from services.cost_alerts.domain.risks.structure import Shares, Structure
 from services.shared import metrics
@@ -94,9 +94,9 @@ def deadline_samples(found: Iterable[Deadline]) -> Samples:
 
 
 def risk_counts(risks: Iterable[Risk]) -> Samples:
-    """How many of each risk stand how to their limit."""
+    """How many of each risk stand how to their limit; none is told as 0, so that a board need not guess it."""
     counted = Counter((one.name, one.state) for one in risks)
-    return [(key, float(count)) for key, count in sorted(counted.items())]
+    return [((name, state), float(counted[name, state])) for name in LIMITS for state in STATES]
 
 
 def _one(figure: Fraction | None) -> Samples:

@@ -29,7 +29,7 @@ from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
 from services.shared.store.tables import common_tables
 
-LEAST_SECONDS, MOST_SECONDS = 5.0, 300.0
+LEAST_SECONDS, MOST_SECONDS = 2.0, 300.0
 """Between two readings of the figures: at least, and at most."""
 
 _SHARE_OF_TIME = 0.03

@@ -82,7 +82,10 @@ def assess(facts: Facts) -> Sequence[Risk]:
         *_of_health(facts.health),
         Risk("forecast_error", "", facts.trust.error),
         Risk("forecast_coverage", "", facts.trust.coverage),
-        *(Risk("contract_end", one.contract, Fraction((one.at - facts.now) // _DAY)) for one in facts.deadlines),
+        *(
+            Risk("contract_end", f"{one.contract} {one.kind}", Fraction((one.at - facts.now) // _DAY))
+            for one in facts.deadlines
+        ),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 RiskName = Literal[
     "variable_share",
@@ -28,6 +28,7 @@ RiskName = Literal[
 
 Measure = Literal["ratio", "index", "days"]
 State = Literal["fine", "near", "over", "unknown"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,7 +358,7 @@ def test_figures_of_prices_pools_seats_and_health() -> None:
         ("restated", ""): (Fraction(3, 100), "near"),
         ("forecast_error", ""): (Fraction(1, 20), "fine"),
         ("forecast_coverage", ""): (Fraction(8, 10), "fine"),
-        ("contract_end", "a"): (Fraction(89), "over"),
+        ("contract_end", "a end"): (Fraction(89), "over"),
     }
 
 
