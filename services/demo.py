@@ -292,8 +292,9 @@ def _show_stories(screen: Console, program: Program, stories: Mapping[str, Any])
 def _figures(name: str, one: Mapping[str, Any]) -> str:
     """A story's figures, what was told to people, and the command that tells more; on one line."""
     said = _FIGURES.get(name, _restated_figures)(one)
-    told = one.get("alert")
-    return f"{said}{'' if told is None else '; told to ' + ', '.join(told['recipients'])}; {one['command']}"
+    rings = "" if one["rule"] is None else f"; rule {one['rule']}"
+    told = "" if one.get("alert") is None else f"; told to {', '.join(one['alert']['recipients'])}"
+    return f"{said}{told or rings}; {one['command']}"
 
 
 def _pool_figures(one: Mapping[str, Any]) -> str:

@@ -139,7 +139,7 @@ class Moving:
         past = list(days(self.stories.first_day, self.stories.today))
         spent = sum(self.stories.ramp(day) for day in past if day.year == fact.period)
         share = Decimal(spent / sum(map(self.stories.ramp, past))).quantize(Decimal("0.01"))
-        return {"amount": LIBRARY_BUDGET * share} if share >= LEAST_SHARE else {}
+        return {"amount": (LIBRARY_BUDGET * share).quantize(Decimal("1.00"))} if share >= LEAST_SHARE else {}
 
     def _half_way(self, year: int) -> Decimal:
         """More than is spent, less than will be: what is spent and half of what the rest of the year will add."""

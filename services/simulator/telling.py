@@ -24,6 +24,23 @@ Get = Callable[[str], str]
 Find = Callable[[Document], bool]
 
 ANTHROPIC_SOURCE = "anthropic/analytics"
+SHOWN_CHARACTERS = 12
+"""So much of an alert's id tells it from the others."""
+
+RULES: Mapping[str, str] = {
+    "price_rise": "PriceRiseAnnounced",
+    "credit_pool": "PoolRunsDry",
+    "unit_over_budget": "BudgetUsedUp",
+    "forecast_over_budget": "BudgetForecastPassed",
+    "idle_seats": "SeatsIdle",
+    "source_outage": "CollectionGap",
+    "restated_file": "CostRestated",
+    "model_without_tariff": "ReadingsUnpriced",
+    "late_tariff": "CostRestated",
+    "reorganisation": "CostRestated",
+    "contract_ending": "ContractEnding",
+}
+"""Story → the Prometheus rule that operations would hear of it by (deploy/prometheus)."""
 
 
 def stories_told(get: Get, ask: Callable[[str], Document], stories: Stories, model_without_tariff: str) -> Document:
@@ -32,7 +49,7 @@ def stories_told(get: Get, ask: Callable[[str], Document], stories: Stories, mod
     `get`: a path's text; `ask`: a path's JSON document.
     """
     told = _Told(get, ask, stories)
-    return {
+    found: dict[str, Document | None] = {
         "price_rise": told.price_rise(),
         "credit_pool": told.credit_pool(),
         "unit_over_budget": told.unit_over_budget(),
@@ -49,6 +66,7 @@ def stories_told(get: Get, ask: Callable[[str], Document], stories: Stories, mod
         "use_case": told.use_case(),
         "invoice": told.invoice(),
     }
+    return {name: one and {**one, "rule": RULES.get(name)} for name, one in found.items()}
 
 
 @dataclass
@@ -126,14 +144,14 @@ class _Told:
         if alert is None:
             return None
         figures = {"contract": alert["about"], "act_by": alert["until"], "days_left": alert["figures"]["days_left"]}
-        return {**figures, "alert": alert, "page": "/foresight", "command": f"valvomo alerts show {alert['alert_id']}"}
+        return {**figures, "alert": alert, "page": "/foresight", "command": _shown(alert)}
 
     def anomaly(self) -> Document | None:
         alert = self._condition("anomaly", lambda one: one["unit"] is not None and RUNAWAY.startswith(one["unit"]))
         if alert is None:
             return None
         figures = {"unit": alert["unit"], "system": alert["system"], "since": alert["since"], **alert["figures"]}
-        return {**figures, "alert": alert, "page": "/foresight", "command": f"valvomo alerts show {alert['alert_id']}"}
+        return {**figures, "alert": alert, "page": "/foresight", "command": _shown(alert)}
 
     def restated(self, reason: str | None) -> Document | None:
         found = (one for one in self.ask("/api/v1/restatements")["restatements"] if one["reason"] == reason)
@@ -225,6 +243,10 @@ def _alert(found: Document) -> Document:
     """What was told to people. Without the moment, which is that of the demo."""
     names = ("alert_id", "kind", "severity", "unit", "system", "about", "since", "until", "figures", "recipients")
     return {name: found[name] for name in names}
+
+
+def _shown(alert: Document) -> str:
+    return f"valvomo alerts show {alert['alert_id'][:SHOWN_CHARACTERS]}"
 
 
 def _budget(found: Document) -> dict[str, Any]:
