@@ -103,7 +103,7 @@ def tell(letter: Letter, role: str, language: Language, links: Links) -> Told:
         _bar(letter),
         list(_facts(letter, words)),
         [_also(crossing, words) for crossing in letter.also],
-        [_moved(mover, words) for mover in letter.briefing.movers],
+        [_moved(mover, letter.briefing.unit, words) for mover in letter.briefing.movers],
         _lasts(letter, words),
         [words(f"letter_action_{action}") for action in letter.briefing.actions],
         _chart(letter, words),
@@ -170,10 +170,13 @@ def _gaps_of_condition(letter: Letter, condition: Condition, words: Words) -> Ma
 
 
 def _what(letter: Letter, condition: Condition, words: Words) -> str:
-    """The service that it is about, or the source, or whatever else; what is unusual is so in a unit."""
+    """The service that it is about, or what of it, or the source; what is unusual is so in a unit."""
     system = _named(letter.briefing.system, words) or condition.system or condition.about.removeprefix("source ")
     unit = _named(letter.briefing.unit, words)
-    return f"{unit}, {system}" if unit is not None and condition.kind == "anomaly" else system
+    if condition.kind == "anomaly" and unit is not None:
+        return f"{unit}, {system}"
+    part = condition.about.removeprefix(f"{condition.system} ")
+    return f"{system} {part}" if condition.system is not None and part != condition.about else system
 
 
 def _gaps_of_crossing(crossing: Crossing, words: Words) -> Mapping[str, str]:
@@ -278,8 +281,11 @@ def figure_text(name: str, figure: Decimal, words: Words) -> str:
 # What moved it, until when it lasts, the picture
 
 
-def _moved(mover: Mover, words: Words) -> Moved:
+def _moved(mover: Mover, whose: Named | None, words: Words) -> Moved:
+    """With the cost centre of its unit, where the letter is about no unit (`whose`) and does not say it."""
     unit, system = words.name(mover.unit.name, mover.unit.id), words.name(mover.system.name, mover.system.id)
+    if whose is None and mover.unit.cost_centre:
+        unit = f"{unit} ({mover.unit.cost_centre})"
     sku = () if mover.sku in {"", "*", mover.system.id} else (mover.sku,)
     change = EXACT.subtract(mover.after_eur, mover.before_eur)
     return Moved(

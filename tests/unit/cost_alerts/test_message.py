@@ -157,6 +157,30 @@ def test_until_when_it_lasts(found: Letter, sentence: str) -> None:
     assert sentence in text_of(found)
 
 
+@pytest.mark.parametrize(
+    ("about", "subject"),
+    [
+        pytest.param("copilot", "Copilot: a price is missing", id="all of a service"),
+        pytest.param("copilot new-model", "Copilot new-model: a price is missing", id="a part of it"),
+    ],
+)
+def test_what_a_condition_is_about(about: str, subject: str) -> None:
+    assert told(condition_letter("price_missing", about=about)).subject == subject
+
+
+def test_a_source_that_is_silent_goes_by_its_name() -> None:
+    silent = condition_letter("no_data", about="source anthropic", system=None)
+    bare = silent.model_copy(update={"briefing": briefing(None, system=None)})
+    assert told(bare).subject == "anthropic: no usage data comes in"
+
+
+def test_an_alert_of_no_unit_names_the_cost_centres_that_pay() -> None:
+    assert (
+        told(condition_letter("price_rising")).moved[0].what == "Library <Services> (4110005) · Copilot · copilot-seat"
+    )
+    assert told(letter()).moved[0].what == "Library <Services> · Copilot · copilot-seat"
+
+
 def test_what_nobody_knows_is_left_out() -> None:
     bare = letter(briefing={"unit": {"id": "kirjasto", "name": {}}, "system": None})
     text = text_of(bare)
