@@ -23,7 +23,7 @@ from services.cost_alerts.domain.foresight.groups import Group, Membership
 from services.cost_alerts.domain.foresight.inputs import Inputs
 from services.cost_alerts.domain.foresight.paid import Paid
 from services.cost_alerts.domain.foresight.planned import Planned, Stream, counting, planned
-from services.cost_alerts.domain.foresight.pools import PoolOutlook, outlook, overage, shares
+from services.cost_alerts.domain.foresight.pools import PoolOutlook, PoolUse, outlook, overage, shares
 from services.shared.money import NANO
 
 _DAY = timedelta(days=1)
@@ -152,14 +152,21 @@ class _Assembly:
                 found[group] += float(eur)
         return found
 
+    def _shares(self, pool: PoolUse) -> Mapping[Group, float]:
+        """The part of a pool's use that each group has."""
+        found: dict[Group, float] = defaultdict(float)
+        for where, share in shares(pool, _SHARE_DAYS):
+            for group in self.member.of(where):
+                found[group] += share
+        return found
+
     def _beyond(self, days: int) -> Mapping[Group, "Beyond"]:
         """What use beyond pools will cost whom."""
         found: dict[Group, Beyond] = defaultdict(Beyond)
         for one in self.pools:
             cost = None if one.use is None else overage(one.pool, one.use, self.today, days, one.prices)
-            for where, share in shares(one.pool, _SHARE_DAYS):
-                for group in self.member.of(where):
-                    found[group].add(cost, share, is_known=one.use is not None)
+            for group, share in self._shares(one.pool).items():
+                found[group].add(cost, share, is_known=one.use is not None)
         return found
 
 

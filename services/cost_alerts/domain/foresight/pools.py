@@ -132,7 +132,7 @@ def scaled(use: Use, limit: FloatArray, days: int) -> FloatArray:
     at = days - 1
     if use.mid[at] <= 0:
         return limit
-    stretched: FloatArray = use.mid * (limit[at] / use.mid[at])
+    stretched: FloatArray = use.mid / use.mid[at] * limit[at]
     return stretched
 
 
