@@ -217,7 +217,7 @@ class TestPrices:
                 None, id="another follows",
             ),
             pytest.param(
-                [tariff(valid_to=date(2026, 12, 31)), tariff("4.00", id="u", sku="*")], None, id="the one for all goes on",
+                [tariff(valid_to=date(2026, 12, 31)), tariff("4.00", id="u", sku="*")], None, id="one for all goes on",
             ),
             pytest.param(
                 [tariff(valid_to=date(2026, 12, 31)), tariff("4.00", id="u", valid_from=date(2027, 1, 2))],
