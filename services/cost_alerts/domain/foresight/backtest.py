@@ -125,7 +125,7 @@ def attempts(
     forecaster = Forecaster(history, groups, _LONGEST_MONTH)
     found: list[Attempt] = []
     for done, month in enumerate(wanted, start=1):
-        for origin in origins:
+        for origin in (each for each in origins if each < month.days):
             found += _attempt(history, groups, forecaster, month, origin)
         progress(done, len(wanted))
     return found
