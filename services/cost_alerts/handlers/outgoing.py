@@ -28,6 +28,7 @@ from services.shared.events.outcomes import (
     ThresholdCrossed,
     ThresholdReceded,
 )
+from services.shared.money import from_nano
 from services.shared.periods import day_start
 from services.shared.store import Destination, OutgoingMessage
 from services.shared.store.tables import instant
@@ -112,7 +113,16 @@ def crossed(told: Told, briefing: Briefing, now: datetime) -> Iterator[OutgoingM
     crossing, name = told.crossing, crossing_id(told.crossing)
     yield for_bus(ThresholdCrossed(id=name, source=SOURCE, subject=crossing.budget, time=now, data=crossing))
     if crossing.spoken:
-        letter = Letter(alert_id=name, decided_at=now, crossing=crossing, also=tuple(told.also), briefing=briefing)
+        limits = told.forecast
+        letter = Letter(
+            alert_id=name,
+            decided_at=now,
+            crossing=crossing,
+            also=tuple(told.also),
+            forecast_low_eur=None if limits is None else from_nano(limits.low),
+            forecast_high_eur=None if limits is None else from_nano(limits.high),
+            briefing=briefing,
+        )
         yield from letters(letter, told.recipients)
 
 

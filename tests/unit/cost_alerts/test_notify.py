@@ -10,6 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.domain.budgets.tree import Told
+from services.cost_alerts.domain.foresight.forecast import Range
+from services.cost_alerts.handlers.outgoing import crossed
 from services.cost_alerts.notify import (
     MAX_ATTEMPTS,
     ChannelName,
@@ -31,6 +34,7 @@ from services.shared.store.tables import common_tables
 from tests.unit.cost_alerts.alerts import (
     NOON,
     ROLE,
+    briefing,
     condition_letter,
     crossing,
     ledger,
@@ -316,6 +320,25 @@ def test_programs_do_not_rest(store: Store, clock: SteppedClock) -> None:
     put(store, *messages(letter(), condition_letter("anomaly")))
     resting(store, clock, webhook, "webhook").step()
     assert [len(one.letters) for one in webhook.seen] == [1, 1]
+
+
+# What the watch writes
+
+
+@pytest.mark.parametrize(
+    ("forecast", "limits"),
+    [
+        pytest.param(Range(8_000_000_000, 9_000_000_000, 9_500_000_001), ("8", "9.500000001"), id="a forecast"),
+        pytest.param(None, None, id="none yet"),
+    ],
+)
+def test_a_crossing_is_told_with_the_limits_of_its_forecast(
+    forecast: Range | None, limits: tuple[str, str] | None
+) -> None:
+    rows = [one for one in crossed(Told(crossing(), (), forecast), briefing(), NOON) if one.destination == "mail"]
+    [found] = [read_letter(one.value) for one in rows]
+    expected = (None, None) if limits is None else tuple(map(Decimal, limits))
+    assert (found.forecast_low_eur, found.forecast_high_eur) == expected
 
 
 # Rows of other versions

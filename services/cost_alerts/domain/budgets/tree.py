@@ -7,6 +7,7 @@ from decimal import Decimal
 from services.cost_alerts.domain.budgets.amount import first_day
 from services.cost_alerts.domain.budgets.crossing import Standing, crossing_id
 from services.cost_alerts.domain.budgets.scope import encloses
+from services.cost_alerts.domain.foresight.forecast import Range
 from services.cost_alerts.domain.view import View
 from services.shared.events.outcomes import Crossing
 from services.shared.money import EXACT, from_nano
@@ -14,10 +15,14 @@ from services.shared.money import EXACT, from_nano
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A crossing as it is recorded, and, when it speaks, those above it that its message tells too, lowest first."""
+    """A crossing as it is recorded, and, when it speaks, those above it that its message tells too, lowest first.
+
+    `forecast`: of the budget's year, with the limits that a crossing does not keep.
+    """
 
     crossing: Crossing
     also: Sequence[Crossing] = ()
+    forecast: Range | None = None
 
     @property
     def recipients(self) -> Sequence[str]:
@@ -42,7 +47,7 @@ def told(crossings: Sequence[Crossing], standings: Mapping[str, Standing], view:
     for one in _rising(crossings, standings, view):
         if (speaks := teller.get(id(one))) is not None:
             also[id(speaks)].append(recorded[id(one)])
-    return [Told(recorded[id(one)], also[id(one)]) for one in crossings]
+    return [Told(recorded[id(one)], also[id(one)], standings[one.budget].forecast) for one in crossings]
 
 
 def _tellers(crossings: Sequence[Crossing], standings: Mapping[str, Standing], view: View) -> Mapping[int, Crossing]:
