@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.cost_alerts.adapters.alerts import (
     AlertState,
@@ -193,18 +193,18 @@ def _awaits(state: AlertState) -> bool:
 
 
 def _table(found: Sequence[AlertState | CrossingState]) -> Table:
-    table = Table("id", "kind", "severity", "about", "raised", "until", "acknowledged")
+    table = Table(Column("id", no_wrap=True), "kind", "about", "raised", "act by", "who acts")
     for one in found:
-        raised = f"{one.raised_at.astimezone(HELSINKI):%Y-%m-%d %H:%M}"
+        raised = f"{one.raised_at.astimezone(HELSINKI):%Y-%m-%d}"
         table.add_row(one.alert_id[:SHOWN_CHARACTERS], *_what(one), raised, *_standing(one))
     return table
 
 
-def _what(state: AlertState | CrossingState) -> tuple[str, str, str]:
-    """Kind, severity, what it is about."""
+def _what(state: AlertState | CrossingState) -> tuple[str, str]:
+    """Kind with its severity, and what it is about."""
     if isinstance(state, CrossingState):
-        return "threshold_crossed", "", _escaped(state.crossing.budget)
-    return state.condition.kind, state.condition.severity, _escaped(state.condition.about)
+        return "threshold_crossed", _escaped(state.crossing.budget)
+    return f"{state.condition.kind} ({state.condition.severity})", _escaped(state.condition.about)
 
 
 def _standing(state: AlertState | CrossingState) -> tuple[str, str]:
@@ -217,7 +217,7 @@ def _standing(state: AlertState | CrossingState) -> tuple[str, str]:
 
 
 def _failed_table(found: Sequence[Failed]) -> Table:
-    table = Table("id", "way", "role", "tries", "reason")
+    table = Table(Column("id", no_wrap=True), "way", "role", "tries", "reason")
     for one in found:
         table.add_row(
             one.message_id[:SHOWN_CHARACTERS], one.destination, one.recipient, str(one.attempts), _escaped(one.reason)

@@ -21,6 +21,7 @@ def acknowledging_page(
     shown: Mapping[str, Any] = {
         "subject": told.subject,
         "lead": told.lead,
+        "facts": told.facts,
         "raised_at": state.raised_at,
         "over_at": _over_at(state),
         "done": state.acknowledged,
