@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fractions import Fraction
 
 from sqlalchemy import Connection, func, select
 
@@ -11,7 +12,7 @@ from services.cost_alerts.adapters.tables import ROLLUP, SEAT_COUNT, WORD
 from services.cost_alerts.adapters.whatif.price_index import BASKET_DAYS, basket_of
 from services.cost_alerts.adapters.whatif.register import book_of, facts_now, view_of
 from services.cost_alerts.domain.view import Book, View
-from services.cost_alerts.domain.whatif.basket import index
+from services.cost_alerts.domain.whatif.basket import index, may_change
 from services.cost_alerts.domain.whatif.exposure import (
     Exposure,
     Lately,
@@ -33,7 +34,8 @@ Seats = Mapping[str, Mapping[str, int]]
 def price_exposures(store: Store, today: date) -> Sequence[Exposure]:
     """What price changes of each system would cost in the 365 days from `today` on; systems that cost nothing left out.
 
-    By system, in one consistent view. It reads the readings of 28 days: ask some times a day, not at every scrape.
+    By system, in one consistent view. It reads the readings of 28 days of systems whose
+    prices change within the days: not for every scrape.
     """
     with store.reading() as connection:
         return _Exposures.read(connection, today).all()
@@ -70,8 +72,7 @@ class _Exposures:
     def _of(self, system: str) -> Exposure:
         known = self.announced.systems.get(system)
         days = horizon(self.today)
-        basket = basket_of(self.connection, self.book, system, self.today)
-        before = [self.today - timedelta(days=number) for number in range(1, BASKET_DAYS + 1)]
+        before = [self.today - timedelta(days=number) for number in range(BASKET_DAYS, 0, -1)]
         seats = self.seats.get(system, {})
         situation = Situation(
             system,
@@ -79,12 +80,19 @@ class _Exposures:
             self.today,
             self.lately.get(system, ()),
             BASKET_DAYS,
-            index(self.announced, basket, self.today, [*before, *days]).levels,
+            self._levels(system, [*before, *days]),
             by_time(self.held, system, seats, days),
             by_time(self.announced, system, seats, days),
         )
         planned = counting(self.announced.planned, system, self.today, self.published.get(system, ()))
         return exposure(situation, planned, self._inside({one.unit for one in planned if one.unit is not None}))
+
+    def _levels(self, system: str, days: Sequence[date]) -> Mapping[date, Fraction]:
+        """The price index on rising days; empty where no price can change between them, and nothing need be read."""
+        if not may_change(self.announced, system, days[0], days[-1]):
+            return {}
+        basket = basket_of(self.connection, self.book, system, self.today)
+        return index(self.announced, basket, self.today, days).levels
 
     def _inside(self, units: Collection[str]) -> Mapping[str, Collection[str]]:
         tree = self.announced.units

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from sqlalchemy import Connection
 
-from services.cost_alerts.adapters.whatif.readings import stored
+from services.cost_alerts.adapters.whatif.readings import added_up
 from services.cost_alerts.domain.view import Book, View
 from services.cost_alerts.domain.whatif.basket import Basket, PriceIndex, by_nobody, index
 
@@ -15,7 +15,7 @@ BASKET_DAYS = 28
 def basket_of(connection: Connection, book: Book, system: str, today: date) -> Basket:
     """What was used of a system on the 28 Helsinki days before `today`."""
     days = (today - timedelta(days=BASKET_DAYS), today - timedelta(days=1))
-    return by_nobody(one.metered(book) for one in stored(connection, system, days))
+    return by_nobody(added_up(connection, book, system, days))
 
 
 def price_index(

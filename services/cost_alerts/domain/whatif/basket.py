@@ -141,6 +141,12 @@ def index(view: View, basket: Basket, today: date, days: Iterable[date]) -> Pric
     )
 
 
+def may_change(view: View, system: str, first: date, last: date) -> bool:
+    """Whether a price of a system may be another on one of these days than on the first."""
+    edges = (*view.tariffs.edges(system), *view.contracts.edges(system))
+    return any(noon(first) < edge <= noon(last) for edge in edges)
+
+
 def _unpriced(basket: Basket, base: Prices) -> Iterator[Metered]:
     """What of a basket has no price at all today."""
     priced = {position.number for position in base}
