@@ -1,6 +1,7 @@
 """Alerts to a Teams Workflow: one card, at an address that is a secret, with patience when there is too much."""
 
 import json
+import time
 
 import pytest
 
@@ -62,5 +63,7 @@ def test_a_workflow_that_is_gone_is_asked_no_more() -> None:
 def test_a_workflow_that_hangs_is_left_in_time() -> None:
     with receiving() as receiver:
         receiver.drips = True
+        began = time.monotonic()
         with pytest.raises(TransientError, match="did not answer within"):
             teams(0.3).deliver(parcel(recipient(teams=workflow(receiver))))
+        assert time.monotonic() - began < 5
