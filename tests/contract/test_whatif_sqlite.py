@@ -5,10 +5,10 @@ import pytest
 
 from services.shared.bus.memory import MemoryBus
 from tests.contract.ledger_world import make_world
-from tests.contract.whatif_contract import MakeWorld, WhatIfContract
+from tests.contract.whatif_contract import MakeWorld, WhatIfStories
 
 
-class TestWhatIfOnSqlite(WhatIfContract):
+class TestWhatIfOnSqlite(WhatIfStories):
     @pytest.fixture
     def make_world(self, tmp_path: Path) -> MakeWorld:
         numbers = itertools.count()

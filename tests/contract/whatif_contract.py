@@ -181,31 +181,6 @@ class WhatIfContract:
         assert_what_is_unchanged_changes_nothing(world)
         assert_a_dearer_seat_costs_more_by_its_part(world)
 
-    def test_what_loses_its_price_is_unknown_and_not_free(self, world: World) -> None:
-        world.register(*BASE, tariff(SEARCHES, "1.00", id="searches", per="1"))
-        world.publish(reading("a", consumed={SEARCHES: "5"}), reading("b"))
-        live_until(world, TODAY)
-        found = simulated(world, Change(without=["searches"]), [OCTOBER])
-        [row] = found.rows
-        assert not row.is_known
-        assert (row.unpriced_before, row.unpriced_after) == (0, 1)
-        assert row.difference_nano == -4 * NANO
-
-    def test_a_rule_moves_cost_and_a_rate_makes_it_dearer(self, world: World) -> None:
-        world.register(*BASE)
-        world.publish(reading("a"))
-        live_until(world, TODAY)
-        moved = simulated(world, Change(allocation=[rule("account-kymp", 10, "sote", account="wrk-kymp")]), [OCTOBER])
-        assert {row.unit: row.difference_nano for row in moved.rows} == {"kymp": -3_600_000_000, "sote": 3_600_000_000}
-        dollars = simulated(world, Change(rates={"USD": Decimal(1)}), [OCTOBER])
-        assert (dollars.total.before_nano, dollars.total.after_nano) == (3_600_000_000, 4_500_000_000)
-
-    def test_months_without_cost_are_refused(self, world: World) -> None:
-        world.register(*BASE)
-        world.settle()
-        with pytest.raises(ConfigurationError, match="found no cost from 2026-09 to 2026-10; expected months"):
-            simulated(world, UNHEARD)
-
     def test_the_register_that_a_change_is_checked_against(self, world: World) -> None:
         world.register(*BASE, SEAT, COPILOT)
         world.publish(seat_count(date(2026, 10, 1), 4))
@@ -236,36 +211,6 @@ class WhatIfContract:
         assert claude.ten_percent_nano == round(Decimal("3.6") * NANO * 365 / 280)
         assert (copilot.vendor, copilot.announced_nano, copilot.announced_from) == ("microsoft", 0, None)
         assert copilot.ten_percent_nano == pytest.approx(4 * 31 * 12 * NANO / 10, rel=0.003)
-
-    def test_a_planned_rise_counts_once_and_only_before_its_day(self, world: World) -> None:
-        def planned(name: str, day: date, **members: Any) -> PlannedChange:
-            given = {
-                "id": name,
-                "kind": "price",
-                "system": SYSTEM,
-                "valid_from": day,
-                "factor": "1.10",
-                "source": "a letter",
-            }
-            return PlannedChange.model_validate({**given, **members})
-
-        world.register(*BASE, rate(date(2026, 11, 1), "1.25"))
-        start = datetime(2026, 10, 30, 8, tzinfo=UTC)
-        world.publish(reading("a", start=start), reading("b", start=start, account="wrk-sote"))
-        live_until(world, TODAY)
-        rise = planned("rise", date(2027, 1, 1), unit="kymp")
-        world.register(rise, planned("past", date(2026, 10, 1)))
-        world.settle()
-        [found] = price_exposures(world.service.store, TODAY)
-        left = (date(2027, 11, 2) - date(2027, 1, 1)).days
-        assert (found.announced_from, found.announced_nano) == (
-            date(2027, 1, 1),
-            round(Decimal("0.36") * NANO * left / 28),
-        )
-        world.register(tariff("input_tokens", "3.00", id="next", sku="new", valid_from=date(2027, 1, 1)))
-        world.settle()
-        [found] = price_exposures(world.service.store, TODAY)
-        assert (found.announced_from, found.announced_nano) == (None, 0)
 
     def test_a_plan_costs_what_its_users_like_used(self, world: World) -> None:
         units = [unit(f"unit-{number}") for number in range(3)]
@@ -299,6 +244,65 @@ class WhatIfContract:
         few = estimate(world.service.store, plan.model_copy(update={"skus": ("other",)}), MONTHS, TODAY)
         assert [(part.kind, part.reason) for part in few.parts] == [("use", "no_history"), ("seats", None)]
         assert (few.monthly, few.total) == (None, None)
+
+
+class WhatIfStories(WhatIfContract):
+    """More of it, which asks the store nothing else."""
+
+    def test_what_loses_its_price_is_unknown_and_not_free(self, world: World) -> None:
+        world.register(*BASE, tariff(SEARCHES, "1.00", id="searches", per="1"))
+        world.publish(reading("a", consumed={SEARCHES: "5"}), reading("b"))
+        live_until(world, TODAY)
+        found = simulated(world, Change(without=["searches"]), [OCTOBER])
+        [row] = found.rows
+        assert not row.is_known
+        assert (row.unpriced_before, row.unpriced_after) == (0, 1)
+        assert row.difference_nano == -4 * NANO
+
+    def test_a_rule_moves_cost_and_a_rate_makes_it_dearer(self, world: World) -> None:
+        world.register(*BASE)
+        world.publish(reading("a"))
+        live_until(world, TODAY)
+        moved = simulated(world, Change(allocation=[rule("account-kymp", 10, "sote", account="wrk-kymp")]), [OCTOBER])
+        assert {row.unit: row.difference_nano for row in moved.rows} == {"kymp": -3_600_000_000, "sote": 3_600_000_000}
+        dollars = simulated(world, Change(rates={"USD": Decimal(1)}), [OCTOBER])
+        assert (dollars.total.before_nano, dollars.total.after_nano) == (3_600_000_000, 4_500_000_000)
+
+    def test_months_without_cost_are_refused(self, world: World) -> None:
+        world.register(*BASE)
+        world.settle()
+        with pytest.raises(ConfigurationError, match="found no cost from 2026-09 to 2026-10; expected months"):
+            simulated(world, UNHEARD)
+
+    def test_a_planned_rise_counts_once_and_only_before_its_day(self, world: World) -> None:
+        def planned(name: str, day: date, **members: Any) -> PlannedChange:
+            given = {
+                "id": name,
+                "kind": "price",
+                "system": SYSTEM,
+                "valid_from": day,
+                "factor": "1.10",
+                "source": "a letter",
+            }
+            return PlannedChange.model_validate({**given, **members})
+
+        world.register(*BASE, rate(date(2026, 11, 1), "1.25"))
+        start = datetime(2026, 10, 30, 8, tzinfo=UTC)
+        world.publish(reading("a", start=start), reading("b", start=start, account="wrk-sote"))
+        live_until(world, TODAY)
+        rise = planned("rise", date(2027, 1, 1), unit="kymp")
+        world.register(rise, planned("past", date(2026, 10, 1)))
+        world.settle()
+        [found] = price_exposures(world.service.store, TODAY)
+        left = (date(2027, 11, 2) - date(2027, 1, 1)).days
+        assert (found.announced_from, found.announced_nano) == (
+            date(2027, 1, 1),
+            round(Decimal("0.36") * NANO * left / 28),
+        )
+        world.register(tariff("input_tokens", "3.00", id="next", sku="new", valid_from=date(2027, 1, 1)))
+        world.settle()
+        [found] = price_exposures(world.service.store, TODAY)
+        assert (found.announced_from, found.announced_nano) == (None, 0)
 
     def test_a_plan_first_uses_what_a_pool_has_left(self, world: World) -> None:
         world.register(*BASE, contract(POOL), tariff(SEARCHES, "1.00", id="searches", per="1", currency="EUR"))

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table as Printed
 
@@ -150,7 +151,7 @@ def _print_simulation(console: Console, found: Comparison) -> None:
         longest = max(len(row[at]) for row in (_HEADINGS, *rows, total) if len(row) > at)
         printed.add_column(name, justify="left" if at < _NAMES else "right", min_width=longest)
     for row in rows:
-        printed.add_row(*row[:shown])
+        printed.add_row(*map(escape, row[:shown]))
     printed.add_section()
     printed.add_row(*total[:shown])
     console.print(printed)
@@ -262,12 +263,12 @@ def _limits_document(limits: Nano | None) -> dict[str, str] | None:
 
 
 def _print_estimate(console: Console, found: Estimate) -> None:
-    title = f"{found.plan.name}: {found.plan.users} users, EUR a month at today's prices"
+    title = f"{escape(found.plan.name)}: {found.plan.users} users, EUR a month at today's prices"
     printed = Printed(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("what", "low", "mid", "high"):
         printed.add_column(name, justify="left" if name == "what" else "right")
     for part in found.parts:
-        printed.add_row(f"{part.kind} of {part.system}", *_shown(part.monthly))
+        printed.add_row(f"{part.kind} of {escape(part.system)}", *_shown(part.monthly))
     printed.add_section()
     printed.add_row("a month", *_shown(found.monthly))
     printed.add_row(f"{found.plan.months} months", *_shown(found.total))

@@ -64,7 +64,8 @@ class Change:
 
     def systems(self, facts: Iterable[Fact]) -> frozenset[str] | None:
         """The systems whose cost it may change; None: any. `facts`: of the register as it is."""
-        gone = [fact for fact in facts if _id(fact) in self.without]
+        takes_place = _replaced(self)
+        gone = [fact for fact in facts if takes_place(fact)]
         changed = [*self.entries, *gone]
         found = {_system(fact) for fact in changed} | {system for system, _ in self.seats or {}}
         return None if self.rates or None in found else frozenset(one for one in found if one is not None)
@@ -139,10 +140,6 @@ def _first_rates(rates: Mapping[str, Decimal], first: date) -> Iterator[FxRates]
     """The rates of the change for currencies that the register has none of; early, for cycles that reach back."""
     if rates:
         yield FxRates(day=first - timedelta(days=400), rates=dict(rates), source="a change that is tried")
-
-
-def _id(fact: Fact) -> str | None:
-    return fact.id if isinstance(fact, Tariff | Contract | AllocationRule) else None
 
 
 def _system(fact: Fact) -> str | None:

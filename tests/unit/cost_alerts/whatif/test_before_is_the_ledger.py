@@ -15,7 +15,7 @@ from tests.contract.ledger_world import World, make_world
 from tests.unit.cost_alerts.test_ledger_periods import MONTHS, STORIES, Step, live
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(STORIES)
 def test_before_is_the_ledger(story: Sequence[Step]) -> None:
     with TemporaryDirectory() as folder:

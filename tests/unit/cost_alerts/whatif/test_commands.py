@@ -177,7 +177,7 @@ def test_a_wrong_plan_is_refused(text: str, sentence: str) -> None:
 
 
 def test_an_estimate_says_what_it_rests_on() -> None:
-    text = f"name: Tutor\nusers: 10\nmonths: 6\ncomparable: [{SYSTEM}]"
+    text = f"name: 'Tutor [/red]'\nusers: 10\nmonths: 6\ncomparable: [{SYSTEM}]"
     done = run("estimate", text, "--json")
     found = json.loads(done.stdout)
     [part] = found["parts"]
@@ -192,6 +192,7 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     )
     assert found["rests_on"] == {"first": "2026-08", "last": "2026-10"}
     printed = " ".join(run("estimate", text).stdout.split())
+    assert "Tutor [/red]: 10 users" in printed
     assert "20 persons, 2026-08 to 2026-10; low and high by groups drawn from them" in printed
     assert "without new, which has no price" in printed
     assert "p-0" not in done.stdout + printed

@@ -108,6 +108,8 @@ def test_a_rate_of_a_change_holds_on_all_days_and_leaves_other_currencies_alone(
 def test_the_systems_that_a_change_may_touch() -> None:
     held = [NOW, rule("r", "kymp")]
     assert Change([NEXT], seats={("copilot", "M365"): 3}).systems(held) == frozenset({"claude", "copilot"})
+    moved = NOW.model_copy(update={"system": "gemini"})
+    assert Change([moved]).systems(held) == frozenset({"claude", "gemini"})
     assert Change(without=["now"]).systems(held) == frozenset({"claude"})
     assert Change(without=["r"]).systems(held) is None
     assert Change(rates={"USD": Decimal(3)}).systems(held) is None
