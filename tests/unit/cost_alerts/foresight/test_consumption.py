@@ -22,12 +22,12 @@ def test_a_place_that_never_cost_anything_is_left_out() -> None:
 
 
 def test_what_an_invoice_changed_is_spread_over_its_month_and_counts_to_the_last_nano() -> None:
-    days = 20 + 31  # October, and November up to the 20th
-    past = spent({KYMP: [10] * days}, adjusted={KYMP: [31, *[0] * 20]})
+    days = 30 + 20  # November, and December up to the 20th
+    past = spent({KYMP: [10] * days}, date(2026, 12, 21), adjusted={KYMP: [30, *[0] * 20]})
     found = consumption(past, {}, {})
-    assert found.values[0, :31] == pytest.approx([11.0] * 31)
-    assert found.values[0, 31:].tolist() == [10.0] * 20
-    assert int(past.total.sum()) == (10 * days + 31) * NANO
+    assert found.values[0, :30] == pytest.approx([11.0] * 30)
+    assert found.values[0, 30:].tolist() == [10.0] * 20
+    assert int(past.total.sum()) == (10 * days + 30) * NANO
 
 
 def test_use_beyond_a_pool_is_foreseen_with_the_pool() -> None:
