@@ -17,6 +17,7 @@ from tests.servers.roll import ServerUnavailableError
 
 START_SECONDS = 60
 STOP_SECONDS = 30
+ANSWER_SECONDS = 30.0
 RETENTION = "10y"
 """Or Prometheus would throw blocks of days past away when it starts."""
 
@@ -90,6 +91,7 @@ class PrometheusServer:
         self._config.write_text(config)
         self._process = ServerProcess("Prometheus", folder / "server.log")
         self._port = free_port()
+        self._client = httpx.Client(timeout=ANSWER_SECONDS)
 
     @property
     def data(self) -> Path:
@@ -115,6 +117,7 @@ class PrometheusServer:
         return self
 
     def stop(self) -> None:
+        self._client.close()
         self._process.end(signal.SIGTERM, STOP_SECONDS)
 
     def query(self, expression: str, at: datetime | None = None) -> list[Mapping[str, Any]]:
@@ -128,7 +131,7 @@ class PrometheusServer:
         return self._ask("query_range", {"query": expression, **times})
 
     def _ask(self, how: str, asked: Mapping[str, str | float]) -> list[Mapping[str, Any]]:
-        answer = httpx.get(f"{self.url}/api/v1/{how}", params=dict(asked)).raise_for_status().json()
+        answer = self._client.get(f"{self.url}/api/v1/{how}", params=dict(asked)).raise_for_status().json()
         result: list[Mapping[str, Any]] = answer["data"]["result"]
         return result
 

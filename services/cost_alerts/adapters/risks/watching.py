@@ -149,8 +149,10 @@ class RiskWatch:
 def _state(connection: Connection) -> tuple[object, ...]:
     """What changes when something was read, charged by the period, forecast for a day, or published."""
     position = common_tables(METADATA).consumer_position
+    newest = select(func.max(FORECAST.c.made_on)).scalar_subquery()
     asked = (
         select(func.sum(position.c.next_offset)),
+        select(func.sum(func.length(FORECAST.c.body))).where(FORECAST.c.made_on == newest),
         select(func.count()).select_from(PERIOD_DIRTY),
         select(func.max(FORECAST.c.made_on)),
         select(REGISTER_STATE.c.version),
