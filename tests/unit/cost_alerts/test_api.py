@@ -245,15 +245,31 @@ def test_budgets_for_programs(world: World, client: TestClient) -> None:
             {
                 "id": "kymp-2026",
                 "unit": "kymp",
+                "system": None,
+                "vendor": None,
+                "project": None,
+                "programme": None,
                 "period": 2026,
-                "amount_eur": "9.00",
+                "as_of": "2026-10-11",
+                "condition": "passed",
+                "epoch": 0,
+                "amount_eur": "9",
+                "first_amount_eur": "9.00",
+                "decision": None,
+                "amendments": [],
+                "carried_over_eur": "0",
+                "planned_to_date_eur": "7.002739726",
                 "used_eur": "7.2",
                 "used_ratio": "0.8000",
+                "committed_eur": None,
+                "forecast_eur": None,
                 "thresholds": ["0.5", "0.8", "1.0"],
+                "forecast_thresholds": [],
                 "recipients": ["finance-kymp"],
             }
         ]
     }
+    assert client.get("/api/v1/budgets", params={"year": 2027}).json() == {"budgets": []}
 
 
 def test_alerts_for_programs(world: World, client: TestClient) -> None:
