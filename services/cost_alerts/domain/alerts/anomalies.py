@@ -25,7 +25,7 @@ LEAST_EURO = to_nano(Decimal(25))
 """Above the median. Below it, nobody's hour of looking is paid for."""
 
 LEAST_SHARE = 2
-"""A half of the median, likewise: large series move by more than 25 euro every day."""
+"""A half of what a day usually costs, likewise: large series move by more than 25 euro every day."""
 
 RECENT_DAYS = 4
 """So old the newest day with a cost may be: of older ones a message comes too late."""
@@ -39,6 +39,9 @@ _SCALE = (14826, 10000)
 
 _LEAST_DEVIATION = 20
 """A twentieth of the median: a series that never moved would ring at a cent."""
+
+_THOUSAND = 1000
+_THIRD = 3
 
 Days = Mapping[date, int]
 
@@ -94,25 +97,89 @@ def outlier(unit: str, system: str, days: Days, today: date, deviations: int) ->
 
 
 def is_unusual(days: Days, day: date, deviations: int) -> bool:
-    """Whether a day costs so many deviations more than usual, and more by a share and an amount worth telling."""
+    """Whether a day costs so many deviations more than usual, and more by a share and an amount worth telling.
+
+    To begin with, it must also be well above the highest of such days.
+    """
     usual = usual_cost(days, day)
     if usual is None or is_holiday(day):
         return False
     middle, deviation = usual
     excess = days.get(day, 0) - middle
-    return excess > max(deviations * deviation, LEAST_EURO, middle // LEAST_SHARE)
+    if excess <= max(LEAST_EURO, deviations * deviation, middle // LEAST_SHARE):
+        return False  # nearly all days, and quickly
+    before = _Before.of(days, day)
+    if deviations >= RAISED_AT and days.get(day, 0) <= before.high(day.weekday()):
+        return False
+    return excess > max(before.ordinary // LEAST_SHARE, deviations * middle * before.scatter // _THOUSAND)
 
 
 def usual_cost(days: Days, day: date) -> tuple[int, int] | None:
     """Median and deviation of the same weekday before; None: too few to go by. 10⁻⁹ euro."""
-    first = min(days, default=day)
-    like = [one for back in range(1, WEEKS + 1) if (one := day - back * _WEEK) >= first and not is_holiday(one)]
-    if len(like) < LEAST_WEEKS:
+    costs = _same_weekday(days, day)
+    if len(costs) < LEAST_WEEKS:
         return None
-    costs = [days.get(one, 0) for one in like]
     middle = median(costs)
-    spread = median([abs(cost - middle) for cost in costs]) * _SCALE[0] // _SCALE[1]
-    return middle, max(spread, middle // _LEAST_DEVIATION)
+    return middle, max(_scaled(median([abs(cost - middle) for cost in costs])), middle // _LEAST_DEVIATION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The days of the weeks before one, by weekday, without holidays. 10⁻⁹ euro."""
+
+    costs: Mapping[int, Sequence[int]]
+    medians: Mapping[int, int]
+
+    @classmethod
+    def of(cls, days: Days, day: date) -> "_Before":
+        costs: defaultdict[int, list[int]] = defaultdict(list)
+        first = min(days)
+        for back in range(1, 7 * WEEKS + 1):
+            one = day - back * A_DAY
+            if one >= first and not is_holiday(one):
+                costs[one.weekday()].append(days.get(one, 0))
+        return cls(costs, {weekday: median(found) for weekday, found in costs.items()})
+
+    @property
+    def ordinary(self) -> int:
+        """What a day of any weekday costs."""
+        return median([cost for found in self.costs.values() for cost in found])
+
+    @property
+    def scatter(self) -> int:
+        """By how many thousandths days scatter around what their weekday costs.
+
+        Twelve days tell the deviation of a weekday badly: one time in fourteen it comes out at less than half. All days
+        of these weeks, each beside its own weekday, tell it well.
+        """
+        apart = [
+            abs(cost - self.medians[weekday]) * _THOUSAND // self.medians[weekday]
+            for weekday, found in self.costs.items()
+            for cost in found
+            if self.medians[weekday] > 0
+        ]
+        return _scaled(median(apart)) if apart else 0
+
+    def high(self, weekday: int) -> int:
+        """What days of the weekdays that cost about as much as this one have come to before, and well above that.
+
+        Half more than the third highest: two unusual days do not hide a third. Where use is rare, and a median says
+        nothing, twice the highest.
+        """
+        middle = self.medians[weekday]
+        like = [one for one, found in self.medians.items() if middle <= 2 * found and found <= 2 * middle]
+        rising = sorted(cost for one in like for cost in self.costs[one])
+        return rising[-1] * 2 if middle == 0 else rising[-_THIRD] * 3 // 2
+
+
+def _same_weekday(days: Days, day: date) -> Sequence[int]:
+    first = min(days, default=day)
+    like = (day - back * _WEEK for back in range(1, WEEKS + 1))
+    return [days.get(one, 0) for one in like if one >= first and not is_holiday(one)]
+
+
+def _scaled(deviation: int) -> int:
+    return deviation * _SCALE[0] // _SCALE[1]
 
 
 def median(numbers: Sequence[int]) -> int:

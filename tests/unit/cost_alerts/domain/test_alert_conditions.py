@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cost_alerts.domain.alerts.anomalies import median, usual_cost
+from services.cost_alerts.domain.alerts.anomalies import RAISED_AT, is_unusual, median, usual_cost
 from services.cost_alerts.domain.alerts.conditions import Changes, changes, find
 from services.cost_alerts.domain.alerts.days import is_holiday, usual_weekdays
 from services.cost_alerts.domain.alerts.found import Found
@@ -397,6 +398,27 @@ class TestAnomalies:
             used=used(days_before(TODAY - A_DAY, 90)), restating=True, open={("anomaly", told.about): told}
         )
         assert changes(calm, {told.alert_id}) == Changes((), ())
+
+    def test_a_year_of_ordinary_scatter_is_calm_and_three_times_as_much_is_seen(self) -> None:
+        """Ten series that scatter by a fifth around their weekdays; in each, one day costs three times as much."""
+        draw, calm, seen = Random(20261119), 0, 0
+        first = date(2025, 9, 1)
+        for _ in range(10):
+            days = {
+                day: int(NANO * (80 if day.weekday() < 5 else 12) * draw.lognormvariate(0, 0.2))
+                for day in (first + number * A_DAY for number in range(440))
+            }
+            judged = sorted(days)[84:]
+            calm += sum(is_unusual(days, day, RAISED_AT) for day in judged)
+            odd = draw.choice([day for day in judged if day.weekday() < 5 and not is_holiday(day)])
+            seen += is_unusual({**days, odd: days[odd] * 3}, odd, RAISED_AT)
+        assert (calm <= 1, seen >= 9) == (True, True), f"{calm} false alarms in ten years, {seen} of 10 seen"
+
+    def test_where_use_is_rare_only_twice_the_highest_stands_out(self) -> None:
+        rare = [Use("kymp", "claude", TODAY - back * A_DAY, 40 * NANO, 1) for back in range(5, 95, 9)]
+        for eur, told in ((79, False), (81, True)):
+            found = of_kind("anomaly", situation(used=[*rare, Use("kymp", "claude", TODAY - A_DAY, eur * NANO, 1)]))
+            assert bool(found) == told
 
     @given(st.lists(st.integers(0, 10**15), min_size=1, max_size=30))
     def test_a_median_has_half_on_either_side(self, numbers: Sequence[int]) -> None:
