@@ -10,16 +10,26 @@ from typing import get_args
 import pytest
 import yaml
 
+from services.cost_alerts.domain.budgets.state import Condition
+from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.web import words as words_module
 from services.cost_alerts.web.ledger import EXPLAINED
 from services.cost_alerts.web.words import LANGUAGES, Language, Words, name_in, preferred, text_names
-from services.shared.events.outcomes import FindingKind
+from services.shared.events.outcomes import AlertKind, FindingKind
 from services.shared.periods import Month
 
 FOLDER = Path(words_module.__file__).parent
 TEXTS = {name: texts for path in FOLDER.glob("*.yaml") for name, texts in yaml.safe_load(path.read_text()).items()}
 LETTERS = yaml.safe_load((FOLDER / "letters.yaml").read_text())
 """Named by kind, action and figure; their own tests are in test_message.py."""
+
+JOINED: dict[str, tuple[str, ...]] = {
+    "condition_": get_args(Condition),
+    "kind_": get_args(AlertKind),
+    "risk_": (*get_args(RiskName), *get_args(State)),
+    "do_": get_args(RiskName),
+}
+"""Texts that are named by what they tell of: how such a name begins, and how it ends."""
 
 
 def gaps(text: str) -> set[str]:
@@ -39,8 +49,10 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
     used = {text for call in templates for text in re.findall(r'"([a-z_]+)"', call)}
     for path in [*FOLDER.rglob("*.py"), *FOLDER.parent.glob("*api.py")]:
         used.update(re.findall(r'words\("([a-z_]+)"', path.read_text()))
-    kinds = {*get_args(FindingKind), *EXPLAINED}
-    assert (used | kinds) - set(LETTERS) == set(text_names()) - set(LETTERS)
+    joined = {one for one in used if one.endswith("_")}
+    assert joined == set(JOINED)
+    kinds = {*get_args(FindingKind), *EXPLAINED, *(start + end for start, ends in JOINED.items() for end in ends)}
+    assert (used - joined | kinds) - set(LETTERS) == set(text_names()) - set(LETTERS)
 
 
 @pytest.mark.parametrize(
