@@ -245,7 +245,7 @@ def month_fan(month: Month, days: Mapping[date, int], forecast: Forecast | None)
     done = max(0, min((forecast.made_on - month.first_day).days, month.days))
     before = [from_nano(days.get(month.first_day + number * _ONE_DAY, 0)) for number in range(done)]
     line = [Decimal(0), *accumulate(before)]
-    most = max(found.high, line[-1], Decimal(1)) * _HEADROOM
+    most = max(found.high, *line, Decimal(1)) * _HEADROOM
     points = [(number * WIDTH // month.days, _up(value, most)) for number, value in enumerate(line)]
     at = points[-1]
     ends = [(WIDTH, _up(value, most)) for value in (found.low, found.mid, found.high)]
