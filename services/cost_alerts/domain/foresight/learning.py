@@ -195,6 +195,7 @@ class _Walker:
 
     def _begin_anew(self, back: BoolArray) -> None:
         """What comes back after its end has the week that it had, and a new level."""
+        self._days[back] = 0.0
         self._spent[:, back] = 0.0
         self._shared[:, back] = 0.0
         self.levels[:, back] = 0.0

@@ -36,7 +36,7 @@ _EXPECTED = [
     pytest.param(np.concatenate([weekly(77), 3 * weekly(35)]), 12.0, 0.05, id="three times as much for five weeks"),
     pytest.param(np.concatenate([weekly(98), 3 * weekly(14)]), 12.0, 0.25, id="three times as much for two weeks"),
     pytest.param(_with(weekly(140), 119, 140, 0.0), 0.0, 0.0, id="it ended three weeks ago"),
-    pytest.param(np.concatenate([weekly(84), np.zeros(28), weekly(28)]), 4.0, 0.1, id="it paused for a month"),
+    pytest.param(np.concatenate([weekly(84), np.zeros(28), weekly(14)]), 4.0, 0.05, id="it paused for a month"),
     pytest.param(np.zeros(120), 0.0, 0.0, id="nothing was ever used"),
     pytest.param(-weekly(120), -4.0, 0.35, id="all credits"),
 ]
