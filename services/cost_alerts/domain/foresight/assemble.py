@@ -6,7 +6,7 @@ is added up from the same places, so that the parts of a whole add up to it.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from services.cost_alerts.domain.budgets.scope import Where
 from services.cost_alerts.domain.foresight.ahead import Cumulate, Stretch, stretches
 from services.cost_alerts.domain.foresight.arrays import FloatArray
-from services.cost_alerts.domain.foresight.coming import Beyond, Coming, draining
+from services.cost_alerts.domain.foresight.coming import SHARE_DAYS, Beyond, Coming, draining
 from services.cost_alerts.domain.foresight.consumption import consumption
 from services.cost_alerts.domain.foresight.effect import PlannedEffect
 from services.cost_alerts.domain.foresight.fixed import owed, shortfalls
@@ -23,12 +23,11 @@ from services.cost_alerts.domain.foresight.groups import Group, Membership
 from services.cost_alerts.domain.foresight.inputs import Inputs
 from services.cost_alerts.domain.foresight.paid import Paid
 from services.cost_alerts.domain.foresight.planned import Planned, Stream, counting, planned
+from services.cost_alerts.domain.foresight.pool_plans import planned_pools
 from services.cost_alerts.domain.foresight.pools import PoolOutlook, PoolUse, outlook, overage, shares
 from services.shared.money import NANO
 
 _DAY = timedelta(days=1)
-_SHARE_DAYS = 28
-"""Whose use beyond a pool will be is told by the use of so many days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,9 @@ class _Assembly:
         self.pools = draining(inputs, cumulate)
         self.use = Coming(inputs, self.past, self.member, {one.system for one in self.changes}, cumulate)
         self.owed += shortfalls(inputs.standing, self.today, inputs.until, self._expected_cost)
-        self.planned = planned(self.view, self.changes, self._streams(), self.today, inputs.days)
+        self.with_plans, more = planned_pools(self.view, self.changes, self.pools, self.today)
+        alone = planned(self.view, self.changes, self._streams(), self.today, inputs.days)
+        self.planned = [replace(one, added=[*one.added, *more.get(one.change.id, ())]) for one in alone]
 
     def places(self) -> list[Where]:
         """Every place that costs something, did, or will."""
@@ -94,7 +95,8 @@ class _Assembly:
                 )
 
     def pool_outlooks(self) -> list[PoolOutlook]:
-        return [outlook(one.pool, one.use, self.today, one.prices) for one in self.pools]
+        """Where the pools lead, with all that is planned."""
+        return [outlook(one.pool, one.use, self.today, one.prices) for one in self.with_plans]
 
     def effects(self) -> list[PlannedEffect]:
         """What each planned change adds, and which come too late to."""
@@ -155,7 +157,7 @@ class _Assembly:
     def _shares(self, pool: PoolUse) -> Mapping[Group, float]:
         """The part of a pool's use that each group has."""
         found: dict[Group, float] = defaultdict(float)
-        for where, share in shares(pool, _SHARE_DAYS):
+        for where, share in shares(pool, SHARE_DAYS):
             for group in self.member.of(where):
                 found[group] += share
         return found

@@ -11,7 +11,7 @@ import numpy as np
 from services.cost_alerts.domain.budgets.scope import Where
 from services.cost_alerts.domain.foresight.ahead import Ahead, Cumulate
 from services.cost_alerts.domain.foresight.arrays import BoolArray, FloatArray
-from services.cost_alerts.domain.foresight.consumption import Consumption
+from services.cost_alerts.domain.foresight.consumption import Consumption, take_late
 from services.cost_alerts.domain.foresight.forecast import Range
 from services.cost_alerts.domain.foresight.groups import Group, Membership
 from services.cost_alerts.domain.foresight.inputs import Inputs
@@ -19,6 +19,9 @@ from services.cost_alerts.domain.foresight.planned import Stream
 from services.cost_alerts.domain.foresight.pools import PoolUse, Use
 from services.cost_alerts.domain.tariff import ANY_SKU
 from services.shared.money import NANO
+
+SHARE_DAYS = 28
+"""Whose use beyond a pool will be is told by the use of so many days."""
 
 _DAY = timedelta(days=1)
 
@@ -32,16 +35,21 @@ class Draining(NamedTuple):
 
 
 def draining(inputs: Inputs, cumulate: Cumulate) -> list[Draining]:
-    """The pools in force, with their use ahead."""
+    """The pools in force, with their use ahead. Use that is still on its way counts as that of today."""
     series = [(number, values) for number, pool in enumerate(inputs.pools) for values in pool.history.values()]
     prices = [inputs.ahead(pool.system) for pool in inputs.pools]
     if not series:
         return [Draining(pool, None, level) for pool, level in zip(inputs.pools, prices, strict=True)]
     owners = np.array([number for number, _ in series])
     groups = np.stack([np.equal(owners, number) for number in range(len(inputs.pools))])
-    ahead = Ahead(inputs.spent.first_day, np.stack([values for _, values in series]), inputs.days)
-    totals = cumulate(ahead, groups)
-    uses = [Use(*rows) for rows in zip(totals.mid, totals.low, totals.high, strict=True)]
+    values = np.stack([values for _, values in series])
+    late = take_late(values, [inputs.pools[number].key for number in owners])
+    totals = cumulate(Ahead(inputs.spent.first_day, values, inputs.days), groups)
+    uses = []
+    for number, pool in enumerate(inputs.pools):
+        days = inputs.spent.at(pool.cycles[0].first, inputs.today)
+        waiting = float(late[groups[number], days].sum())
+        uses.append(Use(*(path[number] + waiting for path in (totals.mid, totals.low, totals.high))))
     return [
         Draining(pool, uses[number] if totals.enough[number] and pool.history else None, prices[number])
         for number, pool in enumerate(inputs.pools)

@@ -77,7 +77,7 @@ def consumption(
     for number, where in enumerate(places):
         if where.system in prices:
             values[number] /= prices[where.system][: spent.days]
-    late = _take_late(values, places)
+    late = take_late(values, [where.system for where in places])
     return Consumption(spent.first_day, places, values, late)
 
 
@@ -111,13 +111,16 @@ def _months(spent: Spent) -> Iterator[tuple[date, date]]:
         month = month.next
 
 
-def _take_late(values: FloatArray, places: Sequence[Where]) -> FloatArray:
-    """Take out the last days on which a whole system shows nothing, in place; what is expected of them instead."""
+def take_late(values: FloatArray, sources: Sequence[str]) -> FloatArray:
+    """Take out the last days on which all rows of one source show nothing, in place; what is expected of them instead.
+
+    `sources`: of each row; their data comes together.
+    """
     late = np.zeros(values.shape)
     days = values.shape[1]
-    systems = np.array([where.system for where in places])
-    for system in sorted(set(systems)):
-        rows = systems == system
+    named = np.array(sources)
+    for source in sorted(set(sources)):
+        rows = named == source
         used = np.nonzero(values[rows].any(axis=0))[0]
         missing = days - 1 - int(used[-1]) if used.size else 0
         if 0 < missing <= LATE_DAYS:

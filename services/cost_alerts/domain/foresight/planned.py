@@ -90,9 +90,14 @@ def _effect(view: View, change: PlannedChange, standing: Sequence[Stream], today
 def _concerns(view: View, change: PlannedChange, one: Stream, today: date) -> bool:
     if one.where.system != change.system or change.sku not in (ANY_SKU, one.sku):
         return False
-    if change.unit is not None and change.unit not in view.units.with_ancestors(one.where.unit, today):
+    if not is_for(view, change, one.where, today):
         return False
     return change.kind == "ending" or (one.at_list_price if change.kind == "price" else one.is_use)
+
+
+def is_for(view: View, change: PlannedChange, where: Where, today: date) -> bool:
+    """Whether a change is for a place's unit, or one above it as the tree is today."""
+    return change.unit is None or change.unit in view.units.with_ancestors(where.unit, today)
 
 
 def _changed(change: PlannedChange, one: Stream, part: FloatArray) -> Stream:

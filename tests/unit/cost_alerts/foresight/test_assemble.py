@@ -261,3 +261,36 @@ def test_what_was_paid_is_exact_and_limits_enclose_what_is_expected(costs: dict[
         assert (one.variable is None) == (one.reason is not None)
         if one.variable is not None:
             assert one.variable.low <= one.variable.mid <= one.variable.high
+
+
+def on_pool(kind: str, **members: object) -> PlannedChange:
+    given: dict[str, object] = {"id": kind, "kind": kind, "system": "claude", "source": "x"}
+    return PlannedChange.model_validate(given | {"valid_from": date(2026, 11, 26)} | members)
+
+
+@pytest.mark.parametrize(
+    ("plan", "eur", "dry"),
+    [
+        pytest.param(on_pool("rollout", factor="2", unit="kymp"), 30, 25, id="a roll-out to one unit"),
+        pytest.param(on_pool("rollout", factor="2", valid_from=TODAY + DAY), 72, 23, id="a roll-out before it is dry"),
+        pytest.param(on_pool("price", factor="3"), 80, 25, id="a price rise of use beyond it"),
+        pytest.param(on_pool("ending"), -40, 25, id="an ending saves what lies beyond"),
+        pytest.param(on_pool("rollout", factor="2", sku="other"), 0, 25, id="of one SKU nobody knows"),
+        pytest.param(on_pool("rollout", factor="2", system="copilot"), 0, 25, id="another system"),
+    ],
+)
+def test_a_plan_changes_what_lies_beyond_a_pool(plan: PlannedChange, eur: int, dry: int) -> None:
+    made = forecasts(pooled(inputs({KYMP: [0] * 60}, plan), 60), level())  # 8 a day, 40 left: dry on the 25th
+    assert made.planned[0].month_nano / NANO == pytest.approx(eur)
+    assert made.pools[0].dry_mid == date(2026, 11, dry)
+    city = of(made, "city")
+    assert city.planned_nano / NANO == pytest.approx(eur)
+    assert mid(city) == 40 * NANO
+
+
+def test_use_of_a_pool_that_is_on_its_way_empties_it_already() -> None:
+    given = pooled(inputs({KYMP: [0] * 60}), 60)
+    history = {KYMP: np.array([*[8.0] * 58, 0.0, 0.0])}
+    made = forecasts(replace(given, pools=(replace(given.pools[0], history=history),)), level())
+    assert made.pools[0].dry_mid == date(2026, 11, 23)  # 16 of the 40 were used already
+    assert mid(of(made, "city")) == (16 + 80 - 40) * NANO
