@@ -18,7 +18,7 @@ class Where(NamedTuple):
 
 
 class Counting:
-    """Which budgets of a register version a cost counts towards; remembers the tree above each unit by the day.
+    """Which budgets of a register version a cost counts towards; remembers the tree by unit and day, and kinds of cost.
 
     The tree is taken as it is on the day of the cost: a reorganisation moves only later days. Systems, vendors and
     programmes are not dated: as the version has them.
@@ -26,23 +26,34 @@ class Counting:
 
     def __init__(self, budgets: Iterable[Budget], view: View) -> None:
         self._view = view
+        self._budgets = list(budgets)
         self._of_unit: defaultdict[tuple[int, str], list[Budget]] = defaultdict(list)
-        for budget in budgets:
+        for budget in self._budgets:
             self._of_unit[budget.period, budget.unit].append(budget)
         self._years = {year for year, _ in self._of_unit}
-        self._above: dict[tuple[str, date], Sequence[Budget]] = {}
+        self._above: dict[tuple[str, date], Sequence[str]] = {}
+        self._of_kind: dict[tuple[str, str], frozenset[str]] = {}
 
     def counted(self, where: Where, day: date) -> list[str]:
         """The ids of the budgets that a cost counts towards, those of its own unit first."""
         if day.year not in self._years:
             return []
-        return [one.id for one in self._over(where.unit, day) if fits(one, self._view, where.system, where.project)]
+        kind = self._fitting(where.system, where.project)
+        return [one for one in self._over(where.unit, day) if one in kind]
 
-    def _over(self, unit: str, day: date) -> Sequence[Budget]:
+    def _fitting(self, system: str, project: str) -> frozenset[str]:
+        """The ids of all budgets that are for this kind of cost, whoever pays it."""
+        found = self._of_kind.get((system, project))
+        if found is None:
+            found = frozenset(one.id for one in self._budgets if fits(one, self._view, system, project))
+            self._of_kind[system, project] = found
+        return found
+
+    def _over(self, unit: str, day: date) -> Sequence[str]:
         found = self._above.get((unit, day))
         if found is None:
             chain = self._view.units.with_ancestors(unit, day)
-            found = [budget for one in chain for budget in self._of_unit.get((day.year, one), ())]
+            found = [budget.id for one in chain for budget in self._of_unit.get((day.year, one), ())]
             self._above[unit, day] = found
         return found
 
