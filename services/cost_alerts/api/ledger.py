@@ -1,7 +1,6 @@
 """The ledger's page, and the same for programs: pools, days that were told again, what closed months book late."""
 
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -14,12 +13,11 @@ from services.cost_alerts.adapters.pools import PoolMonth, pools
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.restatements import restated
 from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
-from services.cost_alerts.domain.view import View
 from services.cost_alerts.web.ledger import Found, ledger_page
+from services.cost_alerts.web.naming import system_namer, unit_namer
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
-from services.shared.events.register import UNALLOCATED
 from services.shared.money import as_text, from_nano
 from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
@@ -49,8 +47,8 @@ def add_ledger(router: APIRouter, store: Store, queries: LedgerQueries, clock: C
             earlier=wanted.previous,
             later=wanted.next if wanted < Month.of(today) else None,
             shown=ledger_page(wanted, found(store, wanted)),
-            unit_name=_unit_namer(words, view, today),
-            system_name=_system_namer(words, view),
+            unit_name=unit_namer(words, view.units.defined(today)),
+            system_name=system_namer(words, view.systems),
         )
         return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
 
@@ -142,14 +140,3 @@ def adjustment_document(one: Moved) -> dict[str, Any]:
 
 def _euro(nano: int | None) -> str | None:
     return None if nano is None else as_text(from_nano(nano))
-
-
-def _unit_namer(words: Words, view: View, day: date) -> Callable[[str], str]:
-    names: dict[str, Mapping[Any, str]] = {unit.id: unit.name for unit in view.units.defined(day)}
-    names[UNALLOCATED] = {words.language: words("unallocated")}
-    return lambda unit: words.name(names.get(unit, unit), unit)
-
-
-def _system_namer(words: Words, view: View) -> Callable[[str], str]:
-    names = {system: known.name for system, known in view.systems.items()}
-    return lambda system: words.name(names.get(system, system), system)

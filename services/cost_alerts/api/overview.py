@@ -1,6 +1,5 @@
 """The ledger's routes: the page that people open first, and costs for scripts."""
 
-from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any
 
@@ -11,11 +10,11 @@ from services.cost_alerts.adapters.overview import sendings, unpriced_use
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
 from services.cost_alerts.domain.report import Basis, By
-from services.cost_alerts.web.overview import Found, Overview, overview
+from services.cost_alerts.web.naming import system_namer, unit_namer
+from services.cost_alerts.web.overview import Found, overview
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
-from services.shared.events.register import UNALLOCATED, System
 from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
 
@@ -52,8 +51,8 @@ def _add_page(router: APIRouter, store: Store, queries: LedgerQueries, clock: Cl
             later=wanted.next if wanted < Month.of(today) else None,
             shown=shown,
             alerts=shown.alerts[:_SHOWN_ALERTS],
-            unit_name=_unit_namer(words, shown),
-            system_name=_system_namer(words, queries.view().systems),
+            unit_name=unit_namer(words, (line.unit for line in shown.units if line.unit is not None)),
+            system_name=system_namer(words, queries.view().systems),
         )
         return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
 
@@ -69,17 +68,6 @@ def _found(store: Store, queries: LedgerQueries, month: Month, today: date) -> F
         queries.crossings(),
         sendings(store),
     )
-
-
-def _unit_namer(words: Words, shown: Overview) -> Callable[[str], str]:
-    names: dict[str, Mapping[Any, str]] = {line.id: line.unit.name for line in shown.units if line.unit is not None}
-    names[UNALLOCATED] = {words.language: words("unallocated")}
-    return lambda unit: words.name(names.get(unit, unit), unit)
-
-
-def _system_namer(words: Words, systems: Mapping[str, System]) -> Callable[[str], str]:
-    names = {system: known.name for system, known in systems.items()}
-    return lambda system: words.name(names.get(system, system), system)
 
 
 def _add_costs(router: APIRouter, queries: LedgerQueries, clock: Clock) -> None:
