@@ -155,7 +155,7 @@ KNOWN = {
     'valvomo_unallocated_eur{system="claude-api"}': 6 * 3.60,
     "valvomo_fx_exposure_eur": 365 * 3.60,
     "valvomo_model_dependence_ratio": 1,
-    "valvomo_pool_credits_remaining": 620 - 19 * 30,
+    "valvomo_pool_credits_remaining": 620 - 18 * 30,
     "valvomo_pool_credits_size": 620,
     'valvomo_seats{state="active"}': 7,
     "valvomo_idle_seat_cost_eur": 19 * 3,

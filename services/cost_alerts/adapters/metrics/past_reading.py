@@ -118,7 +118,7 @@ def restatements(connection: Connection) -> Sequence[Restated]:
 
 
 class PoolLeft(NamedTuple):
-    """What was left of a pool at the end of a day, and what its cycle held."""
+    """What was left of a pool as a day began, and what its cycle held."""
 
     system: str
     pool: str
@@ -127,7 +127,7 @@ class PoolLeft(NamedTuple):
 
 
 def pools_by_day(store: Store, first: date, last: date) -> Mapping[date, Sequence[PoolLeft]]:
-    """Where every pool stood at the end of each day, of cycles that the middle of a month lies in."""
+    """Where every pool stood as each day began, of cycles that the middle of a month lies in."""
     found: dict[date, dict[str, PoolLeft]] = defaultdict(dict)
     month = Month.of(first)
     while month.first_day <= last:
@@ -143,11 +143,9 @@ def _left(one: PoolMonth, last: date) -> Iterator[tuple[date, PoolLeft]]:
     at_end = {day.day: day.left for day in one.days}
     left = one.state.size
     for number in range(one.state.first_day.toordinal(), min(one.state.last_day, last).toordinal() + 1):
-        left = at_end.get(date.fromordinal(number), left)
-        yield (
-            date.fromordinal(number),
-            PoolLeft(one.system, one.key.removeprefix("pool:"), left, one.state.size),
-        )
+        day = date.fromordinal(number)
+        yield day, PoolLeft(one.system, one.key.removeprefix("pool:"), left, one.state.size)
+        left = at_end.get(day, left)
 
 
 def days_of(first: date, until: date) -> Iterator[date]:
