@@ -51,12 +51,15 @@ def told(crossings: Sequence[Crossing], standings: Mapping[str, Standing], view:
 
 
 def _tellers(crossings: Sequence[Crossing], standings: Mapping[str, Standing], view: View) -> Mapping[int, Crossing]:
-    """Crossing → the speaking one below whose message tells it; by identity, for a crossing has no key of its own."""
+    """Crossing → the one below whose message tells it; by identity, for a crossing has no key of its own.
+
+    The one with the largest excess is told by nobody itself: what stands below it stands below the upper one too.
+    """
     found: dict[int, Crossing] = {}
     below: list[Crossing] = []
     for one in _rising(crossings, standings, view):
         if (lower := _cause_of(one, below, standings, view)) is not None:
-            found[id(one)] = found.get(id(lower), lower)
+            found[id(one)] = lower
         below.append(one)
     return found
 
