@@ -18,6 +18,7 @@ from services.shared.events.prices import Contract, Tariff
 from services.shared.events.register import Placement, ReviewerMandate, Unit
 from services.shared.periods import Month
 from services.simulator.rhythm import DAY, days
+from services.simulator.seats import ROLLED_OUT
 from services.simulator.stories import Stories
 from services.usage_collector.register.facts import KIND, Facts
 
@@ -36,10 +37,11 @@ ENDS_WITHIN = timedelta(days=75)
 ENDS_AFTER = timedelta(days=35)
 PASSED_BUDGET, FORECAST_BUDGET = "kirjasto", "tyollisyyspalvelut"
 """The units whose budgets are passed, and will be by forecast, whatever day it is."""
-FORECAST_UNIT_EUR_A_DAY = Decimal(150)
-"""What `FORECAST_BUDGET` spends on a usual day, about."""
+FORECAST_UNIT_COSTS = ((date.min, 12), (ROLLED_OUT, 74), (date(2026, 8, 1), 14), (date(2026, 9, 1), 60))
+"""What `FORECAST_BUDGET` spends on a usual day, about: so many euro more from each of these days on."""
 LEAST_SHARE = Decimal("0.2")
-"""A year with a smaller share of the past keeps its budget."""
+"""A year in which less of the library's budget is spent keeps the one that it has."""
+A_HUNDRED = Decimal(100)
 
 _QUARTER = 3
 _MONTHS = 12
@@ -135,18 +137,17 @@ class Moving:
         return {}
 
     def _passed(self, fact: Budget) -> Mapping[str, Any]:
-        """What the library spends in all its days is the budget of one year: of two, each gets its part."""
-        past = list(days(self.stories.first_day, self.stories.today))
-        spent = sum(self.stories.ramp(day) for day in past if day.year == fact.period)
-        share = Decimal(spent / sum(map(self.stories.ramp, past))).quantize(Decimal("0.01"))
-        return {"amount": (LIBRARY_BUDGET * share).quantize(Decimal("1.00"))} if share >= LEAST_SHARE else {}
+        """What the library spends in all its days is more than one budget by a seventh: each year gets its part."""
+        past = [day for day in days(self.stories.first_day, self.stories.today) if day.year == fact.period]
+        share = Decimal(sum(map(self.stories.library_share, past)))
+        return {"amount": _whole(LIBRARY_BUDGET * share)} if share >= LEAST_SHARE else {}
 
     def _half_way(self, year: int) -> Decimal:
         """More than is spent, less than will be: what is spent and half of what the rest of the year will add."""
         first = max(self.stories.first_day, date(year, 1, 1))
-        gone = max(0, (self.stories.today - first).days)
-        left = (date(year + 1, 1, 1) - self.stories.today).days
-        return (FORECAST_UNIT_EUR_A_DAY * (2 * gone + left) / 2).quantize(Decimal(100)).quantize(Decimal("1.00"))
+        gone = sum(usual_cost(day) for day in days(first, self.stories.today))
+        left = (date(year + 1, 1, 1) - self.stories.today).days * usual_cost(self.stories.today)
+        return _whole(Decimal(2 * gone + left) / 2)
 
     def _to_come(self, day: date) -> date:
         """A day as many quarters later as are needed for it to lie ahead."""
@@ -168,6 +169,16 @@ _RULES: tuple[Callable[[Moving, Fact], Mapping[str, Any]], ...] = (
     Moving.years,
     Moving.budget,
 )
+
+
+def usual_cost(day: date) -> int:
+    """What `FORECAST_BUDGET` spends on a usual day, in euro."""
+    return sum(eur for since, eur in FORECAST_UNIT_COSTS if since <= day)
+
+
+def _whole(eur: Decimal) -> Decimal:
+    """Budgets are decided in whole hundreds."""
+    return max(A_HUNDRED, (eur / A_HUNDRED).quantize(Decimal(1)) * A_HUNDRED).quantize(Decimal("1.00"))
 
 
 def _is(fact: Fact, name: str, day: date) -> bool:

@@ -16,6 +16,9 @@ SEATS_A_DAY = 0.002
 ANOMALY_DAYS = 3
 """So many days ago one unit's use jumped, and nobody has seen to it yet."""
 
+LIBRARY_SEATS_SINCE = 0.375
+"""The share of the days for which the library has had its seats."""
+
 MOST_STRENGTH = 6.0
 
 MID_MONTH = 16
@@ -119,7 +122,7 @@ class Stories:
     @property
     def library_seats_from(self) -> date:
         """The day on which the library's people get their Copilot seats."""
-        return self.back(0.375)
+        return self.back(LIBRARY_SEATS_SINCE)
 
     @property
     def last_business_day(self) -> date:
@@ -140,3 +143,8 @@ class Stories:
         least). So the bot does what the seats leave: they cost in proportion to the days.
         """
         return min(MOST_STRENGTH, max(0.1, 1 - SEATS_A_DAY * self.days) / (1 - SEATS_A_DAY * 120) * 120 / self.days)
+
+    def library_share(self, day: date) -> float:
+        """What the library spends on a day, its bot's use and its seats, as a share of what it spends in 120 days."""
+        bot = self.ramp(day) * self.library_strength() * (1 - SEATS_A_DAY * 120) / 120
+        return bot + (SEATS_A_DAY / LIBRARY_SEATS_SINCE if day >= self.library_seats_from else 0.0)
