@@ -144,11 +144,19 @@ def _about_pool(pool: PoolOutlook) -> str:
     if pool.reason is not None:
         return f"{start}; {TOO_FEW}"
     if pool.dry_low is None:
-        return f"{start}, lasts to {pool.last_day}"
-    middle = "it may last" if pool.dry_mid is None else f"expected {pool.dry_mid}"
-    latest = f"after {pool.last_day}" if pool.dry_high is None else f"by {pool.dry_high}"
+        return f"{start}; lasts to {pool.last_day}"
     cost = "no price" if pool.overage_mid_nano is None else f"{_cents(pool.overage_mid_nano)} EUR"
-    return f"{start}, dry from {pool.dry_low} on, {middle}, {latest}; use beyond it: {cost}"
+    return f"{start}; dry {_dry(pool, pool.dry_low)}; use beyond it: {cost}"
+
+
+def _dry(pool: PoolOutlook, earliest: date) -> str:
+    """When a pool is dry: a day, or the days between which it lies."""
+    if pool.dry_mid is None:
+        return f"on {earliest} at the earliest, or not at all until {pool.last_day}"
+    if pool.dry_high == earliest:
+        return f"on {earliest}"
+    latest = f"after {pool.last_day}" if pool.dry_high is None else str(pool.dry_high)
+    return f"on {pool.dry_mid}, at the earliest {earliest}, at the latest {latest}"
 
 
 @app.command()
@@ -212,7 +220,7 @@ def _print_tests(console: Console, found: Sequence[ForecastTest]) -> None:
     table = _table("Forecasts of a month's total, in per cent", "of", ("after day", *_FIGURES), second="")
     for one in found:
         name = one.name or "the city"
-        for day in one.tested:
+        for day in (day for day in one.tested if day.months):
             table.add_row(one.level, name, *_tested(day))
         if one.issued is not None:
             figures = (one.issued.error, None, one.issued.bias, one.issued.coverage)

@@ -10,6 +10,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from services.cost_alerts.cli import app, forecast
+from services.cost_alerts.domain.foresight.pools import PoolOutlook
 from services.cost_alerts.handlers.forecasting import Forecaster
 from services.shared.bus.open import BUS_FILE
 from services.shared.bus.sqlite import SqliteBus
@@ -143,3 +144,35 @@ def test_too_short_a_file_is_said(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_refused_with_its_line(more: str, said: str, run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=said):
         run("backtest", "--series", str(series(tmp_path / "bad.csv", 200, more)))
+
+
+def pool_told(**members: object) -> str:
+    days = {"first_day": date(2026, 11, 1), "last_day": date(2026, 11, 30), "made_on": date(2026, 11, 21)}
+    given = {"key": "pool:c/p", "system": "s", "meter": "credits", "size": "100", "left": "40.5"} | days
+    return forecast._about_pool(PoolOutlook.model_validate(given | members))
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        pytest.param({}, "lasts to 2026-11-30", id="it lasts"),
+        pytest.param(
+            {"dry_low": date(2026, 11, 24)},
+            "dry on 2026-11-24 at the earliest, or not at all until 2026-11-30; use beyond it: no price",
+            id="it may run dry",
+        ),
+        pytest.param(
+            {"dry_low": date(2026, 11, 24), "dry_mid": date(2026, 11, 26), "overage_mid_nano": 12_345_000_000},
+            "dry on 2026-11-26, at the earliest 2026-11-24, at the latest after 2026-11-30; use beyond it: 12.34 EUR",
+            id="it probably runs dry",
+        ),
+        pytest.param(
+            {name: date(2026, 11, 24) for name in ("dry_low", "dry_mid", "dry_high")},
+            "dry on 2026-11-24; use beyond it: no price",
+            id="it runs dry on that day",
+        ),
+        pytest.param({"reason": "not_enough_data"}, "not enough data: it takes 56 days", id="nobody knows"),
+    ],
+)
+def test_when_a_pool_is_dry(members: dict[str, object], said: str) -> None:
+    assert pool_told(**members).startswith(f"pool c/p: 40.5 of 100 credits left; {said}")
