@@ -10,11 +10,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from services.cost_alerts.adapters.foresight import SqlForecasts, pool_outlooks
+from services.cost_alerts.adapters.foresight.book import SqlForesight
 from services.cost_alerts.adapters.foresight.fixed import fixed_days
 from services.cost_alerts.adapters.foresight.sums import spent
 from services.cost_alerts.adapters.tables import FORECAST, ROLLUP
 from services.cost_alerts.domain.foresight.forecast import Forecast
 from services.cost_alerts.handlers import forecasting
+from services.cost_alerts.handlers.forecasting import Forecaster
 from services.shared.events import register as facts
 from services.shared.events.envelope import Fact
 from services.shared.events.plans import PlannedChange
@@ -53,6 +55,10 @@ def _fee(name: str, **members: Any) -> Mapping[str, Any]:  # noqa: ANN401  # of 
 
 TOWN: tuple[Fact, ...] = (
     *BASE,
+    tariff("input_tokens", "1.50", id="cheap", valid_to=date(2026, 9, 1)),
+    tariff("input_tokens", "3.00", valid_from=date(2026, 9, 1)),
+    tariff("output_tokens", "15.00", valid_to=date(2026, 12, 1)),
+    tariff("output_tokens", "45.00", id="dear", valid_from=date(2026, 12, 1)),
     rate(date(2026, 1, 2), "1.25"),
     unit("tilat", "kymp"),
     *(
@@ -159,9 +165,19 @@ class ForecastsContract:
         assert one.variable.mid / 10**9 == pytest.approx(6 * 7.2, rel=0.02)
         assert one.variable.low <= one.variable.mid <= one.variable.high
 
+    def test_prices_that_changed_and_will_change_are_reckoned_with(self, world: World) -> None:
+        """A request cost 2.40 euro in August, costs 3.60 now, and 6.00 from December on."""
+        with world.service.store.reading() as connection:
+            inputs = SqlForesight().inputs(connection, TODAY)
+        assert set(inputs.prices) == {SYSTEM}
+        levels, first = inputs.prices[SYSTEM], inputs.spent.first_day
+        days = {day: levels[(day - first).days] for day in (FIRST, date(2026, 9, 1), TODAY, date(2026, 12, 1))}
+        assert list(days.values()) == pytest.approx([2.4 / 3.6, 1.0, 1.0, 6.0 / 3.6])
+        assert len(levels) == (date(2026, 12, 31) - first).days + 1
+
     def test_what_is_planned_is_told_by_unit_and_by_change(self, world: World, kept: list[Forecast]) -> None:
         by_unit = {one.name: one.planned_nano for one in _of(kept, "unit", year=True)}
-        assert by_unit["sote"] / 10**9 == pytest.approx(19 * 3.6, rel=0.1)  # holidays taken out
+        assert by_unit["sote"] / 10**9 == pytest.approx(19 * 6.0, rel=0.1)  # holidays taken out, at December's price
         assert (by_unit["kymp"], by_unit["city"]) == (0, by_unit["sote"])
         with world.service.store.reading() as connection:
             plans = SqlForecasts().planned(connection)
@@ -252,6 +268,17 @@ class ForecastsContract:
         assert whole.error is not None
         assert whole.run_rate_error is not None
         assert whole.error < whole.run_rate_error
+
+    def test_one_makes_them_at_a_time_and_nobody_before_the_past_was_read(self, world: World) -> None:
+        world.later(days=1)
+        store, before = world.service.store, _made_at(world)
+        early = Forecaster(store, SqlForesight(), world.clock, lambda _: False, interval_seconds=1)
+        early.step()
+        with store.exclusive(forecasting.NAME):
+            world.service.forecaster.step()
+        assert _made_at(world) == before
+        world.service.forecaster.step()
+        assert _made_at(world) == world.clock.now()
 
     def test_a_rebuild_keeps_what_was_forecast(self, world: World) -> None:
         def said() -> list[Any]:
