@@ -6,7 +6,19 @@ is large. Days are proleptic ordinals (`date.toordinal`), instants microseconds 
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+)
 
 from services.shared.store.names import NameIndex
 from services.shared.store.tables import STRICT, add_common_tables
@@ -403,7 +415,7 @@ POSTING = Table(
 CROSSING = Table(
     "crossing",
     METADATA,
-    Column("id", Text, primary_key=True),
+    Column("id", Text, nullable=False),
     Column("budget", Text, nullable=False),
     Column("period", Integer, nullable=False),
     Column("threshold", Text, nullable=False),
@@ -411,6 +423,7 @@ CROSSING = Table(
     Column("measure", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("decided_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="crossing_key"),  # its table of before had the usual name
     **SMALL,
 )
 """Thresholds that were passed and told, decided here or read from the outcomes. Kept when the ledger is rebuilt."""
