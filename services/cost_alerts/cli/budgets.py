@@ -14,6 +14,7 @@ from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.budgets import budgets_document
 from services.cost_alerts.domain.budgets.amount import in_force
+from services.cost_alerts.domain.budgets.scope import narrowed_to
 from services.cost_alerts.domain.budgets.state import BudgetState
 from services.cost_alerts.domain.foresight.forecast import Range
 from services.shared.clock import SystemClock
@@ -77,9 +78,7 @@ def _print(console: Console, found: Sequence[BudgetState], year: int) -> None:
 
 
 def _scope(budget: Budget) -> str:
-    return ", ".join(
-        one for one in (budget.unit, budget.system, budget.vendor, budget.project, budget.programme) if one
-    )
+    return ", ".join([budget.unit, *narrowed_to(budget)])
 
 
 def _figures(state: BudgetState) -> Sequence[str]:

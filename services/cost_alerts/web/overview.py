@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from services.cost_alerts.adapters.overview import SendingState, UnpricedUse
 from services.cost_alerts.adapters.queries import Decided, OpenFinding, Spent
+from services.cost_alerts.domain.budgets.scope import narrowed_to
 from services.cost_alerts.domain.budgets.state import BudgetState
 from services.cost_alerts.domain.outlook import at_this_pace
 from services.cost_alerts.domain.units import Units
@@ -48,6 +49,11 @@ class BudgetLine:
     @property
     def is_over(self) -> bool:
         return self.used > self.amount
+
+    @property
+    def narrowed_to(self) -> str:
+        """What of the unit's cost it is for; empty: all of it."""
+        return ", ".join(narrowed_to(self.budget))
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,13 @@ def test_costs_are_the_same_document_as_the_report(world: World, client: TestCli
     assert [(row["vendor"], row["eur"], row["unpriced"]) for row in by["rows"]] == [("anthropic", "10.8", 1)]
 
 
+def test_a_narrowed_budget_says_on_the_page_what_it_is_for(world: World, client: TestClient) -> None:
+    fed(world)
+    world.register(budget("kymp-claude", "kymp", "8.00", system="claude-api"))
+    world.settle()
+    assert get(client).row("KYMP €7.20 €22 €9 €8 claude-api 80% · passed 80% 90% · passed 80% 1")
+
+
 def test_budgets_for_programs(world: World, client: TestClient) -> None:
     fed(world)
     assert client.get("/api/v1/budgets").json() == {

@@ -73,6 +73,12 @@ def fits(budget: Budget, view: View, system: str, project: str) -> bool:
     )
 
 
+def narrowed_to(budget: Budget) -> Sequence[str]:
+    """The ids and names that a budget is narrowed to, none when it is of all that its unit costs."""
+    given = (budget.system, budget.vendor, budget.project, budget.programme)
+    return tuple(one for one in given if one is not None)
+
+
 def encloses(upper: Budget, lower: Budget, view: View, day: date) -> bool:
     """Whether all that counts towards `lower` on `day` counts towards `upper` too, by what both say; never itself.
 
