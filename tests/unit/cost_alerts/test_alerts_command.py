@@ -167,7 +167,7 @@ def test_the_link_needs_no_token_of_the_program_and_no_other_link_will_do(world:
         pytest.param("a", "r", id="itself"),
         pytest.param("b", "r", id="another alert"),
         pytest.param("a", "s", id="another role"),
-        pytest.param("a r", "", id="run together"),
+        pytest.param("ar", "", id="run together"),
     ],
 )
 def test_a_token_holds_for_one_alert_and_one_role(alert: str, role: str) -> None:

@@ -40,7 +40,6 @@ _SCALE = (14826, 10000)
 _LEAST_DEVIATION = 20
 """A twentieth of the median: a series that never moved would ring at a cent."""
 
-_THOUSAND = 1000
 _THIRD = 3
 
 Days = Mapping[date, int]
@@ -99,7 +98,8 @@ def outlier(unit: str, system: str, days: Days, today: date, deviations: int) ->
 def is_unusual(days: Days, day: date, deviations: int) -> bool:
     """Whether a day costs so many deviations more than usual, and more by a share and an amount worth telling.
 
-    To begin with, it must also be well above the highest of such days.
+    To begin with, it must also be well above the highest of such days: a dozen days tell a deviation badly, one time
+    in fourteen it comes out at less than half.
     """
     usual = usual_cost(days, day)
     if usual is None or is_holiday(day):
@@ -111,7 +111,7 @@ def is_unusual(days: Days, day: date, deviations: int) -> bool:
     before = _Before.of(days, day)
     if deviations >= RAISED_AT and days.get(day, 0) <= before.high(day.weekday()):
         return False
-    return excess > max(before.ordinary // LEAST_SHARE, deviations * middle * before.scatter // _THOUSAND)
+    return excess > before.ordinary // LEAST_SHARE
 
 
 def usual_cost(days: Days, day: date) -> tuple[int, int] | None:
@@ -120,7 +120,8 @@ def usual_cost(days: Days, day: date) -> tuple[int, int] | None:
     if len(costs) < LEAST_WEEKS:
         return None
     middle = median(costs)
-    return middle, max(_scaled(median([abs(cost - middle) for cost in costs])), middle // _LEAST_DEVIATION)
+    deviation = median([abs(cost - middle) for cost in costs]) * _SCALE[0] // _SCALE[1]
+    return middle, max(deviation, middle // _LEAST_DEVIATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +146,6 @@ class _Before:
         """What a day of any weekday costs."""
         return median([cost for found in self.costs.values() for cost in found])
 
-    @property
-    def scatter(self) -> int:
-        """By how many thousandths days scatter around what their weekday costs.
-
-        Twelve days tell the deviation of a weekday badly: one time in fourteen it comes out at less than half. All days
-        of these weeks, each beside its own weekday, tell it well.
-        """
-        apart = [
-            abs(cost - self.medians[weekday]) * _THOUSAND // self.medians[weekday]
-            for weekday, found in self.costs.items()
-            for cost in found
-            if self.medians[weekday] > 0
-        ]
-        return _scaled(median(apart)) if apart else 0
-
     def high(self, weekday: int) -> int:
         """What days of the weekdays that cost about as much as this one have come to before, and well above that.
 
@@ -176,10 +162,6 @@ def _same_weekday(days: Days, day: date) -> Sequence[int]:
     first = min(days, default=day)
     like = (day - back * _WEEK for back in range(1, WEEKS + 1))
     return [days.get(one, 0) for one in like if one >= first and not is_holiday(one)]
-
-
-def _scaled(deviation: int) -> int:
-    return deviation * _SCALE[0] // _SCALE[1]
 
 
 def median(numbers: Sequence[int]) -> int:

@@ -400,7 +400,10 @@ class TestAnomalies:
         assert changes(calm, {told.alert_id}) == Changes((), ())
 
     def test_a_year_of_ordinary_scatter_is_calm_and_three_times_as_much_is_seen(self) -> None:
-        """Ten series that scatter by a fifth around their weekdays; in each, one day costs three times as much."""
+        """Ten series that scatter by a fifth around their weekdays; in each, one day costs three times as much.
+
+        By deviations alone they would ring some times a year each.
+        """
         draw, calm, seen = Random(20261119), 0, 0
         first = date(2025, 9, 1)
         for _ in range(10):
