@@ -28,8 +28,8 @@ class AlertWatch:
     """Tells conditions, for a `Loop`; one process at a time, of what is committed only.
 
     What begins is recorded, told on the bus and put into the outbox for its recipients in one transaction; so is what
-    is over, of which only critical ones are told to people: who was called to act may rest. A process that dies before
-    the commit has told nothing, and the next look tells it.
+    is over, of which only critical ones are told to people, and only where something became better. A process that dies
+    before the commit has told nothing, and the next look tells it.
 
     `may_decide`: whether the outcomes of an earlier life have been read; before that, nobody knows what was told.
     """
@@ -75,8 +75,8 @@ class AlertWatch:
 
 
 def _is_told(condition: Condition, found: Changes) -> bool:
-    """Whether people are told that it is over."""
-    return condition.severity == "critical" and condition.alert_id not in found.replaced
+    """Whether people are told that it is over: who was called to act may rest."""
+    return condition.severity == "critical" and condition.alert_id not in found.replaced | found.lapsed
 
 
 def _messages(

@@ -13,7 +13,7 @@ from services.cost_alerts.domain.alerts.endings import drying_pools, ending_cont
 from services.cost_alerts.domain.alerts.found import Found
 from services.cost_alerts.domain.alerts.prices import ending_prices, missing_prices, rising_prices
 from services.cost_alerts.domain.alerts.routing import recipients
-from services.cost_alerts.domain.alerts.silence import silences
+from services.cost_alerts.domain.alerts.silence import is_heard, silences
 from services.cost_alerts.domain.alerts.situation import Situation
 from services.shared.events.outcomes import AlertKind, Condition, Severity
 from services.shared.money import EXACT
@@ -34,11 +34,16 @@ _FINEST = Decimal("1e-9")
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the watch tells. `replaced`: over only because the same is told as more urgent; nobody needs a message."""
+    """What the watch tells.
+
+    `replaced`: over only because the same is told as more urgent. `lapsed`: over only because time has passed, with
+    nothing better. Of neither anybody needs a message.
+    """
 
     raised: tuple[Condition, ...]
     resolved: tuple[Condition, ...]
     replaced: frozenset[str] = frozenset()
+    lapsed: frozenset[str] = frozenset()
 
 
 def find(situation: Situation) -> list[Found]:
@@ -68,8 +73,20 @@ def changes(situation: Situation, told: Collection[str]) -> Changes:
     telling = {(one.kind, one.about) for one in raised}
     over = {topic for topic in situation.open if topic not in found and is_judged(situation, topic[0])}
     replaced = {situation.open[topic].alert_id for topic in urgent & telling}
-    resolved = (one for topic, one in situation.open.items() if topic in over or one.alert_id in replaced)
-    return Changes(raised, tuple(resolved), frozenset(replaced))
+    resolved = tuple(one for topic, one in situation.open.items() if topic in over or one.alert_id in replaced)
+    lapsed = frozenset(one.alert_id for one in resolved if _has_lapsed(situation, one))
+    return Changes(raised, resolved, frozenset(replaced), lapsed)
+
+
+def _has_lapsed(situation: Situation, condition: Condition) -> bool:
+    """Whether the day to act has passed, or a silence has become old, and nothing is better than it was."""
+    match condition.kind:
+        case "contract_ending" | "tariff_expiring":
+            return condition.until is not None and condition.until < situation.today
+        case "no_data":
+            return not is_heard(situation, condition)
+        case _:
+            return False
 
 
 def _is_more_urgent(found: Found, before: Condition | None) -> bool:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from services.cost_alerts.domain.alerts.days import A_DAY, as_weekday, usual_weekdays
 from services.cost_alerts.domain.alerts.found import Found, named
 from services.cost_alerts.domain.alerts.situation import Arrivals, Completed, Situation
+from services.shared.events.outcomes import Condition
 
 WEEKS = 6
 """So far back the rhythm of a system is looked for. Long enough for a July, short enough to forget an old habit."""
@@ -44,6 +45,14 @@ def days_of(situation: Situation) -> Mapping[str, Collection[date]]:
         if use.readings > 0:
             found[use.system].add(use.day)
     return found
+
+
+def is_heard(situation: Situation, silence: Condition) -> bool:
+    """Whether the system or source of a silence has told something since it began."""
+    if silence.system is not None:
+        return any(day >= silence.since for day in days_of(situation).get(silence.system, ()))
+    told = (one for one in situation.completed if named("source", one.name) == silence.about)
+    return any(one.told_on >= silence.since for one in told)
 
 
 def missing_days(used: Collection[date], today: date) -> Sequence[date]:

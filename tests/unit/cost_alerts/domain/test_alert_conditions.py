@@ -452,6 +452,25 @@ class TestChanges:
         assert (second.since, second.alert_id != told.alert_id) == (TODAY, True)
         assert changes(self.SILENT, {told.alert_id, second.alert_id}).raised == ()
 
+    def test_a_silence_that_became_old_has_lapsed_and_one_that_was_broken_has_not(self) -> None:
+        [told] = changes(self.SILENT, ()).raised
+        later = replace(self.SILENT, today=TODAY + 30 * A_DAY, open={("no_data", "claude"): told})
+        found = changes(later, {told.alert_id})
+        assert (found.resolved, found.lapsed) == ((told,), frozenset({told.alert_id}))
+        broken = replace(later, used=[*later.used, Use("kymp", "claude", TODAY + 29 * A_DAY, NANO, 1)])
+        calmed = changes(broken, {told.alert_id})
+        assert (calmed.resolved, calmed.lapsed) == ((told,), frozenset())
+
+    def test_a_contract_that_ended_has_lapsed_and_one_that_is_followed_has_not(self) -> None:
+        ending = contract(valid_to=date(2026, 12, 1))
+        [told] = changes(situation(view=view(ending)), ()).raised
+        before = {(told.kind, told.about): told}
+        ended = changes(situation(date(2026, 12, 2), view=view(ending), open=before), {told.alert_id})
+        assert (ended.resolved, ended.lapsed) == ((told,), frozenset({told.alert_id}))
+        next_one = contract(id="c2", valid_from=date(2026, 12, 1))
+        followed = changes(situation(view=view(ending, next_one), open=before), {told.alert_id})
+        assert (followed.resolved, followed.lapsed) == ((told,), frozenset())
+
     @pytest.mark.parametrize("kind", ["price_rising", "pool_running_dry"])
     def test_what_nobody_can_say_stays_as_it_is(self, kind: AlertKind) -> None:
         before = opened(Found(kind, "warning", "claude", TODAY))
