@@ -15,7 +15,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-check demo run test check lint types imports contract crash golden generated dashboards schemas \
-	bench lock clean
+	bench backtest lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ schemas: $(RUN_STAMP) ## Rewrite the event schemas and AsyncAPI only
 
 bench: $(RUN_STAMP) $(BENCH_STAMPS) ## How fast, beside bare loops and other libraries (ARGS="--json")
 	@$(BIN)/python -m tools.bench $(ARGS)
+
+backtest: $(RUN_STAMP) .cache/bench/forecast/.installed ## How good and fast forecasts are, beside AutoETS
+	@$(BIN)/python -m tools.bench.forecast $(ARGS)
 
 lock: $(UV) ## Renew all locks after a change in pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@$(LOCK) pyproject.toml --group test --extra confluent --output-file requirements.lock

@@ -3,8 +3,8 @@
     python -m tools.bench.forecast [--no-contender] [--json]
 
 Months are forecast from what was known after their days 5, 10, 15 and 20. The contender is statsforecast's AutoETS with
-a season of a week, in an environment of its own (`make .cache/bench/forecast/.installed`); it gets the same history
-and is asked about the same days. With it, this takes about eight minutes on one core.
+a season of a week, in an environment of its own (`make backtest` makes it); it gets the same history
+and is asked about the same days. With it, this takes about ten minutes on one core.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 
 from services.cost_alerts.domain.foresight.arrays import FloatArray
 from services.cost_alerts.domain.foresight.backtest import Attempt, Tested, attempts, tested, whole_months
-from services.cost_alerts.domain.foresight.model import cumulated
+from services.cost_alerts.domain.foresight.model import Forecaster, cumulated
 from services.shared.periods import Month
 from tools.bench import days
 from tools.bench.days import ROOT, Named
@@ -109,8 +109,26 @@ def _public(named: Named, *, rival: bool) -> Iterator[Row]:
     if months[0] < _STOP < months[-1]:
         stretches.append((f"before {_STOP}", lambda one: one.month < _STOP))
         stretches.append((f"from {_STOP}", lambda one: one.month >= _STOP))
+    yield from _years(named)
     for stretch, fits in stretches:
         yield _row(named.name, stretch, [one for one in found if fits(one)], [one for one in rivals if fits(one)])
+
+
+def _years(named: Named) -> Iterator[Row]:
+    """What is left of the calendar year, forecast on the first of each month."""
+    history = named.history
+    forecaster = Forecaster(history, named.groups, _AHEAD + 1)
+    found = []
+    for month in whole_months(history):
+        origin = (month.first_day - history.first_day).days
+        end = (Month(month.year + 1, 1).first_day - history.first_day).days
+        if end <= history.days and forecaster.at(origin, 1).enough[0]:
+            known = ~np.isnan(history.values[:, origin:end])
+            said = forecaster.at(origin, end - origin, scale=known.astype(np.float64))
+            happened = float(np.nansum(history.values[:, origin:end]))
+            mid, low, high = (float(each[0, -1]) for each in said[:3])
+            found.append(Attempt(0, month, 0, happened, mid, low, high, math.nan))
+    yield _row(named.name, "rest of the year", found, ())
 
 
 def _row(series: str, stretch: str, found: Sequence[Attempt], rivals: Sequence[Attempt]) -> Row:
@@ -127,10 +145,10 @@ def _rival(named: Named, found: Sequence[Attempt]) -> Sequence[Attempt]:
     starts = [(one.month.first_day - named.history.first_day).days for one in found]
     left = [one.month.days - one.origin for one in found]
     origins = [start + one.origin for start, one in zip(starts, found, strict=True)]
-    answer = _ask(values.tolist(), origins, left)
+    answer = _ask([_task(values.tolist(), origins, left)])
     return [
         one._replace(forecast=_total(values, start, origin, path))
-        for one, start, origin, path in zip(found, starts, origins, answer["paths"], strict=True)
+        for one, start, origin, path in zip(found, starts, origins, answer["paths"][0], strict=True)
     ]
 
 
@@ -140,11 +158,15 @@ def _total(values: FloatArray, start: int, origin: int, path: Sequence[float]) -
     return float(np.nansum(values[start:origin]) + np.sum(np.array(path)[~np.isnan(ahead)]))
 
 
-def _ask(values: Sequence[float], origins: Sequence[int], ahead: Sequence[int]) -> Mapping[str, Any]:
+def _task(values: Sequence[float], origins: Sequence[int], ahead: Sequence[int]) -> Mapping[str, object]:
     known = [None if math.isnan(value) else value for value in values]
+    return {"values": known, "origins": origins, "days": ahead}
+
+
+def _ask(tasks: Sequence[Mapping[str, object]]) -> Mapping[str, Any]:
     child = subprocess.run(
         [str(CONTENDER.python), "-W", "ignore", "-m", f"tools.bench.alone.{CONTENDER.module}"],
-        input=json.dumps({"values": known, "origins": origins, "days": ahead}),
+        input=json.dumps(tasks),
         env={**os.environ, **_ONE_CORE}, cwd=ROOT,
         capture_output=True, text=True, check=True, timeout=_PATIENCE_SECONDS,
     )  # fmt: skip
@@ -160,11 +182,12 @@ def _pace(*, rival: bool) -> Pace:
     named = days.many(_SERIES, _LENGTH)
     ours = _timed(lambda: cumulated(named.history, named.groups, _AHEAD))
     sampled = named.history.values[::_SAMPLED]
-    seconds = [float(_ask(row.tolist(), [_LENGTH], [31])["seconds"]) for row in sampled] if rival else []
+    tasks = [_task(row.tolist(), [_LENGTH], [31]) for row in sampled]
+    theirs = float(_ask(tasks)["seconds"]) * _SAMPLED if rival else math.nan
     city = days.demo(SEEDS[0])
     two_years = whole_months(city.history)[-24:]
     tried = _timed(lambda: attempts(city.history, city.groups, two_years))
-    return Pace(_SERIES, ours, sum(seconds) * _SAMPLED if seconds else math.nan, tried)
+    return Pace(_SERIES, ours, theirs, tried)
 
 
 def _timed(work: Callable[[], object]) -> float:
