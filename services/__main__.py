@@ -17,6 +17,7 @@ from services.audit_log.cli import app as audit_app
 from services.cost_alerts.cli import app as cost_app
 from services.cost_alerts.cli import ledger_app
 from services.demo import app as demo_app
+from services.doctor import app as doctor_app
 from services.embedded import BUILDERS, OWN_PORTS, Program, wait_for_signal
 from services.explain.cli import explain
 from services.shared.consumer import relax_garbage_collector
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(demo_app)
+app.add_typer(doctor_app)
 app.add_typer(collector_app)
 app.add_typer(cost_app)
 app.add_typer(audit_app)
