@@ -112,7 +112,7 @@ class SmtpMail:
             else _Line(server.host, self._patience_seconds)
         )
         plain = not server.secure
-        with _ended_after(line, 2 * self._patience_seconds), line as connection:
+        with _ended_after(line, 2 * self._patience_seconds), _left(line) as connection:
             connection.connect(server.host, server.port)
             connection.ehlo_or_helo_if_needed()
             if plain and connection.has_extn("starttls"):
@@ -160,6 +160,17 @@ def _ended_after(line: smtplib.SMTP, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def _left(line: smtplib.SMTP) -> Iterator[smtplib.SMTP]:
+    """Take leave in the end. Whatever the server says to that: the mail was taken, or refused, before."""
+    try:
+        yield line
+    finally:
+        with suppress(smtplib.SMTPException, OSError):
+            line.quit()
+        line.close()
 
 
 def _send(connection: smtplib.SMTP, message: EmailMessage, sender: str, addresses: list[str]) -> dict[str, int]:
@@ -223,14 +234,19 @@ def mail(parcel: Parcel, sender: str, links: Links) -> EmailMessage:
     message = EmailMessage()
     message["From"] = sender
     addresses = () if parcel.recipient is None else parcel.recipient.addresses
-    message["To"] = ", ".join(addresses) if addresses else str(Group(parcel.role, ()))
-    message["Subject"] = text.subject
+    message["To"] = ", ".join(addresses) if addresses else str(Group(_one_line(parcel.role), ()))
+    message["Subject"] = _one_line(text.subject)
     message["Date"] = max(letter.decided_at for letter in parcel.letters)
     message["Message-ID"] = f"<{parcel.message_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     _fill(message, text, picture, f"valvomo-{parcel.message_id[:48]}")
     message["Content-Language"] = text.language  # last: the calls above move every Content-* header to a part
     return message
+
+
+def _one_line(text: str) -> str:
+    """A name may hold characters that end a line, as U+2028 does; a header has one."""
+    return " ".join(text.splitlines())
 
 
 def _fill(message: EmailMessage, text: MailText, picture: str, boundary: str) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
@@ -95,6 +96,16 @@ def test_a_digest_is_one_mail_without_a_picture() -> None:
     found = mail(both, SENDER, LINKS)
     assert found["subject"] == "Tekoälyn kustannukset: 2 viestiä"
     assert [part.get_content_type() for part in found.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+
+
+@pytest.mark.parametrize("ending", ["\u2028", "\u2029", "\x85"])
+def test_a_name_that_would_break_a_header_is_one_line(ending: str) -> None:
+    found = condition_letter("price_missing", about=f"copilot gpt{ending}Bcc: x@evil.example")
+    made = mail(parcel(recipient("a@city.example"), found), SENDER, LINKS)
+    assert "gpt Bcc: x@evil.example" in made["subject"]
+    assert made["bcc"] is None
+    nobody = replace(parcel(None, found), role=f"finance{ending}kymp")
+    assert mail(nobody, SENDER, LINKS)["to"].groups[0].display_name == "finance kymp"
 
 
 def test_the_same_alert_is_the_same_bytes_each_time() -> None:
@@ -218,6 +229,13 @@ def test_a_mail_that_is_refused_is_no_word_about_the_next() -> None:
     assert not isinstance(found.value, ServerAwayError)
 
 
+@pytest.mark.parametrize("farewell", [b"250 bye", b"421 busy", b"500 what?", None])
+def test_a_mail_is_taken_whatever_the_server_says_in_the_end(farewell: bytes | None) -> None:
+    with leaving(farewell) as (address, mails):
+        assert sender(f"smtp://{address}").deliver(parcel(recipient("a@city.example")))
+    assert len(mails) == 1
+
+
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """A server that treats its first connection as it is told; its `host:port`."""
@@ -270,6 +288,27 @@ def broken_within_data() -> Iterator[tuple[str, list[str]]]:
 
     with serving(answer) as address:
         yield address, seen
+
+
+@contextmanager
+def leaving(farewell: bytes | None) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that takes a mail and ends in its own way: with this answer, or (None) with none."""
+    mails: list[bytes] = []
+
+    def answer(line: socket.socket) -> None:
+        line.sendall(b"220 hello\r\n")
+        with line.makefile("rb") as commands:
+            for command in commands:
+                if command.upper().startswith(b"QUIT"):
+                    line.sendall(b"" if farewell is None else farewell + b"\r\n")
+                    return
+                if command.upper().startswith(b"DATA"):
+                    line.sendall(b"354 go on\r\n")
+                    mails.append(b"".join(iter(commands.readline, b".\r\n")))
+                line.sendall(b"250 ok\r\n")
+
+    with serving(answer) as address:
+        yield address, mails
 
 
 @pytest.mark.parametrize(
