@@ -11,6 +11,10 @@ from pydantic import SecretStr
 from services.cost_alerts.notify import UndeliverableError
 from services.shared.errors import TransientError
 
+_CANNOT_BE_REACHED = (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError, OSError, ExceptionGroup)
+"""What becomes of a receiver that is away, and of an address that is none: `https://host:-1/` fails in a task of its
+own, `https://xn--/` when it is spelled out. A mistake in one role's entry must not stop the messages of all others."""
+
 
 class Poster:
     """Posts to one kind of receiver. Follows no redirect: the address is a secret of this receiver alone.
@@ -44,7 +48,7 @@ class Poster:
                 return await self._exchange(address, body, headers)
         except TimeoutError:
             raise TransientError(f"{self._who} did not answer within {self._seconds:g} s") from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:  # their texts name the address
+        except _CANNOT_BE_REACHED as error:  # their texts name the address
             raise TransientError(f"{self._who} cannot be reached ({type(error).__name__})") from None
 
     async def _exchange(self, address: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:

@@ -118,6 +118,15 @@ def test_a_receiver_that_cannot_be_reached_is_not_named(fault: Exception) -> Non
     assert "flows.example" not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    "address", ["https://127.0.0.1:-1/", "http://127.0.0.1:99999/", "http://xn--/", "http://[::1/"]
+)
+def test_an_address_that_is_none_stops_nobody_elses_messages(address: str) -> None:
+    with pytest.raises(TransientError, match="cannot be reached") as found:
+        over_the_wire().deliver(parcel(recipient(webhook=address)))
+    assert address not in str(found.value)
+
+
 # A real receiver
 
 
