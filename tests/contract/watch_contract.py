@@ -100,6 +100,14 @@ class WatchContract:
         assert len({name for name, _ in world.outgoing("mail")}) == 2
         assert len(letters(world, "webhook")) == len(letters(world, "teams")) == 2
 
+    def test_a_silence_that_nobody_waits_out_is_over_without_a_message(self, world: World) -> None:
+        world.publish(*daily(60, 4))
+        world.settle()
+        look(world, minutes=15)
+        look(world, days=40)
+        assert len(told(world)) == len(told(world, AlertResolved)) == 1
+        assert [one.resolved for _, one in letters(world)] == [False], "nobody hears that all is well"
+
     def test_a_model_without_a_price_is_told_and_is_over_without_a_message(self, world: World) -> None:
         world.publish(*daily(1, 1, sku="unheard-of"))
         world.settle()
