@@ -12,6 +12,7 @@ from services.cost_alerts.adapters.alerts import alert_states
 from services.cost_alerts.adapters.foresight import SqlForecasts
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.risks.watching import RiskFigures
+from services.cost_alerts.adapters.value import value_of
 from services.cost_alerts.api.asking import LanguageText
 from services.cost_alerts.web.foresight import Found, foresight
 from services.cost_alerts.web.naming import system_namer, unit_namer
@@ -66,6 +67,7 @@ def _found(store: Store, queries: LedgerQueries, today: date, risks: RiskFigures
         () if risks is None else risks.risks,
         alerts,
         tests,
+        value_of(store, view, Month.of(today), today),
     )
 
 

@@ -9,12 +9,15 @@ from itertools import accumulate
 from typing import Literal
 
 from services.cost_alerts.adapters.alerts import AlertState
+from services.cost_alerts.adapters.value import Value
 from services.cost_alerts.domain.budgets.state import BudgetState, Condition
 from services.cost_alerts.domain.foresight.forecast import Forecast
 from services.cost_alerts.domain.foresight.issued import ForecastTest, TestedDay
 from services.cost_alerts.domain.risks.risk import Risk
+from services.cost_alerts.domain.value import Change, Group, LicenceValue, UseValue
 from services.cost_alerts.web.words import Words
 from services.shared.events.plans import Budget, PlannedChange
+from services.shared.events.register import UseCase
 from services.shared.money import from_nano
 from services.shared.periods import Month
 
@@ -145,6 +148,59 @@ class RiskLine:
 
 
 @dataclass(frozen=True, slots=True)
+class UseLine:
+    """A use of AI with what it cost and brought over the months shown; None: nobody told."""
+
+    use_case: UseCase
+    cost: Decimal
+    result: Decimal | None
+    each: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceLine:
+    """A paid system beside the base one; `each`: for every person who used it."""
+
+    value: LicenceValue
+
+    @property
+    def system(self) -> str:
+        return self.value.system
+
+    @property
+    def base(self) -> str:
+        return self.value.base
+
+    @property
+    def change(self) -> Change | None:
+        return self.value.change
+
+    @property
+    def units(self) -> Mapping[str | None, Group]:
+        return self.value.units
+
+    @property
+    def city(self) -> Group:
+        return self.value.city
+
+    @property
+    def cost(self) -> Decimal:
+        return from_nano(self.value.eur_nano)
+
+    @property
+    def each(self) -> Decimal | None:
+        return None if self.value.per_active_nano is None else from_nano(self.value.per_active_nano)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShown:
+    """What the money brings."""
+
+    uses: Sequence[UseLine] = ()
+    licences: Sequence[LicenceLine] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What the ledger answered, at one moment or nearly so; `days`: 10⁻⁹ euro of the present month's days."""
 
@@ -157,6 +213,7 @@ class Found:
     risks: Sequence[Risk]
     alerts: Sequence[AlertState]
     tests: Sequence[ForecastTest]
+    value: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +232,7 @@ class Foresight:
     risks: Sequence[RiskLine]
     alerts: Sequence[AlertState]
     tests: Sequence[TestedDay]
+    value: ValueShown
 
     @property
     def last_day(self) -> date:
@@ -212,7 +270,18 @@ def foresight(found: Found) -> Foresight:
         [RiskLine(one) for one in sorted(found.risks, key=lambda one: _WORST_FIRST[one.state])],
         found.alerts,
         next((one.tested for one in found.tests if one.level == "city"), ()),
+        ValueShown() if found.value is None else _value(found.value),
     )
+
+
+def _value(found: Value) -> ValueShown:
+    return ValueShown([_use_line(one) for one in found.uses], [LicenceLine(one) for one in found.licences])
+
+
+def _use_line(one: UseValue) -> UseLine:
+    results = [month.result for month in one.months if month.result is not None]
+    each = None if one.per_result_nano is None else from_nano(one.per_result_nano)
+    return UseLine(one.use_case, from_nano(one.eur_nano), sum(results, Decimal()) if results else None, each)
 
 
 def _ends(month: Month) -> tuple[date, date]:

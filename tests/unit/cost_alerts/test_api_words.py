@@ -12,6 +12,7 @@ import yaml
 
 from services.cost_alerts.domain.budgets.state import Condition
 from services.cost_alerts.domain.risks.risk import RiskName, State
+from services.cost_alerts.domain.value import Users
 from services.cost_alerts.web import words as words_module
 from services.cost_alerts.web.ledger import EXPLAINED
 from services.cost_alerts.web.words import LANGUAGES, Language, Words, name_in, preferred, text_names
@@ -28,6 +29,8 @@ JOINED: dict[str, tuple[str, ...]] = {
     "kind_": get_args(AlertKind),
     "risk_": (*get_args(RiskName), *get_args(State)),
     "do_": get_args(RiskName),
+    "licence_": get_args(Users),
+    "value_per_": ("cases", "hours"),
 }
 """Texts that are named by what they tell of: how such a name begins, and how it ends."""
 
