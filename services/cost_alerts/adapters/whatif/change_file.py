@@ -112,7 +112,7 @@ def _problems(
     entries = [one for name in ("tariffs", "contracts", "allocation") for one in told[name]]
     for entry, fact in entries:
         yield from _of_entry(entry, cast("Entry", fact), register)
-    yield from _twice(entries)
+    yield from _twice([*entries, *told["seats"], *told["rates"]])
     yield from _of_rates(told)
     given = {one.currency for _, one in told["rates"] if isinstance(one, Rate)}
     for entry, fact in (*told["tariffs"], *told["contracts"]):
@@ -152,6 +152,10 @@ def _of_entry(entry: Written, fact: Entry, register: Register) -> Iterator[tuple
     if isinstance(fact, Tariff | Contract) and fact.system not in register.view.systems:
         known = ", ".join(sorted(register.view.systems)) or "none yet"
         yield entry.lines.get("system", entry.line), f"found the system {fact.system}; expected one of {known}"
+    units = {one.id for one in register.view.units.all()}
+    for unit in sorted(_units_of(fact) - units):
+        line = entry.lines.get("unit", entry.line)
+        yield line, f"found the unit {unit}; expected one of {', '.join(sorted(units)) or 'none yet'}"
     if fact.valid_to is not None and fact.valid_to <= register.today:
         yield (
             entry.lines.get("valid_to", entry.line),
@@ -160,15 +164,31 @@ def _of_entry(entry: Written, fact: Entry, register: Register) -> Iterator[tuple
 
 
 def _twice(entries: Told) -> Iterator[tuple[int, str]]:
-    names = [(_answers(cast("Entry", fact)), entry) for entry, fact in entries]
+    names = [(_answers(fact), entry) for entry, fact in entries]
     counts = Counter(name for name, _ in names)
     for name, entry in names:
         if counts[name] > 1:
             yield entry.line, "found two entries for one and the same; a change is tried on all days: leave one of them"
 
 
-def _answers(fact: Entry) -> tuple[object, ...]:
-    return ("tariff", *question(fact)) if isinstance(fact, Tariff) else (type(fact).__name__, fact.id)
+def _answers(fact: Fact) -> tuple[object, ...]:
+    match fact:
+        case Tariff():
+            return ("tariff", *question(fact))
+        case SeatsWanted():
+            return ("seats", fact.system, fact.sku)
+        case Rate():
+            return ("rate", fact.currency)
+        case _:
+            return (type(fact).__name__, getattr(fact, "id", None))
+
+
+def _units_of(fact: Entry) -> set[str]:
+    """The units that an entry gives a cost to: a rule's, and those that a contract's terms are parted among."""
+    if isinstance(fact, AllocationRule):
+        return {fact.unit}
+    keys = (getattr(term, name, None) for term in getattr(fact, "terms", ()) for name in ("share", "overage_share"))
+    return {unit for key in keys if key is not None for unit in key.weights}
 
 
 def _currencies(fact: Fact) -> set[str]:

@@ -30,6 +30,11 @@ TARIFF = f"""
     source: a letter
     checked_on: 2026-11-01"""
 
+MOONS = """terms: [{
+    kind: fee, id: f, sku: base, amount: "5.00", currency: EUR, every: month,
+    share: {by: fixed, weights: {kymp: "1", moon: "2"}},
+}]"""
+
 
 class Clock:
     def now(self) -> datetime:
@@ -99,6 +104,22 @@ def told(command: str, text: str) -> str:
         ("seats: [{system: a, sku: b, purchased: 3}]", "what.yaml:1: found seats of a b; expected those that"),
         ("seats: [{system: a, sku: b, purchased: -3}]", "what.yaml:1: seats: found purchased: -3; expected another"),
         ('rates: [{currency: USD, per_euro: "0"}]', "what.yaml:1: found the rate 0 of USD; expected more than nought"),
+        (
+            'rates: [{currency: USD, per_euro: "1.2"}, {currency: USD, per_euro: "1.3"}]',
+            "what.yaml:1: found two entries for one and the same",
+        ),
+        (
+            "seats:\n- {system: a, sku: b, purchased: 3}\n- {system: a, sku: b, purchased: 4}",
+            "what.yaml:3: found two entries for one and the same",
+        ),
+        (
+            "allocation: [{order: 1, match: {account: a}, unit: moon, valid_from: 2026-01-01}]",
+            "what.yaml:1: found the unit moon; expected one of city, kymp, sote",
+        ),
+        (
+            f"contracts:\n- {{id: c, system: {SYSTEM}, vendor: v, valid_from: 2026-01-01, {MOONS}}}",
+            "what.yaml:2: found the unit moon; expected one of city, kymp, sote",
+        ),
         ("without: [moon]", "what.yaml:1: without: found moon; expected the id of a tariff, a contract or a rule"),
         (
             "allocation: [{order: 1, match: {person: Maija Meri}, unit: kymp, valid_from: 2026-01-01}]",
