@@ -97,7 +97,7 @@ CHECKS: Sequence[Check] = (
     ),
     Check(
         metrics.ALERTS_UNACKNOWLEDGED, lambda value, _: value > 0,
-        lambda of, value, _now: f"{value:.0f} open alerts ({of}) are not acknowledged; see valvomo alerts list",
+        lambda _of, value, _now: f"{value:.0f} open alerts are not acknowledged; see valvomo alerts list",
         "note",
     ),
     Check(
