@@ -9,6 +9,7 @@ from itertools import pairwise
 from services.cost_alerts.domain.alerts.days import A_DAY, as_weekday, usual_weekdays
 from services.cost_alerts.domain.alerts.found import Found, named
 from services.cost_alerts.domain.alerts.situation import Arrivals, Completed, Situation
+from services.cost_alerts.domain.tariff import ANY_SKU
 from services.shared.events.outcomes import Condition
 
 WEEKS = 6
@@ -30,12 +31,26 @@ def silences(situation: Situation) -> Iterator[Found]:
     yield from sources
     for system, days in sorted(days_of(situation).items()):
         arrivals = situation.arrivals.get(system, _NOTHING_KNOWN)
-        missing = missing_days(days, situation.today)
+        ends = _planned_end(situation, system)
+        missing = [day for day in missing_days(days, situation.today) if day < ends]
         explained = arrivals.sources and arrivals.sources <= silent
         wanted = SILENT_DAYS + usual_delay(arrivals.delays)
         if len(missing) >= wanted and not arrivals.still_coming and not explained:
             figures = {"days": Decimal(len(missing))}
             yield Found("no_data", "critical", system, missing[0], system=system, figures=figures)
+
+
+def _planned_end(situation: Situation, system: str) -> date:
+    """The day from which nobody is to use a system any more, by plan; the last of the calendar where none is planned.
+
+    Whoever plans the end of a part of its use has not ended it.
+    """
+    ends = (
+        one.valid_from
+        for one in situation.view.planned
+        if (one.kind, one.system, one.sku, one.unit) == ("ending", system, ANY_SKU, None)
+    )
+    return min(ends, default=date.max)
 
 
 def days_of(situation: Situation) -> Mapping[str, Collection[date]]:

@@ -30,7 +30,7 @@ from services.cost_alerts.domain.view import View
 from services.shared.events import register as facts
 from services.shared.events.envelope import Fact
 from services.shared.events.outcomes import AlertKind, Condition
-from services.shared.events.plans import Budget
+from services.shared.events.plans import Budget, PlannedChange
 from services.shared.money import NANO
 from tests.unit.cost_alerts.domain.city import book, contract, tariff
 
@@ -144,6 +144,22 @@ class TestNoData:
     def test_what_is_usually_late_is_waited_for(self, arrivals: Arrivals, told: bool) -> None:
         seen = situation(used=used(days_before(date(2026, 11, 16), 60)), arrivals={"claude": arrivals})
         assert bool(find(seen)) == told
+
+    @pytest.mark.parametrize(
+        ("members", "silent"),
+        [
+            pytest.param({"valid_from": date(2026, 11, 17)}, False, id="it has ended as it was planned"),
+            pytest.param({"valid_from": date(2026, 11, 19)}, True, id="it was to be used for two days more"),
+            pytest.param({"valid_from": date(2026, 11, 17), "unit": "kymp"}, True, id="it has ended in one unit"),
+            pytest.param({"valid_from": date(2026, 11, 17), "sku": "one"}, True, id="one of its products has ended"),
+            pytest.param({"valid_from": date(2026, 11, 17), "system": "other"}, True, id="another one has ended"),
+        ],
+    )
+    def test_the_end_of_a_system_by_plan_is_no_silence(self, members: Mapping[str, object], silent: bool) -> None:
+        given = {"id": "end", "kind": "ending", "system": "claude", "source": "a decision", **members}
+        seen = situation(used=used(days_before(date(2026, 11, 16), 60)), view=view(PlannedChange.model_validate(given)))
+        assert bool(find(seen)) == silent
+        assert find(replace(seen, today=date(2026, 12, 20))) == [], "it is forgotten like any other"
 
     def test_a_source_that_completes_no_window(self) -> None:
         completed = [Completed("anthropic", "anthropic/usage", day) for day in days_before(date(2026, 11, 17), 20)]
