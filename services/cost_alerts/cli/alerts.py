@@ -1,8 +1,7 @@
 """`valvomo alerts`: what was told and still holds, who acts on it, and messages that never arrived."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -18,16 +17,14 @@ from services.cost_alerts.adapters.alerts import (
     crossing_states,
 )
 from services.cost_alerts.adapters.failed import Failed, failed, try_again
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.alerts import document_of
+from services.cost_alerts.cli.opening import opened_ledger
 from services.cost_alerts.handlers.acknowledging import acknowledge as keep
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.events.outcomes import Acknowledgement
 from services.shared.periods import HELSINKI, helsinki_day
-from services.shared.settings import load_settings
 from services.shared.store import Store
-from services.shared.store.open import open_store
 
 app = typer.Typer(no_args_is_help=True, help="What somebody should act on, who does, and messages that never arrived.")
 
@@ -48,7 +45,7 @@ def list_alerts(
 
     Example: valvomo alerts list
     """
-    with _ledger() as store, store.reading() as connection:
+    with opened_ledger() as store, store.reading() as connection:
         conditions = alert_states(connection, also_over=everything)
         year = helsinki_day(SystemClock().now()).year
         crossings = [one for one in crossing_states(connection) if everything or one.crossing.period == year]
@@ -72,7 +69,7 @@ def show(
 
     Example: valvomo alerts show 8f2c41d09a7b
     """
-    with _ledger() as store:
+    with opened_ledger() as store:
         found = _chosen(store, alert)
     document = document_of(found)
     if as_json:
@@ -94,7 +91,7 @@ def acknowledge(
 
     Example: valvomo alerts acknowledge 8f2c41d09a7b --role finance-kymp
     """
-    with _ledger() as store:
+    with opened_ledger() as store:
         found = _chosen(store, alert)
         roles = _told(store, found)
         if role not in roles:
@@ -121,7 +118,7 @@ def failed_messages(as_json: JsonOption = False) -> None:
 
     Example: valvomo alerts failed
     """
-    with _ledger() as store, store.reading() as connection:
+    with opened_ledger() as store, store.reading() as connection:
         found = failed(connection)
     if as_json:
         typer.echo(json.dumps([one._asdict() for one in found], ensure_ascii=False))
@@ -144,19 +141,13 @@ def retry(
     """
     if bool(messages) == everything:
         raise ConfigurationError("expected the ids of messages, or --all: `valvomo alerts failed` shows them")
-    with _ledger() as store:
+    with opened_ledger() as store:
         with store.reading() as connection:
             known = failed(connection)
         chosen = known if everything else [_one(name, known) for name in messages or ()]
         with store.transaction() as tx:
             count = try_again(tx, [one.message_id for one in chosen], SystemClock().now())
     typer.echo(json.dumps({"waiting": count}) if as_json else f"{count} wait to be sent again")
-
-
-@contextmanager
-def _ledger() -> Iterator[Store]:
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
-        yield store
 
 
 def _chosen(store: Store, name: str) -> AlertState | CrossingState:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated
 
@@ -11,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cost_alerts.adapters.queries import LedgerQueries
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.budgets import budgets_document
+from services.cost_alerts.cli.opening import opened_ledger
 from services.cost_alerts.domain.budgets.amount import in_force
 from services.cost_alerts.domain.budgets.scope import narrowed_to
 from services.cost_alerts.domain.budgets.state import BudgetState
@@ -21,8 +20,6 @@ from services.shared.clock import SystemClock
 from services.shared.events.plans import Budget
 from services.shared.money import EXACT, from_nano
 from services.shared.periods import helsinki_day
-from services.shared.settings import load_settings
-from services.shared.store.open import open_store
 
 app = typer.Typer()
 
@@ -51,7 +48,7 @@ def budgets(
     """
     today = helsinki_day(SystemClock().now())
     wanted = today.year if year is None else year
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
+    with opened_ledger() as store:
         found = [one for one in LedgerQueries(store).budgets(today) if one.budget.period == wanted]
     if as_json:
         typer.echo(json.dumps(budgets_document(found, wanted), ensure_ascii=False))

@@ -1,9 +1,7 @@
 """`valvomo forecast`: what the month and the year will cost, and how good such forecasts were."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,18 +11,16 @@ import numpy as np
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from services.cost_alerts.adapters.foresight.book import SqlForesight
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.forecasts import forecast_document, forecasts_document, tests_document
+from services.cost_alerts.cli.opening import opened_ledger, progress
 from services.cost_alerts.domain.foresight.backtest import ORIGINS, attempts, summarised, whole_months
 from services.cost_alerts.domain.foresight.effect import PlannedEffect
 from services.cost_alerts.domain.foresight.forecast import Forecast, Level
 from services.cost_alerts.domain.foresight.issued import ForecastTest, TestedDay
 from services.cost_alerts.domain.foresight.judging import MONTHS, judged, tested_day
-from services.cost_alerts.domain.foresight.judging import Progress as Tell
 from services.cost_alerts.domain.foresight.model import MINIMUM_DAYS, History
 from services.cost_alerts.domain.foresight.pools import PoolOutlook
 from services.cost_alerts.domain.foresight.series import read_series
@@ -33,9 +29,7 @@ from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
-from services.shared.settings import load_settings
 from services.shared.store import Store
-from services.shared.store.open import open_store
 
 app = typer.Typer()
 
@@ -67,7 +61,7 @@ def forecast(
     """
     if context.invoked_subcommand is not None:
         return
-    with _ledger() as store:
+    with opened_ledger() as store:
         shown = _shown(store, by, year=year)
     if as_json:
         typer.echo(json.dumps(shown.document, ensure_ascii=False))
@@ -192,16 +186,16 @@ def _of_ledger(months: int) -> Sequence[ForecastTest]:
     today = helsinki_day(SystemClock().now())
     last = Month.of(today).previous
     book = SqlForesight(history_days=months * _LONGEST_MONTH + _LEARNING_DAYS)
-    with _ledger() as store, store.reading() as connection:
+    with opened_ledger() as store, store.reading() as connection:
         inputs, kept = book.inputs(connection, today), book.of_month(connection, last)
-    with _progress("months tested") as tell:
+    with progress("months tested") as tell:
         return judged(inputs, last, kept, months=months, progress=tell)
 
 
 def _of_file(path: Path, months: int, *, logarithmic: bool) -> ForecastTest:
     history = _read(path, logarithmic=logarithmic)
     wanted = whole_months(history)[-months:]
-    with _progress("months tested") as tell:
+    with progress("months tested") as tell:
         tried = attempts(history, np.ones((1, 1), dtype=bool), wanted, ORIGINS, progress=tell)
     tested = tuple(tested_day(one) for one in summarised(tried, 1, ORIGINS))
     last = history.first_day + timedelta(days=history.days - 1)
@@ -252,18 +246,3 @@ def _table(title: str, first: str, right: Sequence[str], second: str | None = No
 
 def _cents(nano: int) -> str:
     return f"{from_nano(nano).quantize(_CENT):,f}"
-
-
-@contextmanager
-def _ledger() -> Iterator[Store]:
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
-        yield store
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Tell]:
-    """A bar that moves while somebody watches."""
-    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task(text)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

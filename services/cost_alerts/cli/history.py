@@ -1,8 +1,7 @@
 """`valvomo pools` and `valvomo ledger history`: where prepaid pools stand, and what changed afterwards."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -14,16 +13,13 @@ from services.cost_alerts.adapters import history
 from services.cost_alerts.adapters.pools import PoolMonth
 from services.cost_alerts.adapters.pools import pools as pools_of
 from services.cost_alerts.adapters.restatements import restated
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.history import restatement_document
 from services.cost_alerts.api.ledger import adjustment_document, pool_document, revision_document
 from services.cost_alerts.cli.months import parse_month
+from services.cost_alerts.cli.opening import opened_ledger
 from services.shared.clock import SystemClock
 from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
-from services.shared.settings import load_settings
-from services.shared.store import Store
-from services.shared.store.open import open_store
 
 app = typer.Typer()
 
@@ -47,7 +43,7 @@ def pools(
     Example: valvomo pools --month 2026-10
     """
     wanted = month or Month.of(helsinki_day(SystemClock().now()))
-    with _ledger() as store:
+    with opened_ledger() as store:
         found = pools_of(store, wanted)
     if as_json:
         document = {"month": str(wanted), "pools": [pool_document(one) for one in found]}
@@ -65,7 +61,7 @@ def ledger_history(as_json: JsonOption = False) -> None:
 
     Example: valvomo ledger history
     """
-    with _ledger() as store, store.reading() as connection:
+    with opened_ledger() as store, store.reading() as connection:
         changed, extents = restated(connection), history.extents(connection)
         revised, moved = history.revised(connection), history.moved(connection)
     documents = {
@@ -89,12 +85,6 @@ def ledger_history(as_json: JsonOption = False) -> None:
     for late in moved:
         table.add_row(str(late.booked_in), str(late.month), late.unit, _cents(late.eur_nano))
     console.print(table)
-
-
-@contextmanager
-def _ledger() -> Iterator[Store]:
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
-        yield store
 
 
 def _print_pools(console: Console, found: Sequence[PoolMonth]) -> None:

@@ -1,7 +1,6 @@
 """`valvomo metrics backfill`: the metrics of days past, for a Prometheus that was not there yet."""
 
 import sys
-from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +11,10 @@ from rich.progress import track
 
 from services.cost_alerts.adapters.metrics.openmetrics import TimedMetrics
 from services.cost_alerts.adapters.metrics.past import past_metrics
-from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.cli.opening import opened_ledger
 from services.shared.clock import SystemClock
 from services.shared.periods import helsinki_day
-from services.shared.settings import load_settings
 from services.shared.store import Store
-from services.shared.store.open import open_store
 
 app = typer.Typer(help="Metrics for a Prometheus that was not there yet.")
 
@@ -46,7 +43,7 @@ def backfill(
     Example: valvomo metrics backfill --days 365 --output past.txt
     """
     today = helsinki_day(SystemClock().now())
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
+    with opened_ledger() as store:
         found = collected(store, today, days)
     try:
         with output.open("w", encoding="utf-8") as file:

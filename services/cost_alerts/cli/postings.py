@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -12,8 +11,8 @@ import typer
 
 from services.cost_alerts.adapters.postings import SqlPostings
 from services.cost_alerts.adapters.queries import LedgerQueries
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.cli.months import parse_month
+from services.cost_alerts.cli.opening import opened_ledger
 from services.cost_alerts.exports.delimited import write_csv
 from services.cost_alerts.exports.files import whole_file
 from services.cost_alerts.exports.postings import (
@@ -30,9 +29,7 @@ from services.shared.clock import Clock, SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.events.outcomes import PostedLine, PostingBatch
 from services.shared.periods import Month
-from services.shared.settings import load_settings
 from services.shared.store import Store
-from services.shared.store.open import open_store
 from services.shared.store.tables import micros
 
 app = typer.Typer()
@@ -78,7 +75,7 @@ def postings(
     """
     if (month is None) == (batch is None):
         raise typer.BadParameter("give --month to book a closed month, or --batch to write an earlier batch again")
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
+    with opened_ledger() as store:
         if batch is not None:
             found: Found | None = find_batch(store, batch)
         else:

@@ -4,7 +4,6 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +17,8 @@ from rich.table import Table as Printed
 from services.cost_alerts.adapters.details import Details, Wanted
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.sums import end_of, grouped_sums
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.cli.months import parse_month
+from services.cost_alerts.cli.opening import opened_ledger
 from services.cost_alerts.domain.exchange import EUR
 from services.cost_alerts.domain.report import Basis, By, Report
 from services.cost_alerts.exports.catalog import Catalog
@@ -32,9 +31,7 @@ from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, wri
 from services.cost_alerts.exports.workbook import write_workbook
 from services.shared.errors import ConfigurationError
 from services.shared.periods import Month
-from services.shared.settings import load_settings
 from services.shared.store import Store
-from services.shared.store.open import open_store
 
 app = typer.Typer()
 
@@ -91,7 +88,7 @@ def report(
     if form is ReportFormat.XLSX and output is None:
         raise ConfigurationError("a workbook is no text for a terminal; give it a file: --output report.xlsx")
     asked = Asked(month, by, basis, None if as_known_on is None else as_known_on.date(), locale)
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
+    with opened_ledger() as store:
         if form is ReportFormat.FOCUS:
             _focus(store, asked, output)
         else:

@@ -1,7 +1,6 @@
 """`valvomo risks`: how predictable the cost is, and what can be done about it."""
 
 import json
-from contextlib import closing
 from decimal import Decimal
 from typing import Annotated
 
@@ -10,13 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cost_alerts.adapters.risks import RiskFigures, read_risks
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api.risks import figure_text, risks_document
+from services.cost_alerts.cli.opening import opened_ledger
 from services.cost_alerts.domain.risks.risk import WHAT_TO_DO, Limit, Risk
 from services.shared.clock import SystemClock
 from services.shared.money import from_nano
-from services.shared.settings import load_settings
-from services.shared.store.open import open_store
 
 app = typer.Typer()
 
@@ -38,7 +35,7 @@ def risks(
 
     Example: valvomo risks
     """
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
+    with opened_ledger() as store:
         found = read_risks(store, SystemClock().now())
     if as_json:
         typer.echo(json.dumps(risks_document(found), ensure_ascii=False))

@@ -2,9 +2,7 @@
 
 import io
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -14,13 +12,12 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table as Printed
 
-from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.adapters.whatif.change_file import read_change
 from services.cost_alerts.adapters.whatif.estimate import estimate, read_plan
-from services.cost_alerts.adapters.whatif.simulate import Tell, last_months, register_now, simulate
+from services.cost_alerts.adapters.whatif.simulate import last_months, register_now, simulate
+from services.cost_alerts.cli.opening import opened_ledger, progress
 from services.cost_alerts.domain.whatif.comparing import Comparison, Row
 from services.cost_alerts.domain.whatif.estimate import FEWEST_GROUPS, FEWEST_PERSONS, FEWEST_SINGLE
 from services.cost_alerts.domain.whatif.plan import Estimate, Nano, PlanPart
@@ -29,9 +26,6 @@ from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, eur
 from services.shared.clock import SystemClock
 from services.shared.money import as_text, from_nano
 from services.shared.periods import helsinki_day
-from services.shared.settings import load_settings
-from services.shared.store import Store
-from services.shared.store.open import open_store
 
 app = typer.Typer()
 
@@ -68,9 +62,9 @@ def simulate_command(
     """
     today = helsinki_day(SystemClock().now())
     asked = last_months(today, months)
-    with _ledger() as store:
+    with opened_ledger() as store:
         wanted = read_change(change, register_now(store, today, asked))
-        with _progress("systems priced again") as tell:
+        with progress("systems priced again") as tell:
             found = simulate(store, wanted, asked, tell)
     if as_json or form is Form.JSON:
         typer.echo(json.dumps(simulation_document(found), ensure_ascii=False))
@@ -203,7 +197,7 @@ def estimate_command(
     Example: valvomo estimate --plan assistant-for-teachers.yaml
     """
     wanted, today = read_plan(plan), helsinki_day(SystemClock().now())
-    with _ledger() as store:
+    with opened_ledger() as store:
         found = estimate(store, wanted, last_months(today, _ESTIMATE_MONTHS), today)
     if as_json:
         typer.echo(json.dumps(estimate_document(found), ensure_ascii=False))
@@ -293,18 +287,3 @@ def _rests_on(part: PlanPart, found: Estimate) -> str:
     listed = "" if part.by_price is None else f"; by unit prices alone {' to '.join(_shown(part.by_price)[::2])}"
     lacking = f"; without {', '.join(part.without_price)}, which has no price" if part.without_price else ""
     return f"{said}, {found.first} to {found.last}; low and high by {limits}{listed}{lacking}"
-
-
-@contextmanager
-def _ledger() -> Iterator[Store]:
-    with closing(open_store(load_settings(), "ledger", METADATA)) as store:
-        yield store
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Tell]:
-    """A bar that moves while somebody watches."""
-    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task(text)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
