@@ -23,8 +23,10 @@ from services.shared.store.open import open_store
 
 app = typer.Typer()
 
-HIDDEN = "<5"
+HIDDEN = "hidden"
 """What stands where a figure would be about fewer than five persons, or give such a one away."""
+
+HIDDEN_ACTIVE = "active persons (how many would give away how few others are)"
 
 _TOLD = {"no_results": "nobody reported a result", "no_target": "no benefit is declared"}
 _COUNTS = {"cases": "case", "hours": "hour"}
@@ -106,7 +108,8 @@ def _show_licence(screen: Console, licence: LicenceValue, found: Value) -> None:
     for name, use in ((licence.system, licence.paid), (licence.base, licence.base_use)):
         if use.quantity is not None:
             said = f"{use.quantity} {licence.meter} per person in 30 days"
-            screen.print(f"  {name}: {use.persons} active persons, {said}", highlight=False)
+            persons = HIDDEN_ACTIVE if use.persons is None else f"{use.persons} active persons"
+            screen.print(f"  {name}: {persons}, {said}", highlight=False)
     screen.print(f"  {_said(licence, licence.change)}", highlight=False)
 
 

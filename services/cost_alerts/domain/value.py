@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 from services.shared.events.plans import BenefitResult
 from services.shared.events.register import UseCase
@@ -22,6 +22,8 @@ Told = Literal["results", "no_results", "no_target"]
 """What is known of the benefit: it is reported, it is declared but never reported, or nobody declared one."""
 
 _DAY = timedelta(days=1)
+
+K = TypeVar("K", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +148,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """What active persons ask of a system: how many they are, and how much each asks in thirty days, on average."""
+    """What active persons ask of a system: how many they are, and how much each asks in thirty days, on average.
 
-    persons: int
+    None: hidden, since they are too few or would give away how many fewer than five others are.
+    """
+
+    persons: int | None
     quantity: Decimal | None
-
-    @property
-    def shown_persons(self) -> int | None:
-        """How many they are; None: too few to be told."""
-        return _unless_few(self.persons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +187,10 @@ class LicenceValue:
 
     @property
     def per_active_nano(self) -> int | None:
-        """Cost of the days for each person who used the paid system in them; None of too few."""
-        return None if self.paid.quantity is None else _per(self.eur_nano, Decimal(self.paid.persons))
+        """Cost of the days for each person who used the paid system in them; None: hidden, as those are."""
+        if self.paid.quantity is None or self.paid.persons is None:
+            return None
+        return _per(self.eur_nano, Decimal(self.paid.persons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +219,17 @@ def licence_value(facts: LicenceFacts) -> LicenceValue:
     paid = {one.person for one in here if one.system == facts.system} | _active(facts)
     base = {one.person for one in here if one.system == facts.base}
     classes = {who: _class(who in paid, who in base) for who in {*facts.units, *holders, *paid, *base}}
+    paid_told, base_told = (_is_told({"used": len(one), "not": len(classes) - len(one)}) for one in (paid, base))
+    if paid_told and not _is_told(_counts(classes, classes)):
+        base_told = False  # either alone tells nothing of those who used both
     return LicenceValue(
         facts.system,
         facts.base,
         facts.meter,
-        _group(classes, holders),
-        _by_unit(classes, holders, facts.units),
-        _intensity(here, facts.system, paid),
-        _intensity(here, facts.base, base),
+        _groups({None: list(classes)}, classes, holders)[None],
+        _groups(_by_unit(classes, facts.units), classes, holders),
+        _intensity(here, facts.system, paid, told=paid_told),
+        _intensity(here, facts.base, base, told=base_told),
         _change(facts),
         facts.eur_nano,
     )
@@ -249,28 +254,33 @@ def _counts(classes: Mapping[str, Users], persons: Iterable[str]) -> dict[Users,
     return found
 
 
-def _group(classes: Mapping[str, Users], holders: set[str]) -> Group:
-    counts = _counts(classes, classes)
-    hidden = hidden_cells({None: counts})
-    shown = {name: None if (None, name) in hidden else count for name, count in counts.items()}
-    return Group(len(classes), _unless_few(len(holders)), shown)
-
-
-def _by_unit(classes: Mapping[str, Users], holders: set[str], units: Mapping[str, str]) -> Mapping[str | None, Group]:
+def _by_unit(classes: Iterable[str], units: Mapping[str, str]) -> Mapping[str | None, Sequence[str]]:
     persons: dict[str | None, list[str]] = {}
     for who in classes:
         persons.setdefault(units.get(who), []).append(who)
-    rows = merged(persons)
-    counts = {unit: _counts(classes, found) for unit, found in rows.items()}
-    hidden = hidden_cells(counts)
+    return merged(persons)
+
+
+def _groups(
+    rows: Mapping[str | None, Sequence[str]], classes: Mapping[str, Users], holders: set[str]
+) -> Mapping[str | None, Group]:
+    """Rows that together are the whole city; one row is the city itself."""
+    users = {unit: _counts(classes, found) for unit, found in rows.items()}
+    held = {unit: _held(found, holders) for unit, found in rows.items()}
+    no_users, no_holders = hidden_rows(users), hidden_rows(held)
     return {
         unit: Group(
             len(found),
-            _unless_few(len(holders.intersection(found))),
-            {name: None if (unit, name) in hidden else count for name, count in counts[unit].items()},
+            None if unit in no_holders else held[unit]["held"],
+            {name: None if unit in no_users else count for name, count in users[unit].items()},
         )
         for unit, found in rows.items()
     }
+
+
+def _held(persons: Sequence[str], holders: set[str]) -> Mapping[str, int]:
+    held = len(holders.intersection(persons))
+    return {"held": held, "not": len(persons) - held}
 
 
 def merged(persons: Mapping[str | None, Sequence[str]]) -> dict[str | None, list[str]]:
@@ -283,38 +293,41 @@ def merged(persons: Mapping[str | None, Sequence[str]]) -> dict[str | None, list
     return {**dict(sorted(rows.items())), **({None: rest} if rest else {})}
 
 
-def hidden_cells(counts: Mapping[str | None, Mapping[Users, int]]) -> set[tuple[str | None, Users]]:
-    """Cells that must not be shown: those of one to four persons, and so many more that no sum gives one away."""
-    hidden = {(row, name) for row, cells in counts.items() for name, count in cells.items() if _few(count)}
-    lines: list[list[tuple[str | None, Users]]] = [[(row, name) for name in CLASSES] for row in counts]
-    lines += [[(row, name) for row in counts] for name in CLASSES]
-    while (alone := next((line for line in lines if len(hidden.intersection(line)) == 1), None)) is not None:
-        others = [cell for cell in alone if cell not in hidden]
-        if not others:  # a table of one row: its sum is the cell itself
+def hidden_rows(counts: Mapping[str | None, Mapping[K, int]]) -> set[str | None]:
+    """Rows whose cells must not be shown: those with a cell of one to four persons, and others.
+
+    So many others, the smallest first, that what all hidden ones add up to is not about so few either: it can be taken
+    from the sums.
+    Whole rows: of single cells those could be told that stand in other sums too, such as who used either system.
+    """
+    hidden = {row for row, cells in counts.items() if not _is_told(cells)}
+    for row in sorted(counts.keys() - hidden, key=lambda one: (sum(counts[one].values()), one or "")):
+        if not hidden or (len(hidden) > 1 and _is_told(_sums(counts[one] for one in hidden))):
             break
-        hidden.add(min(others, key=lambda cell: _cost_of_hiding(counts[cell[0]][cell[1]], cell)))
+        hidden.add(row)
     return hidden
 
 
-def _cost_of_hiding(count: int, cell: object) -> tuple[bool, int, str]:
-    """The smallest goes first; nobody is a poor companion for a few, whose number would be the sum of the two."""
-    return not count, count, str(cell)
+def _sums(rows: Iterable[Mapping[K, int]]) -> Mapping[K, int]:
+    found: dict[K, int] = {}
+    for cells in rows:
+        for name, count in cells.items():
+            found[name] = found.get(name, 0) + count
+    return found
 
 
-def _few(count: int) -> bool:
-    return 0 < count < FEWEST_PERSONS
+def _is_told(cells: Mapping[K, int]) -> bool:
+    """Whether none of these is about so few that it must not be told."""
+    return not any(0 < count < FEWEST_PERSONS for count in cells.values())
 
 
-def _unless_few(count: int) -> int | None:
-    return None if _few(count) else count
-
-
-def _intensity(here: Sequence[Asked], system: str, active: set[str]) -> Intensity:
+def _intensity(here: Sequence[Asked], system: str, active: set[str], *, told: bool) -> Intensity:
+    """`told`: whether how many they are may be said."""
     mine = [one for one in here if one.system == system]
-    days = len(_days(_spans(mine)))
+    days, persons = len(_days(_spans(mine))), len(active) if told else None
     if len(active) < FEWEST_PERSONS or not days:
-        return Intensity(len(active), None)
-    return Intensity(len(active), _rounded(_sum(mine) * A_MONTH / (len(active) * days)))
+        return Intensity(persons, None)
+    return Intensity(persons, _rounded(_sum(mine) * A_MONTH / (len(active) * days)))
 
 
 def _change(facts: LicenceFacts) -> Change | None:

@@ -66,7 +66,7 @@ def _group(one: Group) -> dict[str, Any]:
 
 
 def _intensity(one: Intensity) -> Mapping[str, Any]:
-    return {"persons": one.shown_persons, "per_person_in_30_days": _text(one.quantity)}
+    return {"persons": one.persons, "per_person_in_30_days": _text(one.quantity)}
 
 
 def _change(one: Change | None) -> Mapping[str, Any] | None:

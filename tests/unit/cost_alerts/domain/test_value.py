@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.cost_alerts.domain.value import (
@@ -17,7 +17,7 @@ from services.cost_alerts.domain.value import (
     LicenceFacts,
     LicenceValue,
     Users,
-    hidden_cells,
+    hidden_rows,
     licence_value,
     merged,
     use_value,
@@ -195,26 +195,88 @@ def test_too_little_to_compare_is_said(persons: int, day: date) -> None:
 
 def test_four_active_persons_are_not_told() -> None:
     found = told([asked(who, "paid", 5) for who in people("a", 4)], eur=8, units=dict.fromkeys(people("a", 9), "k"))
-    assert (found.paid.shown_persons, found.paid.quantity, found.per_active_nano) == (None, None, None)
-    assert set(found.city.users.values()) == {None, 0}
+    assert (found.paid.persons, found.paid.quantity, found.per_active_nano) == (None, None, None)
+    assert set(found.city.users.values()) == {None}
+
+
+City = Mapping[str | None, Mapping[Users, int]]
+"""Unit → how many persons are in which class."""
+
+
+def of_city(city: City, holders: Mapping[str | None, int] | None = None) -> LicenceValue:
+    """`holders`: how many of a unit's persons hold a licence."""
+    units: dict[str, str] = {}
+    asks: list[Asked] = []
+    for unit, cells in city.items():
+        for name, count in cells.items():
+            for who in people(f"{unit}-{name}-", count):
+                units[who] = str(unit)
+                asks += [asked(who, one, 1) for one in USED[name]]
+    licences = [
+        Licence(who, FIRST)
+        for unit, count in (holders or {}).items()
+        for who in [one for one, of in units.items() if of == unit][:count]
+    ]
+    return told(asks, licences, units)
+
+
+USED: Mapping[Users, Sequence[str]] = {
+    "paid_only": ["paid"],
+    "base_only": ["base"],
+    "both": ["paid", "base"],
+    "neither": [],
+}
+
+
+def test_who_used_either_gives_no_few_away() -> None:
+    # 78 persons less 30 used either; 23 used the one, 28 the other: 3 would be those who used both.
+    found = of_city(
+        {
+            "k": {"both": 3, "paid_only": 15, "base_only": 10, "neither": 10},
+            "l": {"both": 0, "paid_only": 5, "base_only": 15, "neither": 20},
+        }
+    )
+    assert set(found.city.users.values()) == {None}
+    assert found.base_use.persons is None
+    assert found.base_use.quantity is not None  # what each asks tells nobody how many they are
+    assert found.paid.persons == 23
+
+
+def test_the_citys_licences_less_those_of_other_units_give_no_few_away() -> None:
+    cells: Mapping[Users, int] = {"neither": 20}
+    found = of_city({"k": cells, "l": cells, "m": cells}, {"k": 10, "l": 8, "m": 3})
+    assert found.city.holders == 21
+    assert [found.units[unit].holders for unit in "klm"] == [None, 8, None]
 
 
 COUNTS = st.dictionaries(
     st.sampled_from(["k", "l", "m", "n"]),
-    st.fixed_dictionaries({name: st.integers(0, 12) for name in CLASSES}),
-    min_size=2,
+    st.fixed_dictionaries({name: st.integers(0, 12) for name in CLASSES}).filter(lambda one: sum(one.values()) >= 5),
+    min_size=1,
 )
 
 
 @given(COUNTS)
-def test_no_sum_gives_a_hidden_figure_away(counts: Mapping[str | None, Mapping[Users, int]]) -> None:
-    hidden = hidden_cells(counts)
-    lines = [[(row, name) for name in CLASSES] for row in counts] + [
-        [(row, name) for row in counts] for name in CLASSES
-    ]
-    assert all(len(hidden.intersection(line)) != 1 for line in lines)
-    shown = [count for row, cells in counts.items() for name, count in cells.items() if (row, name) not in hidden]
-    assert not [count for count in shown if 0 < count < FEWEST_PERSONS]
+def test_no_sum_gives_a_hidden_figure_away(counts: City) -> None:
+    """What is shown, and what all hidden rows of a table add up to, is about nobody or about five at least."""
+    hidden = hidden_rows(counts)
+    shown = [cells for row, cells in counts.items() if row not in hidden]
+    together = {name: sum(counts[row][name] for row in hidden) for name in CLASSES}
+    assert not [count for cells in shown for count in cells.values() if 0 < count < FEWEST_PERSONS]
+    few = [count for count in together.values() if 0 < count < FEWEST_PERSONS]
+    assert not few or len(hidden) == len(counts)
+    assert len(hidden) != 1 or len(counts) == 1
+
+
+@given(COUNTS)
+@example({"k": {"both": 3, "paid_only": 9, "base_only": 8, "neither": 7}})
+def test_where_the_city_hides_a_few_no_figure_of_both_systems_is_told(counts: City) -> None:
+    found = of_city(counts)
+    few = [n for name in CLASSES if 0 < (n := sum(cells[name] for cells in counts.values())) < FEWEST_PERSONS]
+    if few:
+        assert set(found.city.users.values()) == {None}
+        assert all(set(row.users.values()) == {None} for row in found.units.values())
+        assert None in {found.paid.persons, found.base_use.persons}
 
 
 @given(st.dictionaries(st.sampled_from(["k", "l", "m", "n", None]), st.integers(0, 12)))
