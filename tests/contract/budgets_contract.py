@@ -194,6 +194,22 @@ class BudgetsContract:
         assert (state.committed_nano, state.forecast) == (6 * EURO, Range(11 * EURO, 12 * EURO, 13 * EURO))
         assert state.condition == "at_risk"
 
+    def test_a_forecast_of_what_a_budget_counts_no_more_is_not_told(self, world: World) -> None:
+        world.register(budget("b", "kymp", "90.00", "1.0", forecast_thresholds=["1.0"]))
+        world.publish(reading("a"))
+        world.settle()
+        world.service.forecaster.step()
+        foresee(world, "b", 20)
+        world.register(budget("b", "kymp", "10.00", "1.0", forecast_thresholds=["1.0"], project="P-7"))
+        register, _, _ = world.service.consumers
+        register.step()
+        world.service.watch.step()
+        world.later(days=1)
+        world.service.forecaster.step()
+        foresee(world, "b", 11)
+        world.settle()
+        assert [(one.measure, one.forecast_eur) for one in crossed(world)] == [("forecast", Decimal(11))]
+
     def test_one_overrun_is_one_message_to_each_role(self, world: World) -> None:
         world.register(
             unit("team", "kymp"), rule("team", 1, "team", account="wrk-team"),

@@ -6,6 +6,7 @@ from datetime import date
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
+from services.cost_alerts.adapters.foresight.kept import SqlForecasts, version_of
 from services.cost_alerts.adapters.restatements import SqlRestatements
 from services.cost_alerts.adapters.tables import BUDGET_USE, CROSSING, FORECAST, RECEDING, REGISTER_STATE, ROLLUP, WORD
 from services.cost_alerts.domain.budgets.crossing import Known, Receded, crossing_id, threshold_text
@@ -32,6 +33,7 @@ class SqlBudgets:
             sorted(map(tuple, connection.execute(forecasts))),
             connection.execute(select(func.count()).select_from(RECEDING)).scalar_one(),
             _settled(connection),
+            _foreseen(connection),
         )
 
     def facts(self, connection: Connection) -> Facts:
@@ -66,7 +68,12 @@ class SqlBudgets:
 def facts(connection: Connection) -> Facts:
     """What the ledger has about budgets, at one moment of a connection's view."""
     return Facts(
-        used(connection), _known(connection), _receded(connection), _forecasts(connection), _settled(connection)
+        used=used(connection),
+        known=_known(connection),
+        receded=_receded(connection),
+        forecasts=_forecasts(connection),
+        settled=_settled(connection),
+        foreseen=_foreseen(connection),
     )
 
 
@@ -107,6 +114,12 @@ def _forecasts(connection: Connection) -> Mapping[str, Forecast]:
     return {
         one.name: one for one in found if (one.first.month, one.first.day) == (1, 1) and one.last.month == _DECEMBER
     }
+
+
+def _foreseen(connection: Connection) -> bool:
+    """Whether the newest forecasts were made from the newest register."""
+    last = SqlForecasts().last(connection)
+    return last is None or version_of(last.state) == connection.execute(select(REGISTER_STATE.c.version)).scalar_one()
 
 
 def _newest_of_budgets() -> Sequence[ColumnElement[bool]]:

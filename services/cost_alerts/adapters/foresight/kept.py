@@ -97,6 +97,11 @@ class SqlForecasts:
         return [ForecastTest.model_validate_json(row.body) for row in rows]
 
 
+def version_of(state: str) -> int:
+    """The register version that a state of `ForecastBook` begins with."""
+    return int(state.partition("/")[0])
+
+
 def pool_outlooks(store: Store, today: date) -> Sequence[PoolOutlook]:
     """Where prepaid pools lead, as forecast last, of cycles that `today` lies in; by key."""
     with store.reading() as connection:

@@ -35,6 +35,7 @@ class Facts:
         receded: epochs that have ended.
         forecasts: budget id → the newest forecast of its whole year.
         settled: whether all charges follow the newest register; a use that falls meanwhile may rise again by itself.
+        foreseen: whether the forecasts do; those made before may be of what a budget counts no more.
     """
 
     used: Mapping[str, int]
@@ -42,6 +43,7 @@ class Facts:
     receded: Sequence[Receded]
     forecasts: Mapping[str, Forecast]
     settled: bool
+    foreseen: bool = True
 
 
 class Decided(NamedTuple):
@@ -65,7 +67,8 @@ def decide(view: View, day: date, facts: Facts) -> Decided:
             ended = [*ended, Receded(fell.budget, fell.period, fell.epoch)]
             standing = standing_of(budget, view, day, facts, ended)
         standings[budget.id] = standing
-        found += crossings(standing, told_before, ended)
+        fresh = crossings(standing, told_before, ended)
+        found += [one for one in fresh if one.measure == "used" or facts.foreseen]
     return Decided(recedings, told(found, standings, view))
 
 
