@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -35,7 +36,19 @@ from services.cost_alerts.web.words import DEFAULT, Language
 from services.shared.errors import ConfigurationError
 from services.shared.events.envelope import Id
 
-Address = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$", max_length=254)]
+
+def _ascii(value: str) -> str:
+    """Many servers take no other address, and then the mail would reach nobody of the role."""
+    if not value.isascii():
+        raise ValueError("an address is written in ASCII, its domain with xn--")
+    return value
+
+
+Address = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$", max_length=254),
+    AfterValidator(_ascii),
+]
 _WEB = re.compile(r"https?://[^\s/]+")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
@@ -117,7 +130,9 @@ def load_recipients(path: Path | None) -> Mapping[str, Recipient]:
     if path is None:
         return {}
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        twice = _told_twice(yaml.compose(text, yaml.SafeLoader))
+        found = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"cannot read {path} ({type(error).__name__}); correct VALVOMO_RECIPIENTS_FILE"
@@ -126,9 +141,21 @@ def load_recipients(path: Path | None) -> Mapping[str, Recipient]:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"{path}{where} is not YAML; correct the file") from None
+    if twice is not None:
+        raise ConfigurationError(f"{path}, line {twice} names a role for the second time; write all of it in one entry")
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} holds no roles; write for example `finance-kymp: {{addresses: […]}}`")
     return {_role(path, role): _recipient(path, str(role), entry) for role, entry in found.items()}
+
+
+def _told_twice(root: yaml.Node | None) -> int | None:
+    """The line on which a role is named for the second time. Read on, YAML would forget the first entry."""
+    names = set[str]()
+    for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
+        if str(key.value) in names:
+            return int(key.start_mark.line) + 1
+        names.add(str(key.value))
+    return None
 
 
 class _Role(BaseModel):
@@ -137,9 +164,12 @@ class _Role(BaseModel):
 
 def _role(path: Path, role: object) -> str:
     try:
-        return _Role.model_validate({"role": role}).role
+        found = _Role.model_validate({"role": role}).role
     except ValidationError:
-        raise ConfigurationError(f"{path}: found a role that is not an id; use the names in budgets.yaml") from None
+        found = ""
+    if not found or "@" in found:
+        raise ConfigurationError(f"{path}: found a role that is not an id; use the names in budgets.yaml")
+    return found
 
 
 def _recipient(path: Path, role: str, entry: Any) -> Recipient:  # noqa: ANN401  # whatever YAML held
@@ -147,7 +177,12 @@ def _recipient(path: Path, role: str, entry: Any) -> Recipient:  # noqa: ANN401 
         return Recipient.model_validate(entry if entry is not None else {})
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            f"{'.'.join(map(_member, item['loc']))}: {item['msg']}"
             for item in error.errors(include_input=False, include_context=False)
         )
         raise ConfigurationError(f"{path}: {role} cannot be used: {wrong}. See docs/alerts.md") from None
+
+
+def _member(part: str | int) -> str:
+    """A member by its name, unless somebody wrote an address in its place."""
+    return "(an address)" if "@" in str(part) else str(part)

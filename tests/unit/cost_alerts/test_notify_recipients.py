@@ -61,6 +61,10 @@ def test_no_file_is_nobody() -> None:
         pytest.param(
             "r: {digest: '06:00', quiet_hours: {from: '18:00', to: '07:00'}}", "digest must not", id="a digest at night"
         ),
+        pytest.param("r: {addresses: [mäkinen@b]}", "written in ASCII", id="an address that many servers refuse"),
+        pytest.param("r: {a@b: x}", r"r cannot be used: \(an address\)", id="an address in the place of a member"),
+        pytest.param("a@b: {}", "a role that is not an id", id="an address as role"),
+        pytest.param("r: {}\ns: {}\nr: {}", "line 3 names a role for the second time", id="a role twice"),
         pytest.param("1: {}", "a role that is not an id", id="a number as role"),
     ],
 )
