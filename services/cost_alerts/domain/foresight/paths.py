@@ -77,7 +77,9 @@ class Paths:
         levels = self._learned.levels[origin]
         level = (weights[:_SPEEDS] * levels).sum(axis=0)
         moved = (weights[_SPEEDS : 2 * _SPEEDS] * levels).sum(axis=0)
-        trending = weights[-1] * (levels[_TREND_SPEEDS[0]] + self._trends[origin] * _damped(days))
+        fast = levels[_TREND_SPEEDS[0]]
+        trended = fast + self._trends[origin] * _damped(days)
+        trending = weights[-1] * np.where(fast < 0, trended, np.maximum(trended, 0.0))  # a fall ends at nought
         moves = self._moves(origin, days)
         path = (level + trending) * np.where(self._crosses_july(origin, days), moves, 1.0) + moved * moves
         found: FloatArray = path * self._shares(origin, days)

@@ -147,3 +147,13 @@ _REFUSED = [
 def test_what_is_no_history_is_refused(make: object, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("days", [48, 57])
+def test_what_nearly_ended_is_not_expected_to_be_paid_back(days: int) -> None:
+    """A trend that goes on falling ends at nought: the level of weeks ago must not pull it below."""
+    before = noisy(120, 1)
+    found = _alone(np.concatenate([before[:-days], before[-days:] * 1e-6]), 60)
+    assert (found.mid >= 0).all()
+    assert (np.diff(found.mid) >= 0).all()
+    assert (found.low <= found.mid).all()
