@@ -148,9 +148,11 @@ class Notifier:
 
     def _send(self, waiting: Sequence[_Waiting]) -> None:
         in_trouble: set[str] = set()  # roles whose receiver was slow or away just now: one wait is enough
+        kept: list[int] = []
         for together in grouped(waiting):
             parcel = self._parcel(together)
             if parcel.role in in_trouble:
+                kept += [one.pending.sequence for one in together]
                 continue
             try:
                 told = self._channel.deliver(parcel)
@@ -164,6 +166,8 @@ class Notifier:
                 in_trouble.add(parcel.role)
             else:
                 self._settle(together, parcel, told=told)
+        if kept:  # however much waits for a dead receiver, what waits for others is among the next
+            self._store.postpone(kept, self._clock.now() + _FIRST_PAUSE)
 
     def _parcel(self, together: Sequence[_Waiting]) -> Parcel:
         ids = [one.pending.message.message_id for one in together]

@@ -14,6 +14,7 @@ from services.cost_alerts.domain.budgets.tree import Told
 from services.cost_alerts.domain.foresight.forecast import Range
 from services.cost_alerts.handlers.outgoing import crossed
 from services.cost_alerts.notify import (
+    BATCH,
     MAX_ATTEMPTS,
     ChannelName,
     NobodyError,
@@ -194,15 +195,30 @@ def test_one_role_in_trouble_does_not_hold_up_the_next(
 
 
 def test_a_slow_receiver_is_waited_for_once_however_much_waits_for_it(
-    store: Store, notifier: Notifier, mail: Recorder
+    store: Store, notifier: Notifier, mail: Recorder, clock: SteppedClock
 ) -> None:
     put(store, *messages(letter(), letter(crossing("1.0"))))
     mail.faults = [TransientError("slow")] * 2
-    notifier.step()
-    assert len(mail.seen) == 1
-    notifier.step()
-    assert len(mail.seen) == 2
+    for seen in (1, 2):
+        notifier.step()
+        notifier.step()
+        assert len(mail.seen) == seen
+        clock.advance(pause_after(1))
     assert counts(store) == {"waiting": 2}
+    notifier.step()
+    assert mail.seen[-1].letters == (letter(crossing("1.0")),), "the first may be what its receiver does not take"
+
+
+def test_however_much_waits_for_a_dead_receiver_others_get_theirs(
+    store: Store, clock: SteppedClock, mail: Recorder
+) -> None:
+    first, *_ = messages()
+    put(store, *(OutgoingMessage(f"{n}", "mail", first.value, recipient="dead") for n in range(BATCH)), first)
+    mail.faults = [TransientError("slow")]
+    notifier = sending(store, clock, mail, dead=recipient("b@city.example"))
+    notifier.step()
+    notifier.step()
+    assert [one.role for one in mail.seen] == ["dead", ROLE]
 
 
 def test_a_server_that_is_away_is_not_asked_for_every_role(store: Store, clock: SteppedClock, mail: Recorder) -> None:
