@@ -21,7 +21,10 @@ def due_at(letter: Letter, recipient: Recipient) -> datetime:
     wall = decided.astimezone(HELSINKI).replace(tzinfo=None)  # wall clock: a day has one 18:00, however long it is
     digest, hours = recipient.digest, recipient.quiet_hours
     free = _end_of_rest(wall, hours) if digest is None else _next_digest(wall, digest, hours)
-    return decided if free == wall else free.replace(tzinfo=HELSINKI).astimezone(UTC)
+    if free == wall:
+        return decided
+    first, second = (free.replace(tzinfo=HELSINKI, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first if first >= decided else second  # the hour that clocks show twice in October
 
 
 def _next_digest(wall: datetime, hour: time, hours: QuietHours | None) -> datetime:

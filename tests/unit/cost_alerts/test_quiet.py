@@ -51,6 +51,12 @@ def test_a_warning_waits(decided: str, rest: dict[str, Any], due: str) -> None:
     assert due_at(letter(decided_at=at(decided)), recipient(**rest)) == at(due)
 
 
+def test_the_second_of_two_equal_hours_has_a_rest_too() -> None:
+    decided = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)  # the clock shows 3:10 for the second time
+    rest = recipient(quiet_hours={"from": "03:00", "to": "03:30"})
+    assert due_at(letter(decided_at=decided), rest) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("found", "waits"),
     [
