@@ -69,8 +69,10 @@ def _thresholds(item: Item) -> Iterator[Problem]:
 def _amendments(item: Item) -> Iterator[Problem]:
     fact: Budget = item.fact
     total = fact.amount
-    for number, one in sorted(enumerate(fact.amendments), key=lambda found: found[1].valid_from):
+    rising = sorted(enumerate(fact.amendments), key=lambda found: found[1].valid_from)
+    for place, (number, one) in enumerate(rising, start=1):
         total = EXACT.add(total, one.amount)
+        ends_day = place == len(rising) or rising[place][1].valid_from > one.valid_from
         if one.valid_from.year != fact.period:
             yield item.problem(
                 ("amendments", number, "valid_from"),
@@ -79,7 +81,7 @@ def _amendments(item: Item) -> Iterator[Problem]:
                 expected=f"a day of {fact.period}",
                 write="write the day from which it holds, or amend the budget of that year",
             )
-        if total <= 0:
+        if total <= 0 and ends_day:  # decisions of one day hold together
             yield item.problem(
                 ("amendments", number, "amount"),
                 "nothing-left",

@@ -72,3 +72,23 @@ def test_a_reason_without_addresses() -> None:
     with pytest.raises(ConfigurationError, match="found an e-mail address in --reason; expected none"):
         reason_of("asked for by first.last@city.example")
     assert reason_of("price list of October") == "price list of October"
+
+
+BUDGET = """\
+- id: b
+  unit: city
+  period: 2026
+  amount: "9.00"
+  currency: EUR
+  thresholds: ["0.5"]
+  recipients: [f]
+  amendments:
+    - {valid_from: 2026-05-01, amount: "-9.00", decision: D-1}
+    - {valid_from: 2026-05-%02d, amount: "7.00", decision: D-2}
+"""
+
+
+def test_decisions_of_one_day_leave_what_they_leave_together(tmp_path: Path) -> None:
+    assert warnings(tmp_path, {"budgets.yaml": BUDGET % 1}) == []
+    with pytest.raises(ConfigurationError, match=r"found 0\.00 EUR left of the budget from 2026-05-01 on"):
+        warnings(tmp_path, {"budgets.yaml": BUDGET % 2})
