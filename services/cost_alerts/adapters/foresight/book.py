@@ -89,7 +89,9 @@ class SqlForesight(SqlForecasts):
             if _may_move(standing, system, asked):
                 levels = price_index(connection, book, system, asked, today=today, view=standing.renewed).levels
                 found = np.array([float(levels[day]) for day in asked])
-                if (found != 1.0).any() and (found > 0.0).all():
+                past = found[: (today - first).days]
+                past[past <= 0.0] = 1.0  # what cost nothing tells nothing of what it would cost today
+                if (found != 1.0).any():
                     yield system, found
 
 
