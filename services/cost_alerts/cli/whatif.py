@@ -247,6 +247,7 @@ def _part_document(part: PlanPart) -> dict[str, Any]:
         "without_price": list(part.without_price),
         "seats": part.seats,
         "free_seats_taken": part.free,
+        "persons_use_share_of_paid": None if part.covered is None else as_text(part.covered),
     }
 
 
@@ -282,6 +283,8 @@ def _rests_on(part: PlanPart, found: Estimate) -> str:
     if part.kind == "seats":
         return f"{part.seats} seats of {', '.join(part.skus)} to be bought; {part.free} are free already"
     said = f"{part.persons} persons" if part.persons else "uses as they were counted"
+    if part.covered is not None:
+        said += f", whose use is {part.covered:.2%} of what was paid for"
     limits = f"{part.groups} groups of a unit and a {'month' if part.persons else 'week'}"
     limits = limits if part.by == "groups" else "groups drawn from them"
     listed = "" if part.by_price is None else f"; by unit prices alone {' to '.join(_shown(part.by_price)[::2])}"

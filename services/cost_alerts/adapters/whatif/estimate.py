@@ -1,8 +1,9 @@
 """What a plan would cost, from what is in the ledger: see `domain/whatif/estimate.py`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from services.cost_alerts.adapters.whatif.readings import ATTRIBUTION, Stored, s
 from services.cost_alerts.adapters.whatif.register import book_of, facts_now, two_versions
 from services.cost_alerts.adapters.whatif.simulate import observed
 from services.cost_alerts.domain.agreements.agreement import Metered
+from services.cost_alerts.domain.agreements.reckoning import as_decimal
 from services.cost_alerts.domain.agreements.split import Payers
 from services.cost_alerts.domain.allocation import Owner
 from services.cost_alerts.domain.view import Book, View
-from services.cost_alerts.domain.whatif.basket import by_nobody
+from services.cost_alerts.domain.whatif.basket import Basket, by_nobody
 from services.cost_alerts.domain.whatif.change import AFTER, BEFORE, Change, Named, laid_over
 from services.cost_alerts.domain.whatif.estimate import (
     Intensity,
@@ -45,6 +47,7 @@ from services.shared.periods import Month
 from services.shared.store import Store
 
 _MONTHS_OF_YEAR = 12
+_FINEST_SHARE = Decimal("0.0001")
 
 
 def read_plan(path: Path) -> Plan:
@@ -141,13 +144,21 @@ class _Known:
         found = per_person(used) if many is None else per_use(used)
         if not isinstance(found, Intensity):
             return PlanPart(system, "use", None, "no_price" if lacking and not used else found)
+        covered = None
         if told:
+            covered = self._covered(used, basket, known)
             skus = {one.metered.use.profile.sku for one in used}
             values = [(one, worth(self.view, one, known, {})) for one in basket if one.use.profile.sku in skus]
             billed = [(one, value) for one, value in values if value is not None]
             found = as_billed(found, [one for one, _ in billed], sum((value for _, value in billed), Fraction(0)))
         times = Fraction(self.plan.users) * (1 if many is None else Fraction(many))
-        return self._costed(system, found, times, sorted(lacking))
+        return replace(self._costed(system, found, times, sorted(lacking)), covered=covered)
+
+    def _covered(self, used: Iterable[Used], paid: Basket, known: Rates) -> Decimal | None:
+        """What is told of persons, as a share of all that is paid: of the rest nobody knows how many used it."""
+        whole = sum((worth(self.view, one, known, {}) or Fraction(0) for one in paid), Fraction(0))
+        share = sum((one.worth for one in used), Fraction(0)) / whole if whole else None
+        return None if share is None else as_decimal(share).quantize(_FINEST_SHARE)
 
     def _worths(self, metered: Iterable[Metered], known: Rates, otherwise: Means) -> tuple[list[Used], set[str]]:
         """Readings with what they are worth, and the SKUs of those that have no price."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -67,6 +68,8 @@ class PlanPart:
         skus: those whose use it rests on.
         without_price: those that were used and have no price today: the figures are without them.
         seats, free: seats that are to be bought, and free ones that are taken.
+        covered: how much of what is paid the use of these persons is, 1 is all of it, where readings that are not paid
+            tell of them; None: the paid readings do.
     """
 
     system: str
@@ -81,6 +84,7 @@ class PlanPart:
     without_price: Sequence[str] = ()
     seats: int = 0
     free: int = 0
+    covered: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

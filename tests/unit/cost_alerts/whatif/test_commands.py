@@ -231,3 +231,24 @@ def test_not_enough_data_is_said_plainly() -> None:
 def test_months_go_back_from_the_last_full_one() -> None:
     found = [str(month) for month in last_months(date(2026, 2, 1), 3)]
     assert found == ["2025-11", "2025-12", "2026-01"]
+
+
+def test_persons_of_a_small_part_of_the_use_are_no_silent_basis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is paid names nobody; twenty persons are told of by readings that are worth a tenth of it."""
+    world: World = make_world(tmp_path / "told", lambda clock: MemoryBus(clock, partitions=1))
+    world.register(*BASE)
+    paid = [reading(f"r{number}", start=START) for number in range(200)]
+    told = [
+        reading(f"p{number}", start=START, purpose="attribution", consumer=Consumer(person=f"p-{number:03d}"))
+        for number in range(20)
+    ]
+    world.publish(*paid, *told)
+    world.settle()
+    world.close()
+    monkeypatch.setenv("VALVOMO_DATA_DIR", str(tmp_path / "told"))
+    text = f"name: x\nusers: 10\ncomparable: [{SYSTEM}]"
+    [part] = json.loads(run("estimate", text, "--json").stdout)["parts"]
+    assert (part["persons"], part["persons_use_share_of_paid"]) == (20, "0.1000")
+    assert "20 persons, whose use is 10.00% of what was paid for" in " ".join(run("estimate", text).stdout.split())
