@@ -91,7 +91,7 @@ def _state(state: BudgetState) -> str:
         case "passed":
             return f"{_per_cent(state.passed())} passed"
         case "at_risk":
-            return "forecast over"
+            return "forecast over" if state.passed() is None else f"{_per_cent(state.passed())} passed, forecast over"
         case "within":
             return "within"
 

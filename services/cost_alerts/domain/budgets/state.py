@@ -15,7 +15,8 @@ from services.shared.events.plans import Budget
 from services.shared.money import EXACT, from_nano, to_nano
 
 Condition = Literal["within", "at_risk", "passed", "over"]
-"""At risk: the forecast passes the whole amount. Passed: use has passed a threshold. Over: all is used, and more."""
+"""The gravest that holds. Over: all is used, and more. At risk: the forecast passes the whole amount, whatever is used
+by now. Passed: use has passed a threshold."""
 
 _WHOLE = Decimal(1)
 _RATIO = Decimal("0.0001")
@@ -67,9 +68,9 @@ class BudgetState:
     def condition(self) -> Condition:
         if self.used_nano > self.amount_nano:
             return "over"
-        if self.passed() is not None:
-            return "passed"
-        return "at_risk" if self._is_passed("forecast", _WHOLE) else "within"
+        if self._is_passed("forecast", _WHOLE):
+            return "at_risk"
+        return "within" if self.passed() is None else "passed"
 
     def _is_passed(self, measure: Measure, threshold: Decimal) -> bool:
         value = self.used_nano if measure == "used" else None if self.forecast is None else self.forecast.mid
