@@ -31,7 +31,8 @@ def card(letters: Sequence[Letter], role: str, language: Language, links: Links)
         body, actions = _whole(told[0], words), _buttons(told[0], words)
     message = _message(body, actions, language)
     if len(message) > MOST_BYTES:
-        message = _message([*_headline(told[0]), _text(words("letter_why", role=role))], actions, language)
+        headline = body[:1] if len(letters) > 1 else _headline(told[0])
+        message = _message([*headline, _text(words("letter_why", role=role))], actions, language)
     return message
 
 

@@ -302,6 +302,16 @@ def test_a_card_is_never_too_large_for_teams() -> None:
     assert len(card([letter(unit=long, briefing=briefing(long))] * 60, ROLE, "fi", LINKS)) <= MOST_BYTES
 
 
+def test_a_digest_too_large_for_teams_still_says_how_many() -> None:
+    long = Named.model_validate({"id": "x", "name": {"fi": "\u20ac" * 250}, "cost_centre": "1"})
+    system = Named.model_validate({"id": "y", "name": {"fi": "\u20ac" * 250}})
+    each = condition_letter("anomaly")
+    wide = each.model_copy(update={"briefing": briefing(long, system=system)})
+    content = card([wide] * 20, ROLE, "fi", LINKS)
+    assert len(content) <= MOST_BYTES
+    assert "20 viesti" in content.decode()
+
+
 def test_a_document_holds_every_figure_exactly() -> None:
     found = document(FORECAST, ROLE, "sv", LINKS, "text")
     assert found["type"] == "valvomo.alert.threshold_crossed.v2"
