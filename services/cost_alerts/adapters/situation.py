@@ -24,6 +24,7 @@ from services.cost_alerts.adapters.tables import (
 )
 from services.cost_alerts.domain.alerts import anomalies, silence
 from services.cost_alerts.domain.alerts.actions import ACTIONS, PATHS
+from services.cost_alerts.domain.alerts.found import named
 from services.cost_alerts.domain.alerts.letter import Briefing, Point
 from services.cost_alerts.domain.alerts.movers import STRETCH_DAYS
 from services.cost_alerts.domain.alerts.situation import (
@@ -110,9 +111,9 @@ class SqlLookout:
                 chart=chart,
             )
 
-    def _left(self, key: str, today: date) -> Sequence[Point]:
+    def _left(self, about: str, today: date) -> Sequence[Point]:
         """What was left of a pool by day, in what it counts."""
-        found = next((one for one in pools(self._store, Month.of(today)) if one.key == key), None)
+        found = next((one for one in pools(self._store, Month.of(today)) if named(one.key) == about), None)
         return [] if found is None else [Point(day=one.day, eur=one.left) for one in found.days]
 
     def _newest(self, connection: Connection) -> View:

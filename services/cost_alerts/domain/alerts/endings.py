@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-from services.cost_alerts.domain.alerts.found import Found
+from services.cost_alerts.domain.alerts.found import Found, named
 from services.cost_alerts.domain.alerts.situation import Drying, Situation
 from services.cost_alerts.domain.contracts import DatedContract
 from services.shared.events.outcomes import Severity
@@ -74,7 +74,7 @@ def drying_pools(situation: Situation) -> Iterator[Found]:
 
 
 def _is_drying(situation: Situation, pool: Drying) -> bool:
-    dry = pool.dry_early if situation.is_open("pool_running_dry", pool.key) else pool.dry_middle
+    dry = pool.dry_early if situation.is_open("pool_running_dry", named(pool.key)) else pool.dry_middle
     return pool.left <= 0 or (dry is not None and dry <= pool.last_day)
 
 
@@ -86,4 +86,4 @@ def _drying(today: date, pool: Drying) -> Found:
     is_urgent = pool.left <= 0 or (soon is not None and (soon - today).days <= DRY_SOON_DAYS)
     since = max(pool.first_day, (dry or today) - timedelta(days=DRY_SOON_DAYS)) if is_urgent else pool.first_day
     severity: Severity = "critical" if is_urgent else "warning"
-    return Found("pool_running_dry", severity, pool.key, since, system=pool.system, figures=figures, until=dry)
+    return Found("pool_running_dry", severity, named(pool.key), since, system=pool.system, figures=figures, until=dry)

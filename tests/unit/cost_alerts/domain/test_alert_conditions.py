@@ -332,6 +332,14 @@ class TestEndings:
         assert [one.severity for one in found] == ([] if severity is None else [severity])
         assert of_kind("pool_running_dry", situation(date(2026, 12, 1), drying=[pool], open=before)) == [], "refilled"
 
+    def test_a_pool_of_long_names_fits_an_event(self) -> None:
+        key, first, last = f"pool:{'c' * 128}/{'p' * 128}", date(2026, 11, 1), date(2026, 11, 30)
+        pool = Drying(key, "claude", "credits", Decimal(9), Decimal(5), first, last, last, last, last, None)
+        seen = situation(drying=[pool])
+        [told] = changes(seen, ()).raised
+        early = replace(seen, drying=[pool._replace(dry_middle=None)], open={(told.kind, told.about): told})
+        assert changes(early, {told.alert_id}) == Changes((), ())
+
     def test_a_share_of_a_unit_fits_an_event(self) -> None:
         first, last = date(2026, 11, 1), date(2026, 11, 30)
         left = Decimal(1) / Decimal(3) * -1
