@@ -36,7 +36,7 @@ class PoolOutlook(BaseModel):
             the end of the cycle.
         overage_low_nano, overage_mid_nano, overage_high_nano: what use beyond it will still cost until `last_day`,
             10⁻⁹ euro; None: nobody knows, for that use has no price.
-        reason: why nothing is forecast; all the above about the future is then None.
+        reason: why nothing is forecast; all the above about the future is then None, but not that nothing is left.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -163,7 +163,10 @@ def outlook(pool: PoolUse, use: Use | None, today: date, prices: FloatArray) -> 
         left=as_decimal(pool.left),
     )
     if use is None:
-        return told.model_copy(update={"reason": "not_enough_data"})
+        already = None if pool.left else today
+        return told.model_copy(
+            update={"reason": "not_enough_data", "dry_low": already, "dry_mid": already, "dry_high": already}
+        )
     days = min((cycle.last - today).days + 1, len(use.mid))
     cost = overage(pool, use, today, days, prices) or (None, None, None)
     left = float(pool.left)

@@ -69,6 +69,12 @@ def test_too_little_data_is_said() -> None:
     assert found.left == 40
 
 
+def test_that_nothing_is_left_needs_no_forecast() -> None:
+    found = outlook(pool(used=100), None, TODAY, SAME)
+    assert (found.reason, found.dry_low, found.dry_mid, found.dry_high) == ("not_enough_data", TODAY, TODAY, TODAY)
+    assert found.overage_mid_nano is None
+
+
 def test_use_that_the_vendor_refuses_has_no_price() -> None:
     assert outlook(pool(unit_nano=None), daily(8.0), TODAY, SAME).overage_mid_nano is None
 
