@@ -188,9 +188,7 @@ class LicenceValue:
     @property
     def per_active_nano(self) -> int | None:
         """Cost of the days for each person who used the paid system in them; None: hidden, as those are."""
-        if self.paid.quantity is None or self.paid.persons is None:
-            return None
-        return _per(self.eur_nano, Decimal(self.paid.persons))
+        return None if self.paid.persons is None else _per(self.eur_nano, Decimal(self.paid.persons))
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,9 +145,10 @@ def test_how_much_an_active_person_asks_in_thirty_days() -> None:
 def test_a_vendor_that_tells_only_who_was_active_is_believed() -> None:
     licences = [Licence(who, FIRST, last_active_on=LAST) for who in people("a", 6)]
     licences += [Licence(who, FIRST, last_active_on=FIRST - timedelta(days=1)) for who in people("b", 7)]
-    found = told([], licences)
+    found = told([], licences, eur=300)
     assert dict(found.city.users) == {"paid_only": 6, "both": 0, "base_only": 0, "neither": 7}
     assert found.city.holders == 13
+    assert (found.per_active_nano, found.paid.quantity) == (50 * NANO, None)
 
 
 def test_a_licence_that_was_given_back_is_not_held() -> None:
