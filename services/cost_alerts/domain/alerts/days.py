@@ -12,6 +12,7 @@ MOST_OFTEN = 3, 4
 A_DAY = timedelta(days=1)
 _WEEK = 7
 _SUNDAY = 6
+_CHRISTMAS_EVE, _EPIPHANY = (12, 24), (1, 6)
 
 
 @lru_cache(maxsize=64)
@@ -44,5 +45,10 @@ def _is_usual(used: Collection[date], day: date, weeks: int) -> bool:
 
 
 def as_weekday(day: date) -> int:
-    """The weekday that a day is like: a holiday is like a Sunday."""
-    return _SUNDAY if is_holiday(day) else day.weekday()
+    """The weekday that a day is like: a holiday is like a Sunday, and so is each day from Christmas Eve to Epiphany."""
+    return _SUNDAY if is_holiday(day) or _is_yule(day) else day.weekday()
+
+
+def _is_yule(day: date) -> bool:
+    """Days on which offices stand half empty: who waits for their use then is woken for nothing."""
+    return (day.month, day.day) >= _CHRISTMAS_EVE or (day.month, day.day) <= _EPIPHANY

@@ -102,6 +102,10 @@ class TestNoData:
                 date(2026, 11, 13), "01234", date(2026, 11, 18), 2, id="Monday and Tuesday after a weekend off"
             ),
             pytest.param(date(2026, 12, 23), "01234", date(2026, 12, 28), 0, id="Christmas is like a Sunday"),
+            pytest.param(
+                date(2026, 12, 23), "01234", date(2027, 1, 7), 0, id="until Epiphany offices stand half empty"
+            ),
+            pytest.param(date(2026, 12, 23), "01234", date(2027, 1, 9), 2, id="after Epiphany it should be back"),
             pytest.param(date(2026, 12, 4), "01234", date(2026, 12, 9), 2, id="Independence Day fell on a Sunday"),
             pytest.param(date(2026, 11, 11), "2", TODAY, 1, id="a system of Wednesdays misses one"),
             pytest.param(date(2026, 9, 16), "0123456", TODAY, 0, id="whoever stopped long ago has ended it"),
