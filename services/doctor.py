@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from services.cost_alerts.recipients import load_recipients
+from services.cost_alerts.delivery.recipients import load_recipients
 from services.embedded import OWN_PORTS
 from services.shared import metrics
 from services.shared.access import load_access

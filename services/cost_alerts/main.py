@@ -30,6 +30,7 @@ from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.situation import SqlLookout
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.api import make_router
+from services.cost_alerts.delivery.wiring import telling_loops
 from services.cost_alerts.handlers.alerting import AlertWatch
 from services.cost_alerts.handlers.budgets import BudgetWatch
 from services.cost_alerts.handlers.conflicts import ConflictTeller
@@ -42,7 +43,6 @@ from services.cost_alerts.handlers.publishing import ChargePublisher
 from services.cost_alerts.handlers.register import RegisterHandler
 from services.cost_alerts.handlers.restating import Restater
 from services.cost_alerts.handlers.usage import UsageHandler
-from services.cost_alerts.notifying import telling_loops
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.clock import Clock
 from services.shared.consumer import ConsumerRunner, Handler

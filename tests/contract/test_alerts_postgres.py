@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from services.cost_alerts.adapters.alertmanager import OpenAlerts
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.notify import ChannelName, Notifier
+from services.cost_alerts.delivery.alertmanager import OpenAlerts
+from services.cost_alerts.delivery.notifier import ChannelName, Notifier
 from services.shared.access import load_access
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
@@ -19,9 +19,9 @@ from services.shared.http import make_app
 from services.shared.store.tables import common_tables
 from tests.contract.ledger_world import World, make_world
 from tests.unit.cost_alerts.alerts import NOON, ROLE, condition_letter, crossing, letter, messages, recipient
+from tests.unit.cost_alerts.delivery.test_notifier import Recorder
 from tests.unit.cost_alerts.test_api import fed, get
 from tests.unit.cost_alerts.test_metrics import scraped
-from tests.unit.cost_alerts.test_notify import Recorder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from services.cost_alerts import notify
-from services.cost_alerts.notifying import build_notifiers
+from services.cost_alerts.delivery import notifier
+from services.cost_alerts.delivery.wiring import build_notifiers
 from services.shared.clock import SystemClock
 from services.shared.logs import configure_logs
 from services.shared.settings import Settings
@@ -56,8 +56,8 @@ def live(folder: Path, smtp: str) -> None:
 if __name__ == "__main__":
     configure_logs("text", "error")
     if sys.argv[3:4] == ["delivered"]:
-        notify.Notifier._settle = hold_at(int(sys.argv[4]), notify.Notifier._settle)  # type: ignore[method-assign]
+        notifier.Notifier._settle = hold_at(int(sys.argv[4]), notifier.Notifier._settle)  # type: ignore[method-assign]
     if sys.argv[3:4] == ["noted"]:
-        notify.mark_sent = hold_at(int(sys.argv[4]), notify.mark_sent)  # type: ignore[attr-defined]
+        notifier.mark_sent = hold_at(int(sys.argv[4]), notifier.mark_sent)  # type: ignore[attr-defined]
     live(Path(sys.argv[1]), sys.argv[2])
     print("done", flush=True)  # noqa: T201

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from services.cost_alerts.delivery.wiring import build_notifiers
 from services.cost_alerts.domain.alerts.letter import Letter
 from services.cost_alerts.handlers.outgoing import letters
-from services.cost_alerts.notifying import build_notifiers
 from services.cost_alerts.web.words import LANGUAGES
 from services.shared.clock import SteppedClock
 from services.shared.events import decode
@@ -20,8 +20,8 @@ from services.shared.settings import Settings
 from services.shared.store import Store
 from tests.servers.receiver import Receiver, receiving
 from tests.unit.cost_alerts.alerts import NOON, condition_letter, ledger
+from tests.unit.cost_alerts.delivery.test_letters import EVERY_KIND
 from tests.unit.cost_alerts.inbox import Inbox, server
-from tests.unit.cost_alerts.test_message import EVERY_KIND
 
 LETTERS: list[Letter] = [*EVERY_KIND.values(), condition_letter("no_data", resolved=True)]
 ROLES = {language: f"finance-{language}" for language in LANGUAGES}

@@ -8,7 +8,7 @@ from services.cost_alerts.adapters.alerts import AlertState, CrossingState
 from services.cost_alerts.domain.alerts.letter import Briefing, Letter
 from services.cost_alerts.domain.alerts.movers import named_system, named_unit
 from services.cost_alerts.domain.view import View
-from services.cost_alerts.web.message import Links, tell
+from services.cost_alerts.web.letters.telling import Links, tell
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Words
 

@@ -10,12 +10,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.delivery.notifier import Parcel
+from services.cost_alerts.delivery.recipients import Recipient
 from services.cost_alerts.domain.alerts.actions import ACTIONS, OF_BUDGET, PATHS
 from services.cost_alerts.domain.alerts.letter import Briefing, Letter, Mover, Named, Point
 from services.cost_alerts.handlers.outgoing import letters
-from services.cost_alerts.notify import Parcel
-from services.cost_alerts.recipients import Recipient
-from services.cost_alerts.web.message import Links
+from services.cost_alerts.web.letters.telling import Links
 from services.cost_alerts.web.words import Language
 from services.shared.events.outcomes import AlertKind, Condition, Crossing
 from services.shared.settings import Settings

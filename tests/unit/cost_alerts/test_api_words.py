@@ -22,7 +22,7 @@ from services.shared.periods import Month
 FOLDER = Path(words_module.__file__).parent
 TEXTS = {name: texts for path in FOLDER.glob("*.yaml") for name, texts in yaml.safe_load(path.read_text()).items()}
 LETTERS = yaml.safe_load((FOLDER / "letters.yaml").read_text())
-"""Named by kind, action and figure; their own tests are in test_message.py."""
+"""Named by kind, action and figure; their own tests are in delivery/test_letters.py."""
 
 JOINED: dict[str, tuple[str, ...]] = {
     "condition_": get_args(Condition),

@@ -157,3 +157,11 @@ def test_what_nearly_ended_is_not_expected_to_be_paid_back(days: int) -> None:
     assert (found.mid >= 0).all()
     assert (np.diff(found.mid) >= 0).all()
     assert (found.low <= found.mid).all()
+
+
+@pytest.mark.parametrize("since", [2, 9, 16, 30])
+def test_a_jump_after_a_life_without_any_is_no_reason_to_expect_the_moon(since: int) -> None:
+    """A job that ran the same every day, then twice as large: errors were next to nothing before."""
+    found = _alone(np.concatenate([np.full(120, 3.6), np.full(since, 7.2)]))
+    assert 3.6 * MONTH * 0.9 < found.mid[0, -1] < 7.2 * MONTH * 1.1
+    assert found.high[0, -1] < 3 * found.mid[0, -1]

@@ -12,11 +12,11 @@ from hashlib import sha256
 
 from pydantic import SecretStr
 
-from services.cost_alerts.adapters.posting import Poster
-from services.cost_alerts.notify import Parcel
-from services.cost_alerts.web.message import Links
-from services.cost_alerts.web.message_document import document
-from services.cost_alerts.web.message_mail import mail_text
+from services.cost_alerts.delivery.notifier import Parcel
+from services.cost_alerts.delivery.posting import Poster
+from services.cost_alerts.web.letters.document import document
+from services.cost_alerts.web.letters.mail import mail_text
+from services.cost_alerts.web.letters.telling import Links
 from services.shared.clock import Clock
 
 _PREFIX = "whsec_"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.cost_alerts.adapters.alertmanager import OpenAlerts, poster
 from services.cost_alerts.adapters.alerts import SqlAlerts
-from services.cost_alerts.adapters.posting import Poster
-from services.cost_alerts.alertmanager import ENDS_AFTER, REPEATED_FOR, Ringer, annotations_of, labels_of
+from services.cost_alerts.delivery.alertmanager import OpenAlerts, poster
+from services.cost_alerts.delivery.posting import Poster
+from services.cost_alerts.delivery.ringer import ENDS_AFTER, REPEATED_FOR, Ringer, annotations_of, labels_of
 from services.cost_alerts.domain.alerts.letter import Letter
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock, SystemClock
@@ -25,7 +25,7 @@ from tests.contract.ledger_world import BASE, World, budget, make_world, reading
 from tests.servers.alertmanager import AlertmanagerServer
 from tests.servers.receiver import Receiver, receiving
 from tests.unit.cost_alerts.alerts import FIGURES, LINK, LINKS, NOON, condition_letter, crossing, letter
-from tests.unit.cost_alerts.test_message import EVERY_KIND, EVIL
+from tests.unit.cost_alerts.delivery.test_letters import EVERY_KIND, EVIL
 
 PATIENCE_SECONDS = 60.0
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -5,8 +5,8 @@ What may leave when depends on the message alone, not on when it was looked at: 
 
 from datetime import UTC, datetime, time, timedelta
 
+from services.cost_alerts.delivery.recipients import QuietHours, Recipient
 from services.cost_alerts.domain.alerts.letter import Letter
-from services.cost_alerts.recipients import QuietHours, Recipient
 from services.shared.periods import HELSINKI
 
 _SATURDAY = 5

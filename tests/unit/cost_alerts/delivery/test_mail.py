@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from services.cost_alerts.adapters.notify_mail import MailFiles, MailServer, SmtpMail, mail
-from services.cost_alerts.notify import NobodyError, ServerAwayError, UndeliverableError
-from services.cost_alerts.recipients import Recipient
+from services.cost_alerts.delivery.mail import MailFiles, MailServer, SmtpMail, mail
+from services.cost_alerts.delivery.notifier import NobodyError, ServerAwayError, UndeliverableError
+from services.cost_alerts.delivery.recipients import Recipient
 from services.cost_alerts.web.words import Language
 from services.shared.errors import ConfigurationError, TransientError
 from tests.unit.cost_alerts.alerts import LINK, LINKS, condition_letter, letter, parcel, recipient

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from services.cost_alerts.domain.alerts.letter import Letter
-from services.cost_alerts.web.message import Links, Told, Tone, tell
+from services.cost_alerts.web.letters.telling import Links, Told, Tone, tell
 from services.cost_alerts.web.words import Language, Words
 
 MOST_BYTES = 27_000

@@ -10,10 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.domain.budgets.tree import Told
-from services.cost_alerts.domain.foresight.forecast import Range
-from services.cost_alerts.handlers.outgoing import crossed
-from services.cost_alerts.notify import (
+from services.cost_alerts.delivery.notifier import (
     BATCH,
     MAX_ATTEMPTS,
     ChannelName,
@@ -25,7 +22,10 @@ from services.cost_alerts.notify import (
     pause_after,
     read_letter,
 )
-from services.cost_alerts.recipients import Recipient
+from services.cost_alerts.delivery.recipients import Recipient
+from services.cost_alerts.domain.budgets.tree import Told
+from services.cost_alerts.domain.foresight.forecast import Range
+from services.cost_alerts.handlers.outgoing import crossed
 from services.shared.clock import SteppedClock
 from services.shared.errors import TransientError
 from services.shared.events import decode
@@ -400,7 +400,7 @@ def test_a_crash_between_delivery_and_mark_sends_the_same_message_again_and_tell
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("services.cost_alerts.notify.mark_sent", crash)
+        patched.setattr("services.cost_alerts.delivery.notifier.mark_sent", crash)
         with pytest.raises(KeyboardInterrupt):
             notifier.step()
     assert outcomes(store) == []

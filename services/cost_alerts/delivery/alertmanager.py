@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from services.cost_alerts.adapters.alerts import CrossingState, alert_states, crossing_states
 from services.cost_alerts.adapters.budgets import budget_states
-from services.cost_alerts.adapters.posting import Poster
+from services.cost_alerts.delivery.posting import Poster
 from services.cost_alerts.domain.alerts.letter import Briefing, Letter
 from services.cost_alerts.domain.alerts.movers import named_system, named_unit
 from services.cost_alerts.domain.view import View

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from services.cost_alerts.delivery.quiet import due_at
+from services.cost_alerts.delivery.recipients import QuietHours
 from services.cost_alerts.domain.alerts.letter import Letter
-from services.cost_alerts.quiet import due_at
-from services.cost_alerts.recipients import QuietHours
 from services.shared.periods import HELSINKI
 from tests.unit.cost_alerts.alerts import condition_letter, crossing, letter, recipient
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cost_alerts.recipients import load_recipients
+from services.cost_alerts.delivery.recipients import load_recipients
 from services.shared.errors import ConfigurationError
 
 

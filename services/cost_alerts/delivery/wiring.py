@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from services.cost_alerts.adapters.alertmanager import OpenAlerts, poster
 from services.cost_alerts.adapters.keys import acknowledgement_key
-from services.cost_alerts.adapters.notify_mail import MailFiles, MailServer, SmtpMail
-from services.cost_alerts.adapters.notify_teams import Teams
-from services.cost_alerts.adapters.notify_webhook import Webhook
-from services.cost_alerts.adapters.posting import Poster
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.tables import METADATA
-from services.cost_alerts.alertmanager import NAME, Ringer
+from services.cost_alerts.delivery.alertmanager import OpenAlerts, poster
+from services.cost_alerts.delivery.mail import MailFiles, MailServer, SmtpMail
+from services.cost_alerts.delivery.notifier import Channel, ChannelName, Notifier
+from services.cost_alerts.delivery.posting import Poster
+from services.cost_alerts.delivery.recipients import load_recipients
+from services.cost_alerts.delivery.ringer import NAME, Ringer
+from services.cost_alerts.delivery.teams import Teams
+from services.cost_alerts.delivery.webhook import Webhook
 from services.cost_alerts.domain.alerts.acknowledging import link_path
-from services.cost_alerts.notify import Channel, ChannelName, Notifier
-from services.cost_alerts.recipients import load_recipients
-from services.cost_alerts.web.message import Links
+from services.cost_alerts.web.letters.telling import Links
 from services.shared.clock import Clock
 from services.shared.loops import Loop
 from services.shared.settings import Settings

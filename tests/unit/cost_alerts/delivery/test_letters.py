@@ -14,11 +14,11 @@ import pytest
 
 from services.cost_alerts.domain.alerts.letter import Action, Letter, LetterKind, Named
 from services.cost_alerts.web import words as words_module
-from services.cost_alerts.web.message import Links, Told, figure_label, tell, used_ratio
-from services.cost_alerts.web.message_card import MOST_BYTES, card
-from services.cost_alerts.web.message_document import document
-from services.cost_alerts.web.message_mail import mail_text
-from services.cost_alerts.web.picture import HEIGHT, WIDTH, bars
+from services.cost_alerts.web.letters.card import MOST_BYTES, card
+from services.cost_alerts.web.letters.document import document
+from services.cost_alerts.web.letters.mail import mail_text
+from services.cost_alerts.web.letters.picture import HEIGHT, WIDTH, bars
+from services.cost_alerts.web.letters.telling import Links, Told, figure_label, tell, used_ratio
 from services.cost_alerts.web.words import LANGUAGES, Language, Words, text_names
 from services.shared.events.outcomes import AlertKind
 from tests.unit.cost_alerts.alerts import (
@@ -71,7 +71,7 @@ def test_every_text_of_letters_is_used() -> None:
     actions, kinds = get_args(Action), EVERY_KIND
     named = {f"letter_action_{one}" for one in actions} | {f"letter_{kind}_{part}" for kind in kinds for part in PARTS}
     named |= {f"letter_{tone}" for tone in ("critical", "warning", "info", "resolved")}
-    code = "".join(path.read_text() for path in FOLDER.glob("message*.py")) + "".join(
+    code = "".join(path.read_text() for path in (FOLDER / "letters").glob("*.py")) + "".join(
         path.read_text() for path in (FOLDER / "templates").glob("alert*.jinja")
     )
     quoted = set(re.findall(r'"(letter_[a-z_]+)"', code))

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import httpx
 from pydantic import SecretStr
 
-from services.cost_alerts.notify import UndeliverableError
+from services.cost_alerts.delivery.notifier import UndeliverableError
 from services.shared.errors import TransientError
 
 _CANNOT_BE_REACHED = (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError, OSError, ExceptionGroup)

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from services.cost_alerts.adapters.notify_webhook import Webhook, signed
-from services.cost_alerts.adapters.posting import Poster
-from services.cost_alerts.notify import UndeliverableError
+from services.cost_alerts.delivery.notifier import UndeliverableError
+from services.cost_alerts.delivery.posting import Poster
+from services.cost_alerts.delivery.webhook import Webhook, signed
 from services.shared.clock import SteppedClock
 from services.shared.errors import TransientError
 from tests.servers.receiver import receiving

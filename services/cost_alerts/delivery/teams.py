@@ -4,10 +4,10 @@ The Workflow's address holds its only credential. It answers 202 when it has tak
 is not told to us.
 """
 
-from services.cost_alerts.adapters.posting import Poster
-from services.cost_alerts.notify import Parcel
-from services.cost_alerts.web.message import Links
-from services.cost_alerts.web.message_card import card
+from services.cost_alerts.delivery.notifier import Parcel
+from services.cost_alerts.delivery.posting import Poster
+from services.cost_alerts.web.letters.card import card
+from services.cost_alerts.web.letters.telling import Links
 
 _HEADERS = {"content-type": "application/json; charset=utf-8"}
 

@@ -16,10 +16,10 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Table
 
+from services.cost_alerts.delivery.quiet import due_at
+from services.cost_alerts.delivery.recipients import Recipient
 from services.cost_alerts.domain.alerts.letter import Briefing, Letter, Named
 from services.cost_alerts.handlers.outgoing import SOURCE, for_bus
-from services.cost_alerts.quiet import due_at
-from services.cost_alerts.recipients import Recipient
 from services.shared.clock import Clock
 from services.shared.errors import PlatformError, TransientError
 from services.shared.events import event_id

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.cost_alerts.domain.alerts.letter import Letter
-from services.cost_alerts.web.message import Links, tell
+from services.cost_alerts.web.letters.telling import Links, tell
 from services.shared.clock import Clock
 from services.shared.errors import PlatformError
 from services.shared.logs import logger

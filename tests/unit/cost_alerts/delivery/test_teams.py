@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from services.cost_alerts.adapters.notify_teams import Teams
-from services.cost_alerts.adapters.posting import Poster
-from services.cost_alerts.notify import UndeliverableError
+from services.cost_alerts.delivery.notifier import UndeliverableError
+from services.cost_alerts.delivery.posting import Poster
+from services.cost_alerts.delivery.teams import Teams
 from services.shared.errors import TransientError
 from tests.servers.receiver import Receiver, receiving
 from tests.unit.cost_alerts.alerts import LINKS, condition_letter, letter, parcel, recipient

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.cost_alerts.domain.alerts.letter import Letter
-from services.cost_alerts.web.message import Links, Told, tell
-from services.cost_alerts.web.picture import bars
+from services.cost_alerts.web.letters.picture import bars
+from services.cost_alerts.web.letters.telling import Links, Told, tell
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import Language, Words
 

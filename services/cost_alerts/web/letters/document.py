@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.cost_alerts.domain.alerts.letter import Letter, Mover, Named
-from services.cost_alerts.web.message import Links, reached, tell, used_ratio
+from services.cost_alerts.web.letters.telling import Links, reached, tell, used_ratio
 from services.cost_alerts.web.words import Language
 from services.shared.events.outcomes import Condition, Crossing
 from services.shared.money import as_text

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
-from services.cost_alerts.notify import NobodyError, Parcel, ServerAwayError, UndeliverableError
-from services.cost_alerts.web.message import Links
-from services.cost_alerts.web.message_mail import PICTURE, MailText, mail_text
+from services.cost_alerts.delivery.notifier import NobodyError, Parcel, ServerAwayError, UndeliverableError
+from services.cost_alerts.web.letters.mail import PICTURE, MailText, mail_text
+from services.cost_alerts.web.letters.telling import Links
 from services.cost_alerts.web.words import DEFAULT
 from services.shared.access import is_loopback
 from services.shared.errors import ConfigurationError, TransientError
