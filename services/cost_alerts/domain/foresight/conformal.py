@@ -124,8 +124,11 @@ def _quantile(errors: Errors, origin: int, place: int) -> FloatArray:
     scores = errors.relative[over, :, place] / np.where(np.isnan(scales), _first(errors.trouble), scales)
     known_for = origin - errors.origins[over] - horizon
     found = _weighted(scores, 0.5 ** (known_for / _FADING_DAYS), max(horizon / STRIDE, 1.0))
-    width: FloatArray = np.nan_to_num(found * errors.trouble[origin], nan=NOTHING_KNOWN)
-    return width
+    width = np.nan_to_num(found * errors.trouble[origin], nan=NOTHING_KNOWN)
+    # Where the past was almost without trouble, a score is next to anything: no wider than the worst that was seen.
+    worst = np.nan_to_num(errors.relative[over, :, place]).max(axis=0, initial=NOTHING_KNOWN)
+    widest: FloatArray = np.minimum(width, worst)
+    return widest
 
 
 def _weighted(scores: FloatArray, weights: FloatArray, overlap: float) -> FloatArray:
