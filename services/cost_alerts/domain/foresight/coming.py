@@ -23,6 +23,9 @@ from services.shared.money import NANO
 SHARE_DAYS = 28
 """Whose use beyond a pool will be is told by the use of so many days."""
 
+TAKEN_OVER = timedelta(days=3)
+"""So long after the end of a unit what it used is taken to be used, and seen, elsewhere."""
+
 _DAY = timedelta(days=1)
 
 
@@ -130,10 +133,20 @@ def _range(mid: float, below: float, above: float) -> Range:
 
 
 def _ahead(inputs: Inputs, past: Consumption) -> Ahead:
-    if not any(where.system in inputs.prices for where in past.places):
+    over = _ended(inputs)
+    if not any(where.system in inputs.prices or where.unit in over for where in past.places):
         return Ahead(past.first_day, past.values, inputs.days)
-    scale = np.stack([inputs.ahead(where.system) for where in past.places])
+    scale = np.stack([inputs.ahead(where.system) * (where.unit not in over) for where in past.places])
     return Ahead(past.first_day, past.values, inputs.days, scale)
+
+
+def _ended(inputs: Inputs) -> Collection[str]:
+    """Units that ended some days ago: with their successors' use their own would be expected twice."""
+    units, today = inputs.standing.view.units, inputs.today
+    return {
+        one.id for one in units.all() if not units.on(one.id, today) and not units.on(one.id, today - TAKEN_OVER)
+        and one.valid_from < today
+    }  # fmt: skip
 
 
 def _each(alone: Sequence[Where], places: Sequence[Where]) -> BoolArray:

@@ -86,6 +86,20 @@ def test_a_unit_has_those_below_it_as_they_are_today_and_a_budget_as_they_were()
     assert mid(of(made, "budget", "s")) == 0
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"), [pytest.param(2, 13, id="two days ago"), pytest.param(3, 3, id="three days ago")]
+)
+def test_what_a_unit_used_that_has_ended_is_not_expected_beside_its_successors(days: int, expected: int) -> None:
+    """Renamed, say: what the old one used is in the new one's use as soon as that is seen."""
+    ended = facts.Unit(
+        id="tilat", parent="kymp", name={"en": "T"}, valid_from=date(2025, 1, 1), valid_to=TODAY - days * DAY
+    )
+    old = Where("tilat", "claude", "")
+    made = forecasts(inputs({KYMP: [1] * 60, SOTE: [2] * 60, old: [10] * 60}, ended), level())
+    assert mid(of(made, "city")) == expected * 10 * NANO
+    assert of(made, "unit", "tilat").actual_nano == 200 * NANO
+
+
 def test_a_budget_that_nothing_counts_towards_costs_nothing() -> None:
     one = of(forecasts(inputs({KYMP: [1] * 60}, budget("b", "sote", system="copilot")), level()), "budget", "b")
     assert (one.actual_nano, one.total) == (0, Range(0, 0, 0))
