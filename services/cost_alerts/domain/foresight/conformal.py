@@ -60,6 +60,7 @@ class Errors:
         origins: days before each past origin, rising.
         horizons: days ahead, rising: the ladder as far as it is asked for and the past is long.
         relative: [origin, group, horizon]: |happened − forecast| over `sizes`; nan: not over, or nothing had begun.
+        absolute: the same, not over anything.
         usual: [day, group]: what the group cost a day, as known in the morning of each day.
         trouble: [day, group]: the mean error of the last fortnights that were over by then; nan before
             there were some.
@@ -68,6 +69,7 @@ class Errors:
     origins: IntArray
     horizons: IntArray
     relative: FloatArray
+    absolute: FloatArray
     usual: FloatArray
     trouble: FloatArray
 
@@ -79,14 +81,15 @@ def note_errors(paths: Paths, groups: BoolArray, most_days: int) -> Errors:
     horizons = np.array([*(step for step in LADDER if step < most_days), most_days])
     horizons = horizons[horizons <= max(paths.days - FIRST_ORIGIN, 1)]
     usual = _usual(paths, member)
-    relative = np.full((len(origins), len(groups), len(horizons)), np.nan)
+    relative, absolute = (np.full((len(origins), len(groups), len(horizons)), np.nan) for _ in range(2))
     for number, origin in enumerate(origins):
         over = horizons[horizons <= paths.days - origin]
         if len(over):
             had_begun = usual[origin - LEAST_DAYS][:, np.newaxis] > 0
-            found = _off(paths, member, int(origin), over, usual[origin])
-            relative[number, :, : len(over)] = np.where(had_begun, found, np.nan)
-    return Errors(origins, horizons, relative, usual, _trouble(origins, horizons, relative, paths.days))
+            off, size = _off(paths, member, int(origin), over, usual[origin])
+            absolute[number, :, : len(over)] = np.where(had_begun, off, np.nan)
+            relative[number, :, : len(over)] = np.where(had_begun, divided(off, size), np.nan)
+    return Errors(origins, horizons, relative, absolute, usual, _trouble(origins, horizons, relative, paths.days))
 
 
 def sizes(forecast: FloatArray, usual: FloatArray, horizons: IntArray) -> FloatArray:
@@ -95,17 +98,23 @@ def sizes(forecast: FloatArray, usual: FloatArray, horizons: IntArray) -> FloatA
     return found
 
 
-def widths(errors: Errors, origin: int, days: int) -> FloatArray:
-    """[group, day]: how far the limits of the totals of the first 1 to `days` days from `origin` on are off, each way.
+def widths(errors: Errors, origin: int, size: FloatArray) -> FloatArray:
+    """[group, day]: how far the limits of the totals of the first days from `origin` on are off, each way.
 
-    As shares of `sizes`, from the errors that were known at `origin`.
+    As shares of `size` [group, day], see `sizes`, from the errors that were known at `origin`.
     """
+    days = size.shape[1]
     asked = int(np.searchsorted(errors.horizons, days)) + 1
     measured = [step for step in errors.horizons[:asked] if _fits(origin, int(step))]
     if not measured:
         return np.full((errors.usual.shape[1], days), NOTHING_KNOWN)
     rungs = np.array(measured)
-    found = np.array([_quantile(errors, origin, place) for place in range(len(rungs))])
+    found = np.array(
+        [
+            np.minimum(_quantile(errors, origin, place), _widest(errors, origin, place, size[:, min(rung, days) - 1]))
+            for place, rung in enumerate(rungs)
+        ]
+    )
     ahead = np.arange(1, days + 1)
     between = np.array([np.interp(np.sqrt(ahead), np.sqrt(rungs), group) for group in found.T])
     grown: FloatArray = between * np.maximum(ahead / rungs[-1], 1.0) ** _GROWTH
@@ -124,11 +133,20 @@ def _quantile(errors: Errors, origin: int, place: int) -> FloatArray:
     scores = errors.relative[over, :, place] / np.where(np.isnan(scales), _first(errors.trouble), scales)
     known_for = origin - errors.origins[over] - horizon
     found = _weighted(scores, 0.5 ** (known_for / _FADING_DAYS), max(horizon / STRIDE, 1.0))
-    width = np.nan_to_num(found * errors.trouble[origin], nan=NOTHING_KNOWN)
-    # Where the past was almost without trouble, a score is next to anything: no wider than the worst that was seen.
-    worst = np.nan_to_num(errors.relative[over, :, place]).max(axis=0, initial=NOTHING_KNOWN)
-    widest: FloatArray = np.minimum(width, worst)
-    return widest
+    width: FloatArray = np.nan_to_num(found * errors.trouble[origin], nan=NOTHING_KNOWN)
+    return width
+
+
+def _widest(errors: Errors, origin: int, place: int, size: FloatArray) -> FloatArray:
+    """[group]: the largest width at one horizon that anything speaks for.
+
+    As much again, or the worst error that was seen, in euro. Where the past was almost without trouble, or next to
+    nothing was forecast, a later error is any number of times as much as what it is divided by.
+    """
+    over = errors.origins + int(errors.horizons[place]) <= origin
+    worst = np.nan_to_num(errors.absolute[over, :, place]).max(axis=0, initial=0.0)
+    found: FloatArray = np.maximum(divided(worst, size), NOTHING_KNOWN)
+    return found
 
 
 def _weighted(scores: FloatArray, weights: FloatArray, overlap: float) -> FloatArray:
@@ -146,11 +164,14 @@ def _weighted(scores: FloatArray, weights: FloatArray, overlap: float) -> FloatA
     return found
 
 
-def _off(paths: Paths, member: FloatArray, origin: int, horizons: IntArray, usual: FloatArray) -> FloatArray:
+def _off(
+    paths: Paths, member: FloatArray, origin: int, horizons: IntArray, usual: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """[group, horizon]: how far off the forecast was, and what that is relative to."""
     days = int(horizons[-1])
     forecast = member @ _totals(paths.expected(origin, days) * paths.known(origin, days), horizons)
     happened = member @ _totals(paths.happened(origin, days), horizons)
-    return np.abs(divided(happened - forecast, sizes(forecast, usual, horizons)))
+    return np.abs(happened - forecast), sizes(forecast, usual, horizons)
 
 
 def _totals(path: FloatArray, horizons: IntArray) -> FloatArray:

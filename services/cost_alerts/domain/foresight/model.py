@@ -122,7 +122,7 @@ class Forecaster:
         if self._errors is None:
             return np.abs(plain)
         size = sizes(plain, self._errors.usual[origin], np.arange(1, days + 1))
-        found: FloatArray = widths(self._errors, origin, days) * size
+        found: FloatArray = widths(self._errors, origin, size) * size
         return found
 
     def _had_negative(self, origin: int) -> BoolArray:

@@ -165,3 +165,12 @@ def test_a_jump_after_a_life_without_any_is_no_reason_to_expect_the_moon(since: 
     found = _alone(np.concatenate([np.full(120, 3.6), np.full(since, 7.2)]))
     assert 3.6 * MONTH * 0.9 < found.mid[0, -1] < 7.2 * MONTH * 1.1
     assert found.high[0, -1] < 3 * found.mid[0, -1]
+
+
+def test_what_is_rarely_used_has_limits_of_the_size_of_its_use() -> None:
+    """Next to nothing is expected between two uses; the next one is any number of times as much."""
+    chance = np.random.default_rng(11)
+    for _ in range(20):
+        values = (chance.random(200) < 0.05) * chance.gamma(1.0, 50.0, 200)
+        values[int(chance.integers(200))] += 5_000.0
+        assert _alone(values).high[0, -1] < 20 * values.sum()
