@@ -111,6 +111,11 @@ class TariffBook:
             if of_system == system:
                 yield from (edge for one in tariffs for edge in (one.starts, one.ends) if edge is not None)
 
+    def first_days(self, system: str) -> Iterator[date]:
+        """The days from which on the tariffs of a system hold, those of seats with them."""
+        metered = (one for (of_system, _), found in self._metered.items() if of_system == system for one in found)
+        yield from (one.fact.valid_from for one in (*metered, *self._per_seat.get(system, ())))
+
     def per_seat(self, system: str, sku: str, day: date) -> DatedTariff | str:
         """The price of a seat, per month or year, on `day` of the tariff's own time zone, or why there is none."""
         named = _of_sku([tariff for tariff in self._per_seat.get(system, ()) if tariff.fact.holds_on(day)], sku)

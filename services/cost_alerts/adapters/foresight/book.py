@@ -48,7 +48,7 @@ class SqlForesight(SqlForecasts):
         first = self._first_day(connection, today)
         standing = standing_at(connection, view, today, until)
         found = pooled(connection, standing.view, Days(first, today, until))
-        named = any(one.sku != ANY_SKU for one in counting(view.planned, today, until))
+        named = any(one.sku != ANY_SKU for one in counting(view, today, until))
         return Inputs(
             today=today,
             spent=spent(connection, first, today),

@@ -56,7 +56,7 @@ class _Assembly:
         self.member = Membership(self.view, self.today)
         self.paid = Paid(inputs.spent, self.member)
         self.past = consumption(inputs.spent, inputs.beyond, inputs.prices)
-        self.changes = counting(self.view.planned, self.today, inputs.until)
+        self.changes = counting(self.view, self.today, inputs.until)
         self.owed = list(owed(inputs.standing, self.today, inputs.until))
         self.pools = draining(inputs, cumulate)
         self.use = Coming(inputs, self.past, self.member, {one.system for one in self.changes}, cumulate)

@@ -47,10 +47,20 @@ class Planned:
     is_priced: bool = True
 
 
-def counting(changes: Iterable[PlannedChange], today: date, until: date) -> list[PlannedChange]:
-    """The changes that begin after `today` and by `until`, in the order in which they come."""
-    found = (one for one in changes if today < one.valid_from <= until)
+def counting(view: View, today: date, until: date) -> list[PlannedChange]:
+    """The changes that begin after `today` and by `until`, in the order in which they come.
+
+    A price on whose first day a published price of the system begins is that very change, and not counted twice.
+    """
+    found = (one for one in view.planned if today < one.valid_from <= until and not _is_published(view, one))
     return sorted(found, key=lambda one: (one.valid_from, one.id))
+
+
+def _is_published(view: View, change: PlannedChange) -> bool:
+    if change.kind != "price":
+        return False
+    contracts = (one.fact.valid_from for one in view.contracts.on(change.system))
+    return change.valid_from in {*view.tariffs.first_days(change.system), *contracts}
 
 
 def planned(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.cost_alerts.domain.budgets.scope import Where
 from services.cost_alerts.domain.foresight.planned import Stream, counting, planned, ramp
+from services.shared.events.envelope import Fact
 from services.shared.events.plans import PlannedChange
 from tests.unit.cost_alerts.domain.city import tariff, usd
 from tests.unit.cost_alerts.foresight.towns import KYMP, SOTE, TODAY, view_of
@@ -37,7 +38,7 @@ def added(*changes: PlannedChange, streams: list[Stream] | None = None) -> dict[
     view = view_of(
         tariff("31", id="seat", system="copilot", sku="M365", meter="seats", model="per_seat_month", per="1")
     )
-    wanted = counting(changes, TODAY, UNTIL)
+    wanted = counting(view_of(*changes), TODAY, UNTIL)
     found = planned(view, wanted, [use(KYMP, 10), use(SOTE, 20)] if streams is None else streams, TODAY, DAYS)
     return {one.change.id: round(float(sum(part.eur.sum() for part in one.added)), 6) for one in found}
 
@@ -69,6 +70,23 @@ def test_what_a_change_adds(wanted: PlannedChange, eur: float) -> None:
 )
 def test_one_whose_day_has_come_or_lies_too_far_counts_nothing(day: date) -> None:
     assert added(change("price", factor="2", valid_from=day)) == {}
+
+
+@pytest.mark.parametrize(
+    ("published", "counts"),
+    [
+        pytest.param(tariff(id="dearer", valid_from=DECEMBER), [], id="a price from the same day on"),
+        pytest.param(
+            tariff(id="seat", meter="seats", model="per_seat_month", per="1", valid_from=DECEMBER), [], id="of seats"
+        ),
+        pytest.param(tariff(id="ends", valid_to=DECEMBER), ["price"], id="one that ends on it is none yet"),
+        pytest.param(tariff(id="other", system="copilot", valid_from=DECEMBER), ["price"], id="of another system"),
+    ],
+)
+def test_a_planned_price_that_is_published_counts_once(published: Fact, counts: list[str]) -> None:
+    plans = change("price", factor="2"), change("rollout", factor="2")
+    found = counting(view_of(published, *plans), TODAY, UNTIL)
+    assert [one.id for one in found] == [*counts, "rollout"]
 
 
 def test_a_change_grows_over_its_ramp() -> None:
@@ -104,10 +122,10 @@ def test_seats_without_a_price_count_nothing_and_say_so() -> None:
         change("seats", sku="unheard-of", seats=10),
         change("seats", id="in USD", seats=1, price="1", currency="USD"),
     ]
-    found = planned(view_of(), counting(wanted, TODAY, UNTIL), [], TODAY, DAYS)
+    found = planned(view_of(), counting(view_of(*wanted), TODAY, UNTIL), [], TODAY, DAYS)
     assert [one.is_priced for one in found] == [False, False]
     assert [float(one.added[0].eur.sum()) for one in found] == [0.0, 0.0]
-    known = planned(view_of(usd(date(2026, 11, 1), "2")), counting(wanted[1:], TODAY, UNTIL), [], TODAY, DAYS)
+    known = planned(view_of(usd(date(2026, 11, 1), "2")), counting(view_of(*wanted[1:]), TODAY, UNTIL), [], TODAY, DAYS)
     assert known[0].is_priced
     assert float(known[0].added[0].eur.sum()) == pytest.approx(0.5)
 
@@ -129,7 +147,7 @@ def test_an_ending_takes_away_whatever_came_before_it(days: list[int], factors: 
         for number, day in enumerate(days)
     ]  # fmt: skip
     last = TODAY + timedelta(days=max(days))
-    wanted = counting([*changes, change("ending", id="z", valid_from=last)], TODAY, UNTIL)
+    wanted = counting(view_of(*changes, change("ending", id="z", valid_from=last)), TODAY, UNTIL)
     found = planned(view_of(), wanted, [use(KYMP, 10)], TODAY, DAYS)
     left = np.full(DAYS, 10.0)
     for part in (part for one in found for part in one.added):
