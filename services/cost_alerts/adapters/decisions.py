@@ -83,6 +83,10 @@ def used(connection: Connection) -> Mapping[str, int]:
     return {budget: int(nano) for budget, nano in connection.execute(query)}
 
 
+_LOST = ""
+"""A word that the database has lost counts nowhere; `ledger check` tells of it."""
+
+
 def budget_use(connection: Connection, book: Book) -> Mapping[str, int]:
     """Budget id → 10⁻⁹ euro, added up from the rollups as the newest register has units and budgets."""
     view = book.view(book.newest)
@@ -92,7 +96,7 @@ def budget_use(connection: Connection, book: Book) -> Mapping[str, int]:
     found: dict[str, int] = defaultdict(int)
     query = select(*places, func.sum(ROLLUP.c.eur_nano)).group_by(*places)
     for *where, day, nano in connection.execute(query) if words else ():
-        for budget in counting.counted(Where(*(words[one] for one in where)), date.fromordinal(day)):
+        for budget in counting.counted(Where(*(words.get(one, _LOST) for one in where)), date.fromordinal(day)):
             found[budget] += int(nano)
     return found
 
