@@ -100,8 +100,7 @@ def _dry(pool: PoolOutlook) -> DryPool:
     """Days of the cycle without anything left, as expected."""
     if pool.reason is not None and pool.left:
         return DryPool(pool.key, None, pool.overage_mid_nano)
-    dry = pool.made_on if not pool.left else pool.dry_mid
-    return DryPool(pool.key, 0 if dry is None else (pool.last_day - dry).days, pool.overage_mid_nano)
+    return DryPool(pool.key, 0 if pool.dry_mid is None else (pool.last_day - pool.dry_mid).days, pool.overage_mid_nano)
 
 
 def _health(queries: LedgerQueries, month: Month) -> Health:

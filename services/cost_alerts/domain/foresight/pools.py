@@ -20,6 +20,8 @@ from services.cost_alerts.domain.foresight.forecast import Range, Reason
 from services.shared.money import ExactDecimal
 
 _DAY = timedelta(days=1)
+_NEARLY = 1 - 1e-9
+"""Of an exact size: what floats of its days may add up to."""
 
 
 class PoolOutlook(BaseModel):
@@ -32,8 +34,8 @@ class PoolOutlook(BaseModel):
         left: what is left after the days before `made_on`.
         first_day, last_day: of the cycle, inclusive.
         dry_low, dry_mid, dry_high: the day on which nothing is left, at the earliest (the high limit of use), as
-            expected, and at the latest (the low limit); `made_on` where nothing is left already; None: it lasts to
-            the end of the cycle.
+            expected, and at the latest (the low limit); all three the day on which it ran dry, where nothing is left
+            already; None: it lasts to the end of the cycle.
         overage_low_nano, overage_mid_nano, overage_high_nano: what use beyond it will still cost until `last_day`,
             10⁻⁹ euro; None: nobody knows, for that use has no price.
         reason: why nothing is forecast; all the above about the future is then None, but not that nothing is left.
@@ -107,6 +109,19 @@ def first_day_dry(use: FloatArray, left: float, today: date, last: date) -> date
     return today + int(reached[0]) * _DAY if reached.size else None
 
 
+def dried_on(pool: PoolUse, today: date) -> date | None:
+    """The day on which the present cycle of a pool ran dry; None: something is left."""
+    if pool.left:
+        return None
+    days = (today - pool.cycles[0].first).days
+    daily = (
+        np.sum([values[-days:] for values in pool.history.values()], axis=0) if days and pool.history else np.zeros(0)
+    )
+    used = float(pool.used) - daily.sum() + np.cumsum(daily)
+    reached = np.nonzero(used >= float(pool.cycles[0].size) * _NEARLY)[0]
+    return today - (len(daily) - int(reached[0])) * _DAY if reached.size else today
+
+
 def beyond(pool: PoolUse, use: FloatArray, today: date) -> FloatArray:
     """How much of a running total of use lies beyond the pool on each day from today on, through all its cycles.
 
@@ -162,15 +177,15 @@ def outlook(pool: PoolUse, use: Use | None, today: date, prices: FloatArray) -> 
         size=as_decimal(cycle.size),
         left=as_decimal(pool.left),
     )
+    already = dried_on(pool, today)
     if use is None:
-        already = None if pool.left else today
         return told.model_copy(
             update={"reason": "not_enough_data", "dry_low": already, "dry_mid": already, "dry_high": already}
         )
     days = min((cycle.last - today).days + 1, len(use.mid))
     cost = overage(pool, use, today, days, prices) or (None, None, None)
     left = float(pool.left)
-    dry = [first_day_dry(path, left, today, cycle.last) for path in (use.high, use.mid, use.low)]
+    dry = [already or first_day_dry(path, left, today, cycle.last) for path in (use.high, use.mid, use.low)]
     return told.model_copy(
         update=dict(zip(("dry_low", "dry_mid", "dry_high"), dry, strict=True))
         | dict(zip(("overage_low_nano", "overage_mid_nano", "overage_high_nano"), cost, strict=True))

@@ -56,10 +56,18 @@ def test_a_pool_that_lasts_says_so_and_may_still_run_dry() -> None:
     assert (found.overage_mid_nano, found.overage_high_nano) == (0, 10 * NANO)
 
 
-def test_one_that_is_dry_already_is_dry_today() -> None:
-    found = outlook(pool(used=100), daily(1.0), TODAY, SAME)
+@pytest.mark.parametrize(
+    ("used", "dry_on"),
+    [
+        pytest.param(100, date(2026, 11, 20), id="yesterday's last unit was the pool's"),
+        pytest.param(105, date(2026, 11, 19), id="the day before took it, and five beyond"),
+        pytest.param(300, date(2026, 11, 19), id="before anything that is known of days"),
+    ],
+)
+def test_one_that_is_dry_already_keeps_the_day_on_which_it_ran_dry(used: int, dry_on: date) -> None:
+    found = outlook(pool(used=used), daily(1.0), TODAY, SAME)
     assert found.left == 0
-    assert found.dry_low == found.dry_mid == found.dry_high == TODAY
+    assert found.dry_low == found.dry_mid == found.dry_high == dry_on
     assert found.overage_mid_nano == 20 * NANO
 
 
@@ -71,7 +79,10 @@ def test_too_little_data_is_said() -> None:
 
 def test_that_nothing_is_left_needs_no_forecast() -> None:
     found = outlook(pool(used=100), None, TODAY, SAME)
-    assert (found.reason, found.dry_low, found.dry_mid, found.dry_high) == ("not_enough_data", TODAY, TODAY, TODAY)
+    assert (found.reason, found.dry_low, found.dry_mid, found.dry_high) == (
+        "not_enough_data",
+        *[date(2026, 11, 20)] * 3,
+    )
     assert found.overage_mid_nano is None
 
 
