@@ -12,7 +12,7 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT, call, run
 
 TESTS = Path(__file__).parent.parent / "tests"
-FIRST = ("contract", "crash")
+FIRST = ("contract", "crash", "golden", "servers")
 """The folders of one half, about as long as all others together."""
 
 

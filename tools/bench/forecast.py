@@ -22,7 +22,7 @@ import numpy as np
 
 from services.cost_alerts.domain.foresight.arrays import FloatArray
 from services.cost_alerts.domain.foresight.backtest import Attempt, Tested, attempts, tested, whole_months
-from services.cost_alerts.domain.foresight.model import Forecaster, cumulated
+from services.cost_alerts.domain.foresight.model import SeriesModel, cumulated
 from services.shared.periods import Month
 from tools.bench import days
 from tools.bench.days import ROOT, Named
@@ -117,14 +117,14 @@ def _public(named: Named, *, rival: bool) -> Iterator[Row]:
 def _years(named: Named) -> Iterator[Row]:
     """What is left of the calendar year, forecast on the first of each month."""
     history = named.history
-    forecaster = Forecaster(history, named.groups, _AHEAD + 1)
+    model = SeriesModel(history, named.groups, _AHEAD + 1)
     found = []
     for month in whole_months(history):
         origin = (month.first_day - history.first_day).days
         end = (Month(month.year + 1, 1).first_day - history.first_day).days
-        if end <= history.days and forecaster.at(origin, 1).enough[0]:
+        if end <= history.days and model.at(origin, 1).enough[0]:
             known = ~np.isnan(history.values[:, origin:end])
-            said = forecaster.at(origin, end - origin, scale=known.astype(np.float64))
+            said = model.at(origin, end - origin, scale=known.astype(np.float64))
             happened = float(np.nansum(history.values[:, origin:end]))
             mid, low, high = (float(each[0, -1]) for each in said[:3])
             found.append(Attempt(0, month, 0, happened, mid, low, high, math.nan))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.cost_alerts.domain.foresight.arrays import BoolArray, FloatArray, divided
-from services.cost_alerts.domain.foresight.model import Forecaster, History
+from services.cost_alerts.domain.foresight.model import History, SeriesModel
 from services.shared.periods import Month
 
 ORIGINS = (5, 10, 15, 20)
@@ -122,11 +122,11 @@ def attempts(
     wanted = [month for month in months if month in whole]
     if not wanted:
         return ()
-    forecaster = Forecaster(history, groups, _LONGEST_MONTH)
+    model = SeriesModel(history, groups, _LONGEST_MONTH)
     found: list[Attempt] = []
     for done, month in enumerate(wanted, start=1):
         for origin in (each for each in origins if each < month.days):
-            found += _attempt(history, groups, forecaster, month, origin)
+            found += _attempt(history, groups, model, month, origin)
         progress(done, len(wanted))
     return found
 
@@ -173,14 +173,12 @@ def _median(errors: FloatArray, totals: FloatArray) -> float:
     return float(np.median(np.abs(errors[spent] / totals[spent]))) if spent.any() else float("nan")
 
 
-def _attempt(
-    history: History, groups: BoolArray, forecaster: Forecaster, month: Month, origin: int
-) -> Iterable[Attempt]:
+def _attempt(history: History, groups: BoolArray, model: SeriesModel, month: Month, origin: int) -> Iterable[Attempt]:
     start = (month.first_day - history.first_day).days
     here, end = start + origin, start + month.days
     known = ~np.isnan(history.values[:, start:end])
     spent = np.nan_to_num(history.values[:, start:end])
-    said = forecaster.at(here, month.days - origin, scale=known[:, origin:].astype(np.float64))
+    said = model.at(here, month.days - origin, scale=known[:, origin:].astype(np.float64))
     member = groups.astype(np.float64)
     so_far = member @ spent[:, :origin].sum(axis=1)
     happened = member @ spent.sum(axis=1)

@@ -75,7 +75,7 @@ class Reached(NamedTuple):
     latest: date | None
 
 
-class Forecaster:
+class SeriesModel:
     """Forecasts of groups of series as seen from the end of their history, or from any earlier day of it.
 
     What an earlier day's forecast says does not depend on any day after it.
@@ -143,7 +143,7 @@ def cumulated(history: History, groups: BoolArray, days: int, *, scale: FloatArr
     Raises:
         ValueError: `days` is below 1.
     """
-    return Forecaster(history, groups, days).at(history.days, days, scale=scale)
+    return SeriesModel(history, groups, days).at(history.days, days, scale=scale)
 
 
 def first_day_reached(found: Cumulated, amounts: Sequence[float], first_day: date) -> Sequence[Reached]:

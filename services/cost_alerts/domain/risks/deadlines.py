@@ -27,7 +27,7 @@ class Deadline:
 
 
 def deadlines(view: View, now: datetime) -> Sequence[Deadline]:
-    """The deadlines of the contracts in force or still to begin, by instant; those that have passed are left out."""
+    """The deadlines of the contracts in force, by instant; those that have passed are left out."""
     found = [one for system in view.contracts.systems() for one in _of_system(view, system, now)]
     return sorted(found, key=lambda one: (one.at, one.contract, one.kind))
 

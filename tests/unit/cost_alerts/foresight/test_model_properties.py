@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cost_alerts.domain.foresight.model import Cumulated, Forecaster, History, cumulated
+from services.cost_alerts.domain.foresight.model import Cumulated, History, SeriesModel, cumulated
 from tests.unit.cost_alerts.foresight.histories import each_and_all, histories
 
 DAYS = 40
@@ -87,8 +87,8 @@ def test_weeks_of_nothing_before_the_first_use_change_nothing(history: History, 
 @given(histories(negative=True, least=60), st.integers(1, 50))
 def test_a_forecast_of_the_past_does_not_know_what_came_after(history: History, later: int) -> None:
     groups, origin = each_and_all(len(history.values)), history.days - later
-    then = Forecaster(History(history.first_day, history.values[:, :origin]), groups, DAYS).at(origin, DAYS)
-    now = Forecaster(history, groups, DAYS).at(origin, DAYS)
+    then = SeriesModel(History(history.first_day, history.values[:, :origin]), groups, DAYS).at(origin, DAYS)
+    now = SeriesModel(history, groups, DAYS).at(origin, DAYS)
     assert (then.enough == now.enough).all()
     np.testing.assert_allclose(now.mid, then.mid, rtol=1e-12)
     for figures, known in ((now.low, then.low), (now.high, then.high)):
