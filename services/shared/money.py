@@ -7,7 +7,7 @@ currency unit ("nano"), rounded half-even, once. No float is accepted anywhere.
 import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, overload
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -93,6 +93,15 @@ def to_nano(amount: Decimal) -> int:
 def from_nano(nano: int) -> Decimal:
     """The exact decimal of `nano` 10⁻⁹ units."""
     return EXACT.divide(Decimal(nano), _NANO_SCALE)
+
+
+@overload
+def nano_text(nano: int) -> str: ...
+@overload
+def nano_text(nano: int | None) -> str | None: ...
+def nano_text(nano: int | None) -> str | None:
+    """An amount of 10⁻⁹ units as a program is told it: plain notation; null where it is not known."""
+    return None if nano is None else as_text(from_nano(nano))
 
 
 def split_nano(total: int, weights: Mapping[K, int]) -> dict[K, int]:

@@ -11,7 +11,7 @@ from services.cost_alerts.domain.budgets.amount import in_force
 from services.cost_alerts.domain.budgets.state import BudgetState
 from services.shared.clock import Clock
 from services.shared.events.plans import Budget
-from services.shared.money import as_text, from_nano
+from services.shared.money import as_text, nano_text
 from services.shared.periods import helsinki_day
 
 
@@ -45,18 +45,18 @@ def budget_document(state: BudgetState) -> dict[str, Any]:
         "as_of": state.day.isoformat(),
         "condition": state.condition,
         "epoch": state.epoch,
-        "amount_eur": _euro(state.amount_nano),
+        "amount_eur": nano_text(state.amount_nano),
         "first_amount_eur": as_text(budget.amount),
         "decision": budget.decision,
         "amendments": _amendments(budget, state),
-        "carried_over_eur": _euro(state.carried_nano),
-        "planned_to_date_eur": _euro(state.planned_to_date_nano),
-        "used_eur": _euro(state.used_nano),
+        "carried_over_eur": nano_text(state.carried_nano),
+        "planned_to_date_eur": nano_text(state.planned_to_date_nano),
+        "used_eur": nano_text(state.used_nano),
         "used_ratio": None if state.used_ratio is None else as_text(state.used_ratio),
-        "committed_eur": _euro(state.committed_nano),
+        "committed_eur": nano_text(state.committed_nano),
         "forecast_eur": None
         if forecast is None
-        else {"low": _euro(forecast.low), "mid": _euro(forecast.mid), "high": _euro(forecast.high)},
+        else {"low": nano_text(forecast.low), "mid": nano_text(forecast.mid), "high": nano_text(forecast.high)},
         "thresholds": _texts(budget.thresholds),
         "forecast_thresholds": _texts(budget.forecast_thresholds),
         "recipients": list(budget.recipients),
@@ -74,10 +74,6 @@ def _amendments(budget: Budget, state: BudgetState) -> list[dict[str, Any]]:
         }
         for one in budget.amendments
     ]
-
-
-def _euro(nano: int | None) -> str | None:
-    return None if nano is None else as_text(from_nano(nano))
 
 
 def _texts(numbers: Sequence[Decimal]) -> list[str]:

@@ -11,7 +11,7 @@ from services.cost_alerts.domain.foresight.effect import PlannedEffect
 from services.cost_alerts.domain.foresight.forecast import Forecast, Level, Range
 from services.cost_alerts.domain.foresight.issued import ForecastTest
 from services.cost_alerts.domain.foresight.pools import PoolOutlook
-from services.shared.money import as_text, from_nano
+from services.shared.money import nano_text
 from services.shared.store import Store
 
 LevelText = Annotated[Level | None, Query(description="city, unit, system, vendor or budget; default: all")]
@@ -55,10 +55,10 @@ def forecast_document(one: Forecast) -> dict[str, Any]:
         "first_day": one.first.isoformat(),
         "last_day": one.last.isoformat(),
         "total_eur": _range(one.total),
-        "actual_eur": _euro(one.actual_nano),
-        "fixed_eur": _euro(one.fixed_nano),
-        "renewed_eur": _euro(one.renewed_nano),
-        "planned_eur": _euro(one.planned_nano),
+        "actual_eur": nano_text(one.actual_nano),
+        "fixed_eur": nano_text(one.fixed_nano),
+        "renewed_eur": nano_text(one.renewed_nano),
+        "planned_eur": nano_text(one.planned_nano),
         "variable_eur": _range(one.variable),
         "reason": one.reason,
     }
@@ -68,7 +68,7 @@ def _pool(one: PoolOutlook) -> dict[str, Any]:
     cost = (one.overage_low_nano, one.overage_mid_nano, one.overage_high_nano)
     document = one.model_dump(mode="json", include={"key", "system", "meter", "size", "left", "reason"})
     days = one.model_dump(mode="json", include={"first_day", "last_day", "dry_low", "dry_mid", "dry_high"})
-    low, mid, high = (None if nano is None else _euro(nano) for nano in cost)
+    low, mid, high = (None if nano is None else nano_text(nano) for nano in cost)
     return {**document, **days, "overage_eur": None if mid is None else {"low": low, "mid": mid, "high": high}}
 
 
@@ -79,8 +79,8 @@ def _planned(one: PlannedEffect) -> dict[str, Any]:
         "system": one.system,
         "unit": one.unit,
         "valid_from": one.valid_from.isoformat(),
-        "month_eur": _euro(one.month_nano),
-        "year_eur": _euro(one.year_nano),
+        "month_eur": nano_text(one.month_nano),
+        "year_eur": nano_text(one.year_nano),
         "is_priced": one.is_priced,
     }
 
@@ -91,8 +91,4 @@ def tests_document(found: Iterable[ForecastTest]) -> dict[str, Any]:
 
 
 def _range(found: Range | None) -> dict[str, str] | None:
-    return None if found is None else {name: _euro(nano) for name, nano in found._asdict().items()}
-
-
-def _euro(nano: int) -> str:
-    return as_text(from_nano(nano))
+    return None if found is None else {name: nano_text(nano) for name, nano in found._asdict().items()}

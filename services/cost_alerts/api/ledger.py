@@ -18,7 +18,7 @@ from services.cost_alerts.web.naming import system_namer, unit_namer
 from services.cost_alerts.web.rendering import render
 from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
-from services.shared.money import as_text, from_nano
+from services.shared.money import as_text, from_nano, nano_text
 from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
 from services.shared.store.tables import instant
@@ -99,9 +99,9 @@ def pool_document(one: PoolMonth) -> dict[str, Any]:
         "units": {
             unit: {
                 "used": as_text(use.quantity),
-                "list_eur": _euro(use.listed),
-                "allocated_eur": _euro(use.allocated),
-                "marginal_eur": _euro(use.marginal),
+                "list_eur": nano_text(use.listed),
+                "allocated_eur": nano_text(use.allocated),
+                "marginal_eur": nano_text(use.marginal),
             }
             for unit, use in state.units.items()
         },
@@ -123,8 +123,8 @@ def revision_document(one: Revised) -> dict[str, Any]:
         "day": one.day.isoformat(),
         "recorded_at": timestamp(instant(one.recorded_at)),
         "readings": one.readings,
-        "before_eur": _euro(one.before_nano),
-        "after_eur": _euro(one.after_nano),
+        "before_eur": nano_text(one.before_nano),
+        "after_eur": nano_text(one.after_nano),
     }
 
 
@@ -134,9 +134,5 @@ def adjustment_document(one: Moved) -> dict[str, Any]:
         "booked_in": str(one.booked_in),
         "month": str(one.month),
         "unit": one.unit,
-        "eur": _euro(one.eur_nano),
+        "eur": nano_text(one.eur_nano),
     }
-
-
-def _euro(nano: int | None) -> str | None:
-    return None if nano is None else as_text(from_nano(nano))

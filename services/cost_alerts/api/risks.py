@@ -10,7 +10,7 @@ from services.cost_alerts.adapters.risks import RiskFigures, read_risks
 from services.cost_alerts.domain.risks.risk import WHAT_TO_DO, Risk
 from services.cost_alerts.domain.risks.seats import IdleSeats
 from services.shared.clock import Clock
-from services.shared.money import as_text, from_nano
+from services.shared.money import nano_text
 from services.shared.periods import timestamp
 from services.shared.store import Store
 
@@ -44,7 +44,7 @@ def _risk(one: Risk) -> dict[str, Any]:
         "near": figure_text(one.limit.near),
         "limit": figure_text(one.limit.over),
         "state": one.state,
-        "eur": _euro(one.eur_nano),
+        "eur": nano_text(one.eur_nano),
         "what_to_do": WHAT_TO_DO[one.name],
     }
 
@@ -56,9 +56,9 @@ def _idle(found: Sequence[IdleSeats]) -> list[dict[str, Any]]:
             "sku": one.sku,
             "idle": one.idle,
             "until": one.until.isoformat(),
-            "exposed_eur": _euro(one.exposed_nano),
-            "reassignable_eur": _euro(one.reassignable_nano),
-            "reducible_eur": _euro(one.reducible_nano),
+            "exposed_eur": nano_text(one.exposed_nano),
+            "reassignable_eur": nano_text(one.reassignable_nano),
+            "reducible_eur": nano_text(one.reducible_nano),
         }
         for one in found
     ]
@@ -70,7 +70,3 @@ def figure_text(figure: Fraction | None) -> str | None:
         return None
     text = f"{float(figure):.{_PLACES}f}"
     return text.rstrip("0").rstrip(".")
-
-
-def _euro(nano: int | None) -> str | None:
-    return None if nano is None else as_text(from_nano(nano))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from services.cost_alerts.adapters.foresight.book import SqlForesight
 from services.cost_alerts.api.forecasts import forecast_document, forecasts_document, tests_document
+from services.cost_alerts.cli.figures import cents
 from services.cost_alerts.cli.opening import opened_ledger, progress
 from services.cost_alerts.domain.foresight.backtest import ORIGINS, attempts, summarised, whole_months
 from services.cost_alerts.domain.foresight.effect import PlannedEffect
@@ -27,7 +27,6 @@ from services.cost_alerts.domain.foresight.series import read_series
 from services.cost_alerts.handlers.forecasting import Forecaster
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
-from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
 
@@ -35,7 +34,6 @@ app = typer.Typer()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs, with exact figures")]
 
-_CENT = Decimal("0.01")
 _LONGEST_MONTH = 31
 _LEARNING_DAYS = 400
 """Read before the first month that is tested, so that it can be forecast from a year."""
@@ -110,9 +108,9 @@ def _print(console: Console, shown: _Shown, by: Level, *, year: bool) -> None:
     table = _table(f"Forecast of {what} by {by}, made on {shown.made_on}, EUR", by, _COLUMNS)
     for one in shown.forecasts:
         total = one.total
-        limits = ("", "not known", "") if total is None else tuple(_cents(nano) for nano in total)
+        limits = ("", "not known", "") if total is None else tuple(cents(nano) for nano in total)
         parts = (one.actual_nano, one.fixed_nano, one.renewed_nano, one.planned_nano)
-        table.add_row(one.name or "the city", *limits, *(_cents(nano) for nano in parts))
+        table.add_row(one.name or "the city", *limits, *(cents(nano) for nano in parts))
     console.print(table)
     for sentence in _remarks(shown, year=year):
         console.print(f"  {sentence}", markup=False, highlight=False)
@@ -128,7 +126,7 @@ def _remarks(shown: _Shown, *, year: bool) -> Iterator[str]:
     for plan in shown.planned:
         nano = plan.year_nano if year else plan.month_nano
         without = "" if plan.is_priced else "; part of it has no price"
-        yield f"planned: {plan.change} from {plan.valid_from}: {_cents(nano)} EUR{without}"
+        yield f"planned: {plan.change} from {plan.valid_from}: {cents(nano)} EUR{without}"
     for pool in shown.pools:
         yield _about_pool(pool)
 
@@ -139,7 +137,7 @@ def _about_pool(pool: PoolOutlook) -> str:
         return f"{start}; {TOO_FEW}"
     if pool.dry_low is None:
         return f"{start}; lasts to {pool.last_day}"
-    cost = "no price" if pool.overage_mid_nano is None else f"{_cents(pool.overage_mid_nano)} EUR"
+    cost = "no price" if pool.overage_mid_nano is None else f"{cents(pool.overage_mid_nano)} EUR"
     return f"{start}; dry {_dry(pool, pool.dry_low)}; use beyond it: {cost}"
 
 
@@ -242,7 +240,3 @@ def _table(title: str, first: str, right: Sequence[str], second: str | None = No
     for column in right:
         table.add_column(column, justify="right")
     return table
-
-
-def _cents(nano: int) -> str:
-    return f"{from_nano(nano).quantize(_CENT):,f}"

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -15,16 +14,15 @@ from services.cost_alerts.adapters.pools import pools as pools_of
 from services.cost_alerts.adapters.restatements import restated
 from services.cost_alerts.api.history import restatement_document
 from services.cost_alerts.api.ledger import adjustment_document, pool_document, revision_document
+from services.cost_alerts.cli.figures import cents
 from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.cli.opening import opened_ledger
 from services.shared.clock import SystemClock
-from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
 
 app = typer.Typer()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs, with exact figures")]
-_CENT = Decimal("0.01")
 
 
 @app.command()
@@ -121,4 +119,4 @@ def _table(title: str, *columns: str, right: Sequence[str]) -> Table:
 
 
 def _cents(nano: int | None) -> str:
-    return "unknown" if nano is None else f"{from_nano(nano).quantize(_CENT):,f}"
+    return "unknown" if nano is None else cents(nano)

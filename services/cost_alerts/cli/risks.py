@@ -1,7 +1,6 @@
 """`valvomo risks`: how predictable the cost is, and what can be done about it."""
 
 import json
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -10,14 +9,13 @@ from rich.table import Table
 
 from services.cost_alerts.adapters.risks import RiskFigures, read_risks
 from services.cost_alerts.api.risks import figure_text, risks_document
+from services.cost_alerts.cli.figures import cents
 from services.cost_alerts.cli.opening import opened_ledger
 from services.cost_alerts.domain.risks.risk import WHAT_TO_DO, Limit, Risk
 from services.shared.clock import SystemClock
-from services.shared.money import from_nano
 
 app = typer.Typer()
 
-_CENT = Decimal("0.01")
 _COLOURS = {"over": "red", "near": "yellow", "fine": "green", "unknown": "dim"}
 _OVER = 1
 """The exit code of a risk over its limit."""
@@ -54,15 +52,13 @@ def _show(screen: Console, found: RiskFigures) -> None:
     table.add_column("state")
     for one in found.risks:
         colour = _COLOURS[one.state]
-        euro = "" if one.eur_nano is None else f"{from_nano(one.eur_nano).quantize(_CENT):,f}"
+        euro = "" if one.eur_nano is None else cents(one.eur_nano)
         state = f"[{colour}]{one.state}[/{colour}]"
         table.add_row(one.name, one.about, _figure(one), _limit(one.limit), euro, state)
     screen.print(table)
     for seats in found.facts.idle:
         amounts = (seats.exposed_nano, seats.reassignable_nano, seats.reducible_nano)
-        exposed, reassignable, reducible = (
-            "unknown" if nano is None else f"{from_nano(nano).quantize(_CENT):,f} EUR" for nano in amounts
-        )
+        exposed, reassignable, reducible = ("unknown" if nano is None else f"{cents(nano)} EUR" for nano in amounts)
         line = f"{seats.idle} idle seats of {seats.system}/{seats.sku}: {exposed} until {seats.until},"
         screen.print(f"{line} of that {reassignable} for people who wait; a smaller order saves {reducible} a year.")
     for name in dict.fromkeys(one.name for one in found.risks if one.state == "over"):

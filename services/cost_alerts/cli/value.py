@@ -12,11 +12,11 @@ from rich.table import Table
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.adapters.value import Value, value_of
+from services.cost_alerts.cli.figures import cents
 from services.cost_alerts.cli.months import parse_month
 from services.cost_alerts.domain.value import CLASSES, Change, Group, LicenceValue, UseValue, ValueMonth
 from services.cost_alerts.web.value import value_document
 from services.shared.clock import SystemClock
-from services.shared.money import from_nano
 from services.shared.periods import Month, helsinki_day
 from services.shared.settings import load_settings
 from services.shared.store.open import open_store
@@ -140,4 +140,4 @@ def _numbers(group: Group) -> tuple[str, ...]:
 
 
 def _eur(nano: int | None) -> str:
-    return "-" if nano is None else f"{from_nano(nano):,.2f}"
+    return "-" if nano is None else cents(nano)

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from rich.table import Table as Printed
 from services.cost_alerts.adapters.whatif.change_file import read_change
 from services.cost_alerts.adapters.whatif.estimate import estimate, read_plan
 from services.cost_alerts.adapters.whatif.simulate import last_months, register_now, simulate
+from services.cost_alerts.cli.figures import cents
 from services.cost_alerts.cli.opening import opened_ledger, progress
 from services.cost_alerts.domain.whatif.comparing import Comparison, Row
 from services.cost_alerts.domain.whatif.estimate import FEWEST_GROUPS, FEWEST_PERSONS, FEWEST_SINGLE
@@ -30,7 +30,6 @@ from services.shared.periods import helsinki_day
 app = typer.Typer()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs, with exact figures")]
-_CENT = Decimal("0.01")
 
 
 class Form(StrEnum):
@@ -76,7 +75,7 @@ def simulate_command(
         _print_simulation(Console(), found)
     if found.unlike_nano:
         typer.echo(
-            f"the ledger's own figures differ from pricing these systems afresh by {_cents(found.unlike_nano)} EUR; "
+            f"the ledger's own figures differ from pricing these systems afresh by {cents(found.unlike_nano)} EUR; "
             "it may still be at work; ask again when it has caught up, or run valvomo ledger check",
             err=True,
         )
@@ -159,13 +158,11 @@ _HEADINGS = ("unit", "system", "before", "after", "difference", "no price")
 
 
 def _texts(row: Row) -> list[str]:
-    after, difference = (
-        (_cents(row.after_nano), _cents(row.difference_nano)) if row.is_known else ("unknown", "unknown")
-    )
+    after, difference = (cents(row.after_nano), cents(row.difference_nano)) if row.is_known else ("unknown", "unknown")
     return [
         row.unit,
         row.system,
-        _cents(row.before_nano),
+        cents(row.before_nano),
         after,
         difference,
         str(row.unpriced_after),
@@ -175,10 +172,6 @@ def _texts(row: Row) -> list[str]:
 def _unpriced_said(found: Comparison) -> str:
     more = sum(max(0, row.unpriced_after - row.unpriced_before) for row in found.rows)
     return f"; {more} readings or charges would have no price" if more else ""
-
-
-def _cents(nano: int) -> str:
-    return f"{from_nano(nano).quantize(_CENT):,f}"
 
 
 @app.command("estimate")
@@ -273,7 +266,7 @@ def _print_estimate(console: Console, found: Estimate) -> None:
 
 
 def _shown(limits: Nano | None) -> list[str]:
-    return ["not known"] * 3 if limits is None else [_cents(nano) for nano in limits]
+    return ["not known"] * 3 if limits is None else [cents(nano) for nano in limits]
 
 
 def _rests_on(part: PlanPart, found: Estimate) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.cost_alerts.adapters.value import Value
 from services.cost_alerts.domain.value import CLASSES, Change, Group, Intensity, LicenceValue, UseValue, ValueMonth
-from services.shared.money import as_text, from_nano
+from services.shared.money import as_text, nano_text
 
 
 def value_document(found: Value) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def _use(one: UseValue) -> dict[str, Any]:
         "costed_by": one.costed_by,
         "told": one.told,
         "benefit": None if benefit is None else benefit.model_dump(mode="json"),
-        "eur": _eur(one.eur_nano),
-        "eur_per_result": _eur(one.per_result_nano),
+        "eur": nano_text(one.eur_nano),
+        "eur_per_result": nano_text(one.per_result_nano),
         "months": [_month(month) for month in one.months],
     }
 
@@ -39,10 +39,10 @@ def _use(one: UseValue) -> dict[str, Any]:
 def _month(one: ValueMonth) -> dict[str, Any]:
     return {
         "month": str(one.cost.month),
-        "eur": _eur(one.cost.eur_nano),
+        "eur": nano_text(one.cost.eur_nano),
         "unpriced": one.cost.unpriced,
         "result": _text(one.result),
-        "eur_per_result": _eur(one.per_result_nano),
+        "eur_per_result": nano_text(one.per_result_nano),
     }
 
 
@@ -51,8 +51,8 @@ def _licence(one: LicenceValue) -> dict[str, Any]:
         "system": one.system,
         "base": one.base,
         "meter": one.meter,
-        "eur": _eur(one.eur_nano),
-        "eur_per_active_person": _eur(one.per_active_nano),
+        "eur": nano_text(one.eur_nano),
+        "eur_per_active_person": nano_text(one.per_active_nano),
         "users": _group(one.city),
         "units": [{"unit": unit, **_group(group)} for unit, group in one.units.items()],
         "paid_use": _intensity(one.paid),
@@ -78,10 +78,6 @@ def _change(one: Change | None) -> Mapping[str, Any] | None:
         "base_after": _text(one.base_after),
         "paid_after": _text(one.paid_after),
     }
-
-
-def _eur(nano: int | None) -> str | None:
-    return None if nano is None else as_text(from_nano(nano))
 
 
 def _text(number: Decimal | None) -> str | None:
