@@ -4,12 +4,11 @@ import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tests.servers.process import HOST, ServerProcess, free_port
+from tests.servers.process import HOST, Running, ServerProcess, free_port
 from tests.servers.roll import ServerUnavailableError
 
 NAMES = ("prometheus-alertmanager", "alertmanager")
@@ -29,7 +28,7 @@ def program() -> Path:
     return Path(found)
 
 
-class AlertmanagerServer:
+class AlertmanagerServer(Running):
     """One Alertmanager on a free loopback port, alone in its cluster.
 
     Args:
@@ -65,7 +64,7 @@ class AlertmanagerServer:
         self._process.until(self._ready, START_SECONDS)
         return self
 
-    def stop(self) -> None:
+    def remove(self) -> None:
         self._process.end(signal.SIGTERM, STOP_SECONDS)
 
     def alerts(self) -> list[Mapping[str, Any]]:
@@ -77,18 +76,6 @@ class AlertmanagerServer:
     def version(self) -> str:
         found: str = httpx.get(f"{self.url}/api/v2/status").raise_for_status().json()["versionInfo"]["version"]
         return found
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _ready(self) -> bool:
         try:

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from tests.servers.process import HOST, ServerProcess, free_port, listens
+from tests.servers.process import HOST, Running, ServerProcess, free_port, listens
 from tests.servers.roll import ServerUnavailableError
 
 POM = Path(__file__).with_name("kafka-pom.xml")
@@ -99,7 +98,7 @@ def pom_version() -> str:
     return found[1]
 
 
-class KafkaServer:
+class KafkaServer(Running):
     """One broker on free loopback ports, with its data in a folder of its own; both stay through every restart.
 
     Topics are not made by themselves, and the broker's own defaults are Kafka's: a topic that wants LogAppendTime says
@@ -174,18 +173,6 @@ class KafkaServer:
         """Stop it and forget its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.remove()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.remove()
 
     def _format(self) -> None:
         self._settings.write_text(

@@ -13,13 +13,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from psycopg import sql
 
-from tests.servers.process import HOST, ServerProcess, free_port
+from tests.servers.process import HOST, Running, ServerProcess, free_port
 from tests.servers.roll import ServerUnavailableError
 
 NEWEST = "18"
@@ -68,7 +67,7 @@ def oldest_postgres() -> PostgresProgram:
     return PostgresProgram(program)
 
 
-class PostgresServer:
+class PostgresServer(Running):
     """One server on a free loopback port, with its data in a folder of its own.
 
     Loopback is trusted: who may run processes on this machine during the tests may read their made-up data.
@@ -108,18 +107,6 @@ class PostgresServer:
         """Stop it and forget its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.remove()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.remove()
 
     @property
     def running(self) -> bool:

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.05
@@ -106,3 +108,27 @@ class ServerProcess:
     def log_end(self, lines: int = 30) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:]) or "(it printed nothing)"
+
+
+class Running(ABC):
+    """A server that runs while a `with` block does, and is gone after it, also when it did not come up."""
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Start it and wait until it serves."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """End it; nothing of it is left."""
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.remove()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()

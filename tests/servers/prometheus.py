@@ -7,12 +7,11 @@ import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tests.servers.process import HOST, ServerProcess, free_port
+from tests.servers.process import HOST, Running, ServerProcess, free_port
 from tests.servers.roll import ServerUnavailableError
 
 START_SECONDS = 60
@@ -75,7 +74,7 @@ class Promtool:
         return printed
 
 
-class PrometheusServer:
+class PrometheusServer(Running):
     """One Prometheus on a free loopback port.
 
     Args:
@@ -116,7 +115,7 @@ class PrometheusServer:
         self._process.until(self._ready, START_SECONDS)
         return self
 
-    def stop(self) -> None:
+    def remove(self) -> None:
         self._client.close()
         self._process.end(signal.SIGTERM, STOP_SECONDS)
 
@@ -134,18 +133,6 @@ class PrometheusServer:
         answer = self._client.get(f"{self.url}/api/v1/{how}", params=dict(asked)).raise_for_status().json()
         result: list[Mapping[str, Any]] = answer["data"]["result"]
         return result
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _ready(self) -> bool:
         try:
