@@ -99,3 +99,14 @@ def test_the_boards_have_a_panel_for_every_metric_of_a_risk(demo_city: City) -> 
     page = httpx.get(f"{demo_city.address}/metrics", timeout=30).text
     risks = {line.split()[2] for line in page.splitlines() if line.startswith("# HELP valvomo_")}
     assert {name for name in risks if name.endswith(("_exposure_eur", "_hhi", "_dependence_ratio"))} <= shown
+
+
+@pytest.mark.parametrize("language", ["fi", "sv", "en"])
+def test_the_page_of_what_is_to_come_shows_every_part_of_the_demo_city(demo_city: City, language: str) -> None:
+    page = httpx.get(f"{demo_city.address}/foresight", params={"lang": language}, timeout=30).raise_for_status().text
+    parts = [part.partition("</section>")[0] for part in page.split("<section ")[1:]]
+    assert [part.partition('"')[2].partition('"')[0] for part in parts] == [
+        "month", "budgets", "plans", "risks", "alerts", "value", "trust",
+    ]  # fmt: skip
+    assert all(part.count("<tr") > 1 for part in parts[:-1])  # a test of the forecast needs months that are over
+    assert "Microsoft 365 Copilot" in parts[5]

@@ -14,7 +14,7 @@ from services.cost_alerts.domain.budgets.state import BudgetState, Condition
 from services.cost_alerts.domain.foresight.forecast import Forecast
 from services.cost_alerts.domain.foresight.issued import ForecastTest, TestedDay
 from services.cost_alerts.domain.risks.risk import Risk
-from services.cost_alerts.domain.value import Change, Group, LicenceValue, UseValue
+from services.cost_alerts.domain.value import LicenceValue, UseValue
 from services.cost_alerts.web.words import Words
 from services.shared.events.plans import Budget, PlannedChange
 from services.shared.events.register import UseCase
@@ -121,18 +121,6 @@ class RiskLine:
     risk: Risk
 
     @property
-    def name(self) -> str:
-        return self.risk.name
-
-    @property
-    def about(self) -> str:
-        return self.risk.about
-
-    @property
-    def state(self) -> str:
-        return self.risk.state
-
-    @property
     def look(self) -> str:
         return {"over": "is-over", "near": "is-near"}.get(self.risk.state, "is-well")
 
@@ -162,26 +150,6 @@ class LicenceLine:
     """A paid system beside the base one; `each`: for every person who used it."""
 
     value: LicenceValue
-
-    @property
-    def system(self) -> str:
-        return self.value.system
-
-    @property
-    def base(self) -> str:
-        return self.value.base
-
-    @property
-    def change(self) -> Change | None:
-        return self.value.change
-
-    @property
-    def units(self) -> Mapping[str | None, Group]:
-        return self.value.units
-
-    @property
-    def city(self) -> Group:
-        return self.value.city
 
     @property
     def cost(self) -> Decimal:

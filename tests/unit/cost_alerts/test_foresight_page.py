@@ -134,7 +134,7 @@ def test_risks_come_worst_first_and_each_in_its_own_measure() -> None:
     ]
     lines = foresight(Found(TODAY, [], {}, [], [], [], risks, [], [])).risks
     words = Words("en")
-    told = [(line.name, line.figure(words), line.state) for line in lines]
+    told = [(line.risk.name, line.figure(words), line.risk.state) for line in lines]
     assert told == [
         ("contract_end", "9 days", "over"),
         ("vendor_concentration", "0.4", "near"),
