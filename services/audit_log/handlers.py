@@ -9,7 +9,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from services.audit_log.domain.entry import Position
 from services.audit_log.domain.review import Case, assign, decide, fold, judge
 from services.audit_log.ports import Arrival, CaseFiles, EntryLog, EntryReader, Judged
 from services.shared.clock import Clock
@@ -18,6 +17,7 @@ from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event,
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange, RegisterPublished
 from services.shared.store import OutgoingMessage, Transaction
+from services.shared.tlog.entry import Position
 
 GROUP = "audit-log"
 TOPICS = (USAGE.name, GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
@@ -86,7 +86,7 @@ def look(cases: CaseFiles, tx: Transaction, now: datetime, limit: int = _CASES_A
     found = cases.waiting(tx, now, limit)
     decisions = [event for case in found for event in decide(case, now)]
     first = cases.decided_first(tx, [event.id for event in decisions], now)
-    tx.send([_message(event) for event in decisions if event.id in first])
+    tx.send([message_of(event) for event in decisions if event.id in first])
     cases.save(tx, [Judged(case, judge(case, now)) for case in found])
     return len(found)
 
@@ -134,5 +134,6 @@ def _output_of(event: Event) -> str | None:
     return None
 
 
-def _message(event: Event) -> OutgoingMessage:
+def message_of(event: Event) -> OutgoingMessage:
+    """An outcome on its way to the bus, by the outbox."""
     return OutgoingMessage(event.id, "bus", encode(event), OUTCOMES.name, key_of(event))

@@ -11,11 +11,10 @@ from prometheus_client import CollectorRegistry
 from services.audit_log.adapters.cases import SqlCaseFiles, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
-from services.audit_log.adapters.keys import SignerMemory, secret
+from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.metrics import AuditMetrics
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.api import make_router
-from services.audit_log.domain.note import Signer
 from services.audit_log.handlers import GROUP, TOPICS, AppendHandler, look
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.clock import Clock
@@ -23,6 +22,7 @@ from services.shared.consumer import ConsumerRunner
 from services.shared.errors import IncompatibleStoreError
 from services.shared.events import TOPICS as ALL_TOPICS
 from services.shared.http import ConsumerStatus
+from services.shared.keys import key_bytes
 from services.shared.loops import Loop
 from services.shared.metrics import Guarded, OutboxMetrics
 from services.shared.relay import BusRelay
@@ -30,6 +30,7 @@ from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.horizon import RebuildHorizon
 from services.shared.store.open import open_store
+from services.shared.tlog.note import Signer
 
 SIGNING_KEY = "log-ed25519"
 HASH_KEY = "log-hash"
@@ -129,7 +130,7 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         store,
         clock,
         registry=registry,
-        hash_key=secret(_keys(settings) / HASH_KEY, make=True),
+        hash_key=key_bytes(_keys(settings) / HASH_KEY, make=True),
         batch_records=settings.batch_records,
         dead_letter_run=settings.dead_letter_run,
         horizon=horizon,
@@ -184,7 +185,7 @@ def signer(settings: Settings, *, make: bool = False) -> Signer:
     Raises:
         ConfigurationError: the key file is missing (and is not to be made), too open or damaged.
     """
-    return Signer(settings.log_origin, secret(_keys(settings) / SIGNING_KEY, make=make))
+    return Signer(settings.log_origin, key_bytes(_keys(settings) / SIGNING_KEY, make=make))
 
 
 def _was_signed(store: Store, memory: SignerMemory) -> bool:

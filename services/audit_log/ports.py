@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from services.audit_log.domain.duty import Rulebook
-from services.audit_log.domain.entry import Position
 from services.audit_log.domain.review import Case, Judgement
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange
 from services.shared.store import Transaction
+from services.shared.tlog.entry import Position
 
 
 class Arrival(NamedTuple):

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from services.audit_log.adapters.entries import entries_named, read_entries, read_frontier
 from services.audit_log.adapters.tables import METADATA
-from services.audit_log.domain.merkle import leaf_hash
 from services.cost_alerts.adapters.explaining.evidence import Evidence, hidden
 from services.cost_alerts.adapters.explaining.facts import FactName
 from services.shared.bus import EventBus
@@ -28,6 +27,7 @@ from services.shared.events.register import (
 )
 from services.shared.settings import Settings
 from services.shared.store.open import open_store
+from services.shared.tlog.merkle import leaf_hash
 from services.usage_collector.invoices import IMPORTED
 from services.usage_collector.register.facts import KIND, key_of_change
 from services.usage_collector.register.versions import PARTITION

@@ -15,12 +15,12 @@ from services.shared.bus import EventBus
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
 from services.shared.events import TOPICS
+from services.shared.keys import key_bytes
 from services.shared.logs import configure_logs
 from services.shared.settings import Settings, load_settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
-from services.usage_collector.adapters.keys import load_key
-from services.usage_collector.adapters.people import CONTENT_KEY, check_key, open_people
+from services.usage_collector.adapters.people import CONTENT_KEY, check_key, key_file, open_people
 from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.importing import Taken, Tell, document, import_events, import_invoices
 from services.usage_collector.intake import Intake, keyed_hash
@@ -98,7 +98,7 @@ def _print_invoices(told: News, *, as_json: bool, dry_run: bool) -> None:
 
 
 def _import_events(file: Path, settings: Settings, store: Store, bus: EventBus, *, as_json: bool) -> None:
-    key = load_key(settings.data_dir, CONTENT_KEY)
+    key = key_bytes(key_file(settings.data_dir, CONTENT_KEY), make=True)
     check_key(store, CONTENT_KEY, key)
     intake = Intake(bus, keyed_hash(key), open_people(settings.data_dir, store).pseudonym, SystemClock())
     with _progress() as tell:

@@ -15,6 +15,7 @@ from services.shared.clock import Clock
 from services.shared.errors import ConfigurationError, TransientError
 from services.shared.events import TOPICS
 from services.shared.http import ConsumerStatus
+from services.shared.keys import key_bytes
 from services.shared.loops import Loop
 from services.shared.metrics import SOURCE_ERRORS, Guarded, OutboxMetrics, counter
 from services.shared.relay import BusRelay
@@ -22,9 +23,8 @@ from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
 from services.usage_collector.adapters.http import ClientCredentials, Credentials, FixedHeaders, HttpFetch, Sleep
-from services.usage_collector.adapters.keys import load_key
 from services.usage_collector.adapters.metrics import SourceMetrics
-from services.usage_collector.adapters.people import CONTENT_KEY, check_key, open_people
+from services.usage_collector.adapters.people import CONTENT_KEY, check_key, key_file, open_people
 from services.usage_collector.adapters.state import CollectorState
 from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.api import make_router
@@ -171,7 +171,7 @@ def _built(
     settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store
 ) -> CollectorService:
     people = open_people(settings.data_dir, store)
-    content_key = load_key(settings.data_dir, CONTENT_KEY)
+    content_key = key_bytes(key_file(settings.data_dir, CONTENT_KEY), make=True)
     check_key(store, CONTENT_KEY, content_key)
     stopping = threading.Event()
     state = CollectorState(store)

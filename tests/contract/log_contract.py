@@ -17,7 +17,7 @@ from sqlalchemy import Table, delete, select, text, update
 
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import SqlEntryLog, read_entries, read_frontier
-from services.audit_log.adapters.export import FileReader, read_notes, write_export
+from services.audit_log.adapters.export import write_export
 from services.audit_log.adapters.tables import (
     APPEND_ONLY,
     METADATA,
@@ -27,11 +27,6 @@ from services.audit_log.adapters.tables import (
     finding,
     head,
 )
-from services.audit_log.domain.entry import Position, parse_entry
-from services.audit_log.domain.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
-from services.audit_log.domain.note import decode_base64
-from services.audit_log.domain.tiles import Frontier
-from services.audit_log.domain.verify import DAMAGED, VERIFIED, Report, verify
 from services.audit_log.handlers import rebuild
 from services.audit_log.main import AuditService, build, signer
 from services.audit_log.ports import Arrival
@@ -44,6 +39,12 @@ from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, TOPICS, Event
 from services.shared.events.register import UseCaseRegistered
 from services.shared.settings import Settings
 from services.shared.store.faults import RefusedStatementError
+from services.shared.tlog.entry import Position, parse_entry
+from services.shared.tlog.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
+from services.shared.tlog.note import decode_base64
+from services.shared.tlog.tiles import Frontier
+from services.verifier.folder import FileReader, read_notes
+from services.verifier.verify import DAMAGED, VERIFIED, Report, verify
 from tests.contract.migrations_match import assert_migrations_match
 from tests.unit.audit_log.events import MONDAY, at, generated, register_events, reviewed, used, window, without_fact
 

@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from services.cost_alerts.delivery.wiring import build_notifiers
 from services.cost_alerts.domain.alerts.letter import Letter
 from services.cost_alerts.handlers.outgoing import letters
-from services.cost_alerts.web.words import LANGUAGES
 from services.shared.clock import SteppedClock
 from services.shared.events import decode
 from services.shared.events.outcomes import AlertSent
 from services.shared.settings import Settings
 from services.shared.store import Store
+from services.shared.web.words import LANGUAGES
 from tests.servers.receiver import Receiver, receiving
 from tests.unit.cost_alerts.alerts import NOON, condition_letter, ledger
 from tests.unit.cost_alerts.delivery.test_letters import EVERY_KIND

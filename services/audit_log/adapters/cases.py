@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.audit_log.adapters.tables import DERIVED, case_file, decision, finding, register_fact, register_staged
+from services.audit_log.adapters.tables import REVIEWS, case_file, decision, finding, register_fact, register_staged
 from services.audit_log.domain.duty import Rulebook
 from services.audit_log.domain.review import REVIEWED_STATES, Case, State
 from services.audit_log.ports import Judged
@@ -121,7 +121,7 @@ class SqlCaseFiles:
         return set(new)
 
     def clear(self, tx: Transaction) -> None:
-        for table in DERIVED:
+        for table in REVIEWS:
             tx.connection.execute(delete(table))
 
 

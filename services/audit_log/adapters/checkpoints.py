@@ -11,15 +11,16 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 
 from services.audit_log.adapters.entries import entry_batches, read_frontier, tile_reader
-from services.audit_log.adapters.keys import SignerMemory, write_durably
+from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.tables import checkpoint
-from services.audit_log.domain.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from services.audit_log.domain.merkle import CompactRange, leaf_hash, root_at
-from services.audit_log.domain.note import NoteError, Signer
-from services.audit_log.domain.tiles import node_reader
 from services.shared.clock import Clock
 from services.shared.errors import IncompatibleStoreError
+from services.shared.keys import write_durably
 from services.shared.store import Store
+from services.shared.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from services.shared.tlog.merkle import CompactRange, leaf_hash, root_at
+from services.shared.tlog.note import NoteError, Signer
+from services.shared.tlog.tiles import node_reader
 
 _RESTORE = "restore the log as it was; if it cannot be restored, start a new log under another VALVOMO_LOG_ORIGIN"
 _OTHERS_SECONDS = 1.0

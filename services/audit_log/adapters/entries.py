@@ -8,13 +8,13 @@ from sqlalchemy import Connection, insert, select, update
 
 from services.audit_log.adapters.names import number_by_name
 from services.audit_log.adapters.tables import conflict, entry, head, names, source_partition, tile
-from services.audit_log.domain.entry import Entry, EntryError, make_entry, parse_entry
-from services.audit_log.domain.merkle import leaf_hash
-from services.audit_log.domain.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 from services.audit_log.ports import Appended, Arrival
 from services.shared.errors import IncompatibleStoreError, StalePositionError
 from services.shared.store import Transaction
 from services.shared.store.names import digest_of
+from services.shared.tlog.entry import Entry, EntryError, make_entry, parse_entry
+from services.shared.tlog.merkle import leaf_hash
+from services.shared.tlog.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 
 _Partition = tuple[str, str, int]
 _Place = tuple[int, int]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from services.audit_log.adapters.tables import conflict, entry, names
-from services.audit_log.domain.entry import parse_entry
 from services.audit_log.ports import Appended, Arrival
 from services.shared.store import Transaction
 from services.shared.store.names import digest_of
+from services.shared.tlog.entry import parse_entry
 
 
 def number_by_name(tx: Transaction, arrivals: Sequence[Arrival], first: int) -> list[Appended | None]:

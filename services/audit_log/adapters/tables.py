@@ -1,8 +1,8 @@
 """The log's tables.
 
-Primary data, append-only, guarded by triggers: `entry`, `tile`, `checkpoint`, `conflict`. Derived, made again from the
-entries: `case_file`, `finding`, `register_staged`, `register_fact`. `decision` keeps what was decided, so that it is
-decided once.
+Primary data, append-only, guarded by triggers: `entry`, `tile`, `checkpoint`, `conflict`, `receipt`. Derived, made
+again from the entries: `case_file`, `finding`, `register_staged`, `register_fact`, `facet`, `day_span`, `indexed`.
+`decision` keeps what was decided, so that it is decided once.
 """
 
 from sqlalchemy import (
@@ -146,5 +146,51 @@ decision = Table(
     **STRICT,
 )
 
-APPEND_ONLY = (entry, tile, checkpoint, conflict)
-DERIVED = (case_file, finding, register_staged, register_fact)
+receipt = Table(
+    "receipt",
+    METADATA,
+    Column("anchor", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("receipt", LargeBinary, nullable=False),
+    Column("anchored_at", UtcMicros, nullable=False),
+    **STRICT,
+)
+"""What an anchor gave us for the checkpoint of `size` entries, as it came."""
+
+facet = Table(
+    "facet",
+    METADATA,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+    **STRICT,
+)
+"""Which entries have a property: `key` is 63 bits of a hash of (kind, value), so that two properties may share one.
+Who finds an entry here looks into the entry itself before believing it."""
+
+day_span = Table(
+    "day_span",
+    METADATA,
+    Column("day", Text, primary_key=True),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    **STRICT,
+)
+"""Helsinki day of the ingest time → between which indexes its entries lie (others may lie between them too)."""
+
+indexed = Table(
+    "indexed",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    **STRICT,
+)
+"""One row: of how many entries `facet` and `day_span` tell."""
+
+APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt)
+REVIEWS = (case_file, finding, register_staged, register_fact)
+"""What reviews fold."""
+SEARCH = (facet, day_span, indexed)
+"""What queries find entries by."""
+DERIVED = (*REVIEWS, *SEARCH)

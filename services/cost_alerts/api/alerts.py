@@ -24,12 +24,12 @@ from services.cost_alerts.domain.alerts.acknowledging import PATH, is_token, lin
 from services.cost_alerts.handlers.acknowledging import acknowledge
 from services.cost_alerts.web.acknowledging import acknowledging_page, refused_page
 from services.cost_alerts.web.overview import AlertLine, alert_lines
-from services.cost_alerts.web.words import Language, Words, preferred
 from services.shared.clock import Clock
 from services.shared.events.outcomes import Acknowledgement
 from services.shared.money import as_text
 from services.shared.periods import helsinki_day, timestamp
 from services.shared.store import Store
+from services.shared.web.words import Language, Words, preferred
 
 _MOST_CHARACTERS = 256
 

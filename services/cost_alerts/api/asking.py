@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import HTTPException, Query
 
-from services.cost_alerts.web.words import Language
 from services.shared.periods import Month
+from services.shared.web.words import Language
 
 MonthText = Annotated[str | None, Query(description="YYYY-MM, counted in Helsinki; default: the present one")]
 LanguageText = Annotated[Language | None, Query(description="fi, sv or en; default: what the browser asks for")]

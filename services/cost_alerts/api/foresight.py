@@ -17,11 +17,11 @@ from services.cost_alerts.api.asking import LanguageText
 from services.cost_alerts.web.foresight import Found, foresight
 from services.cost_alerts.web.naming import system_namer, unit_namer
 from services.cost_alerts.web.overview import tree
-from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
+from services.shared.web.rendering import render
+from services.shared.web.words import LANGUAGES, Words, preferred
 
 Risks = Callable[[], RiskFigures | None]
 """The risks as read last; None: not yet."""

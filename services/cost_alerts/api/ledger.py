@@ -15,13 +15,13 @@ from services.cost_alerts.adapters.restatements import restated
 from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_present
 from services.cost_alerts.web.ledger import Found, ledger_page
 from services.cost_alerts.web.naming import system_namer, unit_namer
-from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.money import as_text, from_nano, nano_text
 from services.shared.periods import Month, helsinki_day, timestamp
 from services.shared.store import Store
 from services.shared.store.tables import instant
+from services.shared.web.rendering import render
+from services.shared.web.words import LANGUAGES, Words, preferred
 
 
 def add_ledger(router: APIRouter, store: Store, queries: LedgerQueries, clock: Clock) -> None:

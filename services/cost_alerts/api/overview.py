@@ -12,11 +12,11 @@ from services.cost_alerts.api.asking import LanguageText, MonthText, month_or_pr
 from services.cost_alerts.domain.report import Basis, By
 from services.cost_alerts.web.naming import system_namer, unit_namer
 from services.cost_alerts.web.overview import Found, overview
-from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import LANGUAGES, Words, preferred
 from services.shared.clock import Clock
 from services.shared.periods import Month, helsinki_day
 from services.shared.store import Store
+from services.shared.web.rendering import render
+from services.shared.web.words import LANGUAGES, Words, preferred
 
 _SHOWN_ALERTS = 20
 

@@ -20,10 +20,10 @@ from urllib.parse import unquote, urlsplit
 from services.cost_alerts.delivery.notifier import NobodyError, Parcel, ServerAwayError, UndeliverableError
 from services.cost_alerts.web.letters.mail import PICTURE, MailText, mail_text
 from services.cost_alerts.web.letters.telling import Links
-from services.cost_alerts.web.words import DEFAULT
 from services.shared.access import is_loopback
 from services.shared.errors import ConfigurationError, TransientError
 from services.shared.logs import logger
+from services.shared.web.words import DEFAULT
 
 SMTP_PATIENCE_SECONDS = 30.0
 """With one answer of the server; with all of them together, twice that."""

@@ -32,9 +32,9 @@ from pydantic import (
 )
 
 from services.cost_alerts.domain.alerts.letter import LetterKind
-from services.cost_alerts.web.words import DEFAULT, Language
 from services.shared.errors import ConfigurationError
 from services.shared.events.envelope import Id
+from services.shared.web.words import DEFAULT, Language
 
 
 def _ascii(value: str) -> str:

@@ -9,8 +9,8 @@ from services.cost_alerts.domain.alerts.letter import Briefing, Letter
 from services.cost_alerts.domain.alerts.movers import named_system, named_unit
 from services.cost_alerts.domain.view import View
 from services.cost_alerts.web.letters.telling import Links, tell
-from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import LANGUAGES, Words
+from services.shared.web.rendering import render
+from services.shared.web.words import LANGUAGES, Words
 
 
 def acknowledging_page(

@@ -15,11 +15,11 @@ from services.cost_alerts.domain.foresight.forecast import Forecast
 from services.cost_alerts.domain.foresight.issued import ForecastTest, TestedDay
 from services.cost_alerts.domain.risks.risk import Risk
 from services.cost_alerts.domain.value import LicenceValue, UseValue
-from services.cost_alerts.web.words import Words
 from services.shared.events.plans import Budget, PlannedChange
 from services.shared.events.register import UseCase
 from services.shared.money import from_nano
 from services.shared.periods import Month
+from services.shared.web.words import Words
 
 WIDTH, HEIGHT = 600, 180
 """Of the month's picture, in its own units; the page stretches it."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from services.cost_alerts.web.words import Words
 from services.shared.events.register import UNALLOCATED, System, Unit
+from services.shared.web.words import Words
 
 Namer = Callable[[str], str]
 """An id → the name that people know."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Union, get_args
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from services.shared.errors import InvalidEventError
-from services.shared.events import charges, governance, outcomes, register, usage
+from services.shared.events import charges, governance, log, outcomes, register, usage
 from services.shared.events.envelope import CONTENT_TYPE, MAX_EVENT_BYTES, Event, event_id
 from services.shared.events.topics import CHARGES, DEAD_LETTER, GOVERNANCE, OUTCOMES, REGISTER, TOPICS, USAGE, Topic
 
@@ -32,10 +32,17 @@ __all__ = [
     "topic_of",
 ]
 
-_MODULES = {USAGE: usage, GOVERNANCE: governance, REGISTER: register, CHARGES: charges, OUTCOMES: outcomes}
+_MODULES = (
+    (USAGE, usage),
+    (GOVERNANCE, governance),
+    (REGISTER, register),
+    (CHARGES, charges),
+    (OUTCOMES, outcomes),
+    (OUTCOMES, log),
+)
 _EVENTS: dict[type[Event], str] = {
     found: topic.name
-    for topic, module in _MODULES.items()
+    for topic, module in _MODULES
     for found in vars(module).values()
     if isinstance(found, type)
     and issubclass(found, Event)

@@ -7,8 +7,8 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from services.shared.errors import ConfigurationError
+from services.shared.keys import key_bytes
 from services.shared.store import Store, chunks
-from services.usage_collector.adapters.keys import load_key
 from services.usage_collector.adapters.tables import KEY_CHECK, PERSON, PERSON_LINK
 from services.usage_collector.people import People
 
@@ -51,9 +51,14 @@ def open_people(data_dir: Path, store: Store) -> People:
     Raises:
         ConfigurationError: the key file cannot be used, or is not the one of this database.
     """
-    key = load_key(data_dir, PEOPLE_KEY)
+    key = key_bytes(key_file(data_dir, PEOPLE_KEY), make=True)
     check_key(store, PEOPLE_KEY, key)
     return People(key, StoredPeople(store))
+
+
+def key_file(data_dir: Path, name: str) -> Path:
+    """Where a key of the collector lies."""
+    return data_dir / "keys" / f"{name}.key"
 
 
 def check_key(store: Store, name: str, key: bytes) -> None:

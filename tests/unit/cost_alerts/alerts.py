@@ -16,11 +16,11 @@ from services.cost_alerts.domain.alerts.actions import ACTIONS, OF_BUDGET, PATHS
 from services.cost_alerts.domain.alerts.letter import Briefing, Letter, Mover, Named, Point
 from services.cost_alerts.handlers.outgoing import letters
 from services.cost_alerts.web.letters.telling import Links
-from services.cost_alerts.web.words import Language
 from services.shared.events.outcomes import AlertKind, Condition, Crossing
 from services.shared.settings import Settings
 from services.shared.store import OutgoingMessage, Store
 from services.shared.store.open import open_store
+from services.shared.web.words import Language
 
 NOON = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 LINK = "https://valvomo.example/"

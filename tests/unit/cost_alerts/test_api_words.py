@@ -10,18 +10,19 @@ from typing import get_args
 import pytest
 import yaml
 
+import services
 from services.cost_alerts.domain.budgets.state import Condition
 from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.domain.value import Users
-from services.cost_alerts.web import words as words_module
 from services.cost_alerts.web.ledger import EXPLAINED
-from services.cost_alerts.web.words import LANGUAGES, Language, Words, name_in, preferred, text_names
 from services.shared.events.outcomes import AlertKind, FindingKind
 from services.shared.periods import Month
+from services.shared.web.words import LANGUAGES, TEXT_FILES, Language, Words, name_in, preferred, text_names
 
-FOLDER = Path(words_module.__file__).parent
-TEXTS = {name: texts for path in FOLDER.glob("*.yaml") for name, texts in yaml.safe_load(path.read_text()).items()}
-LETTERS = yaml.safe_load((FOLDER / "letters.yaml").read_text())
+SERVICES = Path(services.__file__).parent
+READ = [(name, texts) for path in TEXT_FILES for name, texts in yaml.safe_load(path.read_text()).items()]
+TEXTS = dict(READ)
+LETTERS = yaml.safe_load((SERVICES / "cost_alerts/web/letters.yaml").read_text())
 """Named by kind, action and figure; their own tests are in delivery/test_letters.py."""
 
 JOINED: dict[str, tuple[str, ...]] = {
@@ -48,9 +49,10 @@ def test_every_text_is_there_in_every_language_with_the_same_gaps(name: str) -> 
 
 
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
-    templates = [call for path in FOLDER.rglob("*.jinja") for call in re.findall(r"words\(([^)]*)", path.read_text())]
+    assert len(TEXTS) == len(READ), "two texts of one name"
+    templates = [call for path in SERVICES.rglob("*.jinja") for call in re.findall(r"words\(([^)]*)", path.read_text())]
     used = {text for call in templates for text in re.findall(r'"([a-z_]+)"', call)}
-    for path in [*FOLDER.rglob("*.py"), *FOLDER.parent.glob("*api.py")]:
+    for path in SERVICES.glob("*/web/**/*.py"):
         used.update(re.findall(r'words\("([a-z_]+)"', path.read_text()))
     joined = {one for one in used if one.endswith("_")}
     assert joined == set(JOINED)

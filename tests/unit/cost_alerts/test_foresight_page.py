@@ -20,10 +20,10 @@ from services.cost_alerts.web.foresight import (
     month_fan,
     unit_forecasts,
 )
-from services.cost_alerts.web.words import Words
 from services.shared.events.plans import Budget
 from services.shared.money import NANO
 from services.shared.periods import Month
+from services.shared.web.words import Words
 
 NOVEMBER, YEAR_END = Month(2026, 11), date(2026, 12, 31)
 TODAY = date(2026, 11, 21)

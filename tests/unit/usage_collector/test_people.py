@@ -11,8 +11,7 @@ from services.shared.errors import ConfigurationError
 from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
-from services.usage_collector.adapters.keys import load_key
-from services.usage_collector.adapters.people import StoredPeople, check_key, open_people
+from services.usage_collector.adapters.people import StoredPeople, open_people
 from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.people import People, normalised
 
@@ -117,54 +116,3 @@ def test_people_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
         assert people.who(pseudonym) == "aino@example.org"
     finally:
         store.close()
-
-
-class TestKeys:
-    def test_a_key_is_made_once_and_for_its_owner_only(self, tmp_path: Path) -> None:
-        key = load_key(tmp_path, "people")
-        assert len(key) == 32
-        assert load_key(tmp_path, "people") == key
-        assert load_key(tmp_path, "content") != key
-        assert (tmp_path / "keys/people.key").stat().st_mode & 0o777 == 0o600
-        assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
-        assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["content.key", "people.key"]
-
-    @pytest.mark.parametrize("rights", [0o640, 0o604, 0o660, 0o777])
-    def test_a_key_that_others_may_read_is_refused(self, tmp_path: Path, rights: int) -> None:
-        load_key(tmp_path, "people")
-        (tmp_path / "keys/people.key").chmod(rights)
-        with pytest.raises(ConfigurationError, match="chmod 600"):
-            load_key(tmp_path, "people")
-
-    @pytest.mark.parametrize("text", ["", "ab", "zz" * 32, "ab" * 33, "é" * 64])
-    def test_a_file_that_holds_no_key(self, tmp_path: Path, text: str) -> None:
-        load_key(tmp_path, "people")
-        (tmp_path / "keys/people.key").write_text(text)
-        with pytest.raises(ConfigurationError, match="64 hex digits"):
-            load_key(tmp_path, "people")
-
-    def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
-        (tmp_path / "keys").write_text("")
-        with pytest.raises(ConfigurationError, match="cannot be used"):
-            load_key(tmp_path, "people")
-
-    def test_all_who_start_at_once_read_one_key(self, tmp_path: Path) -> None:
-        barrier, found = threading.Barrier(8), list[bytes]()
-
-        def start() -> None:
-            barrier.wait()
-            found.append(load_key(tmp_path, "people"))
-
-        threads = [threading.Thread(target=start) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(found) == 8
-        assert len(set(found)) == 1
-
-    def test_another_key_than_the_databases_is_refused(self, store: Store) -> None:
-        check_key(store, "content", KEY)
-        check_key(store, "content", KEY)
-        with pytest.raises(ConfigurationError, match="put that file back"):
-            check_key(store, "content", bytes(32))

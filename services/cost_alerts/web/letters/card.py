@@ -11,7 +11,7 @@ from typing import Any
 
 from services.cost_alerts.domain.alerts.letter import Letter
 from services.cost_alerts.web.letters.telling import Links, Told, Tone, tell
-from services.cost_alerts.web.words import Language, Words
+from services.shared.web.words import Language, Words
 
 MOST_BYTES = 27_000
 _MOST_LISTED = 20

@@ -5,10 +5,10 @@ from typing import Any
 
 from services.cost_alerts.domain.alerts.letter import Letter, Mover, Named
 from services.cost_alerts.web.letters.telling import Links, reached, tell, used_ratio
-from services.cost_alerts.web.words import Language
 from services.shared.events.outcomes import Condition, Crossing
 from services.shared.money import as_text
 from services.shared.periods import timestamp
+from services.shared.web.words import Language
 
 CROSSED = "valvomo.alert.threshold_crossed.v2"
 RAISED = "valvomo.alert.condition_raised.v1"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from services.cost_alerts.domain.alerts.letter import Letter
 from services.cost_alerts.web.letters.picture import bars
 from services.cost_alerts.web.letters.telling import Links, Told, tell
-from services.cost_alerts.web.rendering import render
-from services.cost_alerts.web.words import Language, Words
+from services.shared.web.rendering import render
+from services.shared.web.words import Language, Words
 
 MOST_IN_DIGEST = 100
 PICTURE = "chart"

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from services.cost_alerts.domain.alerts.letter import Letter, Mover, Named, Point
-from services.cost_alerts.web.words import Language, Words, text_names
 from services.shared.events.outcomes import Condition, Crossing
 from services.shared.money import EXACT
+from services.shared.web.words import Language, Words, text_names
 
 Tone = Literal["critical", "warning", "info", "resolved"]
 _POOL = "pool_running_dry"

@@ -13,14 +13,14 @@ from typing import Any, get_args
 import pytest
 
 from services.cost_alerts.domain.alerts.letter import Action, Letter, LetterKind, Named
-from services.cost_alerts.web import words as words_module
 from services.cost_alerts.web.letters.card import MOST_BYTES, card
 from services.cost_alerts.web.letters.document import document
 from services.cost_alerts.web.letters.mail import mail_text
 from services.cost_alerts.web.letters.picture import HEIGHT, WIDTH, bars
 from services.cost_alerts.web.letters.telling import Links, Told, figure_label, tell, used_ratio
-from services.cost_alerts.web.words import LANGUAGES, Language, Words, text_names
 from services.shared.events.outcomes import AlertKind
+from services.shared.web import words as words_module
+from services.shared.web.words import LANGUAGES, Language, Words, text_names
 from tests.unit.cost_alerts.alerts import (
     FIGURES,
     LINK,

@@ -19,8 +19,8 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from services.cost_alerts.delivery.mail import MailFiles, MailServer, SmtpMail, mail
 from services.cost_alerts.delivery.notifier import NobodyError, ServerAwayError, UndeliverableError
 from services.cost_alerts.delivery.recipients import Recipient
-from services.cost_alerts.web.words import Language
 from services.shared.errors import ConfigurationError, TransientError
+from services.shared.web.words import Language
 from tests.unit.cost_alerts.alerts import LINK, LINKS, condition_letter, letter, parcel, recipient
 from tests.unit.cost_alerts.inbox import Inbox, server
 
