@@ -26,6 +26,7 @@ from services.audit_log.adapters.tables import (
     decision,
     finding,
     head,
+    receipt,
 )
 from services.audit_log.handlers import rebuild
 from services.audit_log.main import AuditService, build, signer
@@ -292,7 +293,9 @@ class LogContract(ABC):
         program.publish(*(window(number) for number in range(300)), contradiction)
         program.settle()
         program.sign()
-        column = table.c[table.primary_key.columns.keys()[0]]
+        with program.service.store.transaction() as tx:
+            tx.bulk_insert(receipt, ("anchor", "size", "kind", "receipt", "anchored_at"), [("a", 1, "folder", b"", 0)])
+        *_, column = table.primary_key.columns
         statement = delete(table) if change == "delete" else update(table).values({column: column + 1_000})
         with pytest.raises(RefusedStatementError), program.service.store.transaction() as tx:
             tx.connection.execute(statement)

@@ -12,14 +12,13 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from services.audit_log.domain.duty import RISK_CLASSES, Duty, Rulebook, duty_of
+from services.audit_log.domain.telling import SOURCE
 from services.shared.events import Event, event_id
 from services.shared.events import governance as told
 from services.shared.events.envelope import Fact, Utc
 from services.shared.events.outcomes import Finding, FindingClosed, FindingClosing, FindingKind, FindingOpened
 from services.shared.events.register import ReviewerMandate
 from services.shared.periods import helsinki_day
-
-SOURCE = "valvomo/audit-log"
 
 State = Literal[
     "unknown_output", "generated", "exempt", "pending", "in_review", "approved", "edited", "rejected", "overdue",

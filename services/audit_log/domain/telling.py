@@ -6,7 +6,7 @@ from typing import TypeVar
 from services.shared.events import Event, event_id
 from services.shared.events.envelope import Fact
 
-SOURCE = "audit-log"
+SOURCE = "valvomo/audit-log"
 _E = TypeVar("_E", bound=Event)
 
 
