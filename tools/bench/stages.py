@@ -14,7 +14,6 @@ from unittest.mock import patch
 from sqlalchemy.engine.default import DefaultDialect
 
 from services.audit_log.adapters import entries as log_entries
-from services.audit_log.domain.tiles import Frontier
 from services.audit_log.handlers import AppendHandler
 from services.cost_alerts.adapters.ledger import Memory, SqlWork
 from services.cost_alerts.handlers import usage
@@ -25,6 +24,7 @@ from services.shared.bus.groups import GroupConsumer
 from services.shared.store import names
 from services.shared.store.postgres import PostgresTransaction
 from services.shared.store.sqlite import SqliteTransaction
+from services.shared.tlog.tiles import Frontier
 from tools.bench.loops import Took
 
 REST = "the loop itself, and the rest"
