@@ -68,7 +68,7 @@ backtest: $(RUN_STAMP) .cache/bench/forecast/.installed ## How good and fast for
 	@$(BIN)/python -m tools.bench.forecast $(ARGS)
 
 lock: $(UV) ## Renew all locks after a change in pyproject.toml (UPGRADE=--upgrade for newer versions)
-	@$(LOCK) pyproject.toml --group test --extra confluent --output-file requirements.lock
+	@$(LOCK) pyproject.toml --group test --extra confluent --extra timestamp --output-file requirements.lock
 	@$(LOCK) --group check --constraint requirements.lock --output-file requirements-check.lock
 	@$(LOCK) --group bench-kafka --constraint requirements.lock --output-file requirements-bench-kafka.lock
 	@$(LOCK) --group bench-quix --output-file requirements-bench-quix.lock
