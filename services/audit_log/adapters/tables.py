@@ -1,8 +1,9 @@
 """The log's tables.
 
 Primary data, append-only, guarded by triggers: `entry`, `tile`, `checkpoint`, `conflict`, `receipt`. Derived, made
-again from the entries: `case_file`, `finding`, `register_staged`, `register_fact`, `facet`, `day_span`, `indexed`.
-`decision` keeps what was decided, so that it is decided once.
+again from the entries: `case_file`, `finding`, `register_staged`, `register_fact`, `facet`, `time_block`,
+`event_source`, `indexed`. `decision` keeps what was decided, so that it is decided once; `anchor_state` how
+the anchors are doing now.
 """
 
 from sqlalchemy import (
@@ -158,6 +159,20 @@ receipt = Table(
 )
 """What an anchor gave us for the checkpoint of `size` entries, as it came."""
 
+anchor_state = Table(
+    "anchor_state",
+    METADATA,
+    Column("anchor", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("tried_at", UtcMicros, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("refusal", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    **STRICT,
+)
+"""How the newest try to reach an anchor ended: `failures` in a row, the `refusal`'s reason or "", the `problem` in a
+sentence or ""."""
+
 facet = Table(
     "facet",
     METADATA,
@@ -169,15 +184,18 @@ facet = Table(
 """Which entries have a property: `key` is 63 bits of a hash of (kind, value), so that two properties may share one.
 Who finds an entry here looks into the entry itself before believing it."""
 
-day_span = Table(
-    "day_span",
+time_block = Table(
+    "time_block",
     METADATA,
-    Column("day", Text, primary_key=True),
-    Column("first_seq", BigInteger, nullable=False),
-    Column("last_seq", BigInteger, nullable=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_time", UtcMicros, nullable=False),
+    Column("last_time", UtcMicros, nullable=False),
     **STRICT,
 )
-"""Helsinki day of the ingest time → between which indexes its entries lie (others may lie between them too)."""
+"""Block of 1,024 neighbouring entries → the earliest and the latest ingest time in it (partitions interleave)."""
+
+event_source = Table("event_source", METADATA, Column("source", Text, primary_key=True), **STRICT)
+"""Every CloudEvents source that entries have: with one of them an event's id is found in the name index."""
 
 indexed = Table(
     "indexed",
@@ -186,11 +204,11 @@ indexed = Table(
     Column("size", BigInteger, nullable=False),
     **STRICT,
 )
-"""One row: of how many entries `facet` and `day_span` tell."""
+"""One row: of how many entries the tables of the search tell."""
 
 APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt)
 REVIEWS = (case_file, finding, register_staged, register_fact)
 """What reviews fold."""
-SEARCH = (facet, day_span, indexed)
+SEARCH = (facet, time_block, event_source, indexed)
 """What queries find entries by."""
 DERIVED = (*REVIEWS, *SEARCH)

@@ -1,4 +1,4 @@
-"""Receipts of anchors, and what queries find entries by."""
+"""Receipts of anchors, how the anchors do, and what queries find entries by."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,6 +21,17 @@ def upgrade() -> None:
         **_STRICT,
     )
     op.create_table(
+        "anchor_state",
+        _text("anchor"),
+        _big("size"),
+        _big("tried_at"),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        _text("refusal"),
+        _text("problem"),
+        sa.PrimaryKeyConstraint("anchor"),
+        **_STRICT,
+    )
+    op.create_table(
         "facet",
         _big("key"),
         _big("seq"),
@@ -29,8 +40,14 @@ def upgrade() -> None:
         **_STRICT,
     )
     op.create_table(
-        "day_span", _text("day"), _big("first_seq"), _big("last_seq"), sa.PrimaryKeyConstraint("day"), **_STRICT
+        "time_block",
+        _big("block"),
+        _big("first_time"),
+        _big("last_time"),
+        sa.PrimaryKeyConstraint("block"),
+        **_STRICT,
     )
+    op.create_table("event_source", _text("source"), sa.PrimaryKeyConstraint("source"), **_STRICT)
     op.create_table(
         "indexed",
         sa.Column("id", sa.SmallInteger(), nullable=False, autoincrement=False),
