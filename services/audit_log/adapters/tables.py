@@ -206,9 +206,35 @@ indexed = Table(
 )
 """One row: of how many entries the tables of the search tell."""
 
-APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt)
+pruning = Table(
+    "pruning",
+    METADATA,
+    Column("before", BigInteger, primary_key=True, autoincrement=False),
+    Column("pruned_at", UtcMicros, nullable=False),
+    Column("export_size", BigInteger, nullable=False),
+    Column("export_root", Text, nullable=False),
+    **STRICT,
+)
+"""Each time that entries were pruned: those with an index under the largest `before` may be gone, their hashes never.
+`export_size`, `export_root` (hex): of the export that was verified first."""
+
+hold = Table(
+    "hold",
+    METADATA,
+    Column("hold_id", Text, primary_key=True),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger),
+    Column("document", Text, nullable=False),
+    Column("placed_seq", BigInteger),
+    Column("released_seq", BigInteger),
+    **STRICT,
+)
+"""Legal holds. `placed_seq`, `released_seq`: the entries that say so; a hold whose entry is still on its way to the log
+(None) holds already, one whose release is on its way still holds."""
+
+APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt, pruning)
 REVIEWS = (case_file, finding, register_staged, register_fact)
 """What reviews fold."""
 SEARCH = (facet, time_block, event_source, indexed)
 """What queries find entries by."""
-DERIVED = (*REVIEWS, *SEARCH)
+DERIVED = (*REVIEWS, *SEARCH, hold)
