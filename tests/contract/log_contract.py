@@ -26,6 +26,7 @@ from services.audit_log.adapters.tables import (
     decision,
     finding,
     head,
+    pruning,
     receipt,
 )
 from services.audit_log.handlers import rebuild
@@ -295,6 +296,7 @@ class LogContract(ABC):
         program.sign()
         with program.service.store.transaction() as tx:
             tx.bulk_insert(receipt, ("anchor", "size", "kind", "receipt", "anchored_at"), [("a", 1, "folder", b"", 0)])
+            tx.bulk_insert(pruning, ("before", "pruned_at", "export_size", "export_root"), [(0, 0, 1, "00")])
         *_, column = table.primary_key.columns
         statement = delete(table) if change == "delete" else update(table).values({column: column + 1_000})
         with pytest.raises(RefusedStatementError), program.service.store.transaction() as tx:
