@@ -34,23 +34,25 @@ def upgrade() -> None:
         op.execute(statement)
 
 
+_UNPRUNED = "OLD.seq >= (SELECT coalesce(max(before), 0) FROM pruning)"
+
+
 def _sqlite_guards() -> list[str]:
     refuse = "BEGIN SELECT RAISE(ABORT, 'rows of pruning are never changed'); END"
-    kept = "OLD.seq >= (SELECT coalesce(max(before), 0) FROM pruning)"
+    refuse_entry = "BEGIN SELECT RAISE(ABORT, 'rows of entry are never changed'); END"
+    taken = "NEW.before <= (SELECT max(before) FROM pruning)"
     return [
         f"CREATE TRIGGER pruning_no_update BEFORE UPDATE ON pruning {refuse}",
         f"CREATE TRIGGER pruning_no_delete BEFORE DELETE ON pruning {refuse}",
-        "CREATE TRIGGER pruning_no_replace BEFORE INSERT ON pruning "
-        f"WHEN NEW.before <= (SELECT max(before) FROM pruning) {refuse}",
+        f"CREATE TRIGGER pruning_no_replace BEFORE INSERT ON pruning WHEN {taken} {refuse}",
         "DROP TRIGGER entry_no_delete",
-        f"CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry WHEN {kept} "
-        "BEGIN SELECT RAISE(ABORT, 'rows of entry are never changed'); END",
+        f"CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry WHEN {_UNPRUNED} {refuse_entry}",
     ]
 
 
 def _postgres_guards() -> list[str]:
-    kept = "OLD.seq >= (SELECT coalesce(max(before), 0) FROM pruning)"
     raising = "RAISE EXCEPTION 'rows of entry are never changed'"
+    body = f"$$ BEGIN IF {_UNPRUNED} THEN {raising}; END IF; RETURN OLD; END $$"
     refuse = "EXECUTE FUNCTION refuse_change()"
     return [
         f"CREATE TRIGGER pruning_no_change BEFORE UPDATE OR DELETE ON pruning FOR EACH ROW {refuse}",
@@ -58,8 +60,7 @@ def _postgres_guards() -> list[str]:
         "ALTER TABLE pruning ENABLE ALWAYS TRIGGER pruning_no_change",
         "ALTER TABLE pruning ENABLE ALWAYS TRIGGER pruning_no_truncate",
         "REVOKE UPDATE, DELETE, TRUNCATE ON pruning FROM CURRENT_USER",
-        "CREATE FUNCTION refuse_unpruned() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN IF {kept} THEN {raising}; END IF; RETURN OLD; END $$",
+        f"CREATE FUNCTION refuse_unpruned() RETURNS trigger LANGUAGE plpgsql AS {body}",
         "DROP TRIGGER entry_no_change ON entry",
         f"CREATE TRIGGER entry_no_change BEFORE UPDATE ON entry FOR EACH ROW {refuse}",
         "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry FOR EACH ROW EXECUTE FUNCTION refuse_unpruned()",
