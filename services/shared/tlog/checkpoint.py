@@ -5,6 +5,7 @@ Source: c2sp.org/tlog-checkpoint (read November 2026).
 
 import base64
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from services.shared.tlog.merkle import HASH_BYTES
@@ -29,20 +30,21 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
-def sign_checkpoint(signer: Signer, size: int, root: bytes) -> bytes:
-    """A checkpoint under the signer's name, as a note."""
-    return signer.sign(Checkpoint(signer.key.name, size, root).text)
+def sign_checkpoint(signer: Signer, size: int, root: bytes, seconds: int = 0) -> bytes:
+    """A checkpoint under the signer's name, as a note; `seconds`: when it is signed (POSIX), for keys that say so."""
+    return signer.sign(Checkpoint(signer.key.name, size, root).text, seconds)
 
 
-def open_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
-    """The checkpoint in a note that `key` signed; its origin is the key's name.
+def open_checkpoint(data: bytes, key: VerifierKey | Collection[VerifierKey]) -> Checkpoint:
+    """The checkpoint in a note that `key` (or one of several keys of one name) signed; its origin is the key's name.
 
     Raises:
         NoteError: the signature, the origin, the size or the root is not what it must be.
     """
-    text = open_note(data, [key]).text
+    keys = [key] if isinstance(key, VerifierKey) else key
+    text = open_note(data, keys).text
     checkpoint = parse_checkpoint(text)
-    if checkpoint.origin != key.name:
+    if {known.name for known in keys} != {checkpoint.origin}:
         raise NoteError("the checkpoint is of another log: its origin is not the name of the key that was given")
     return checkpoint
 
