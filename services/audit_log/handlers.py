@@ -14,6 +14,7 @@ from services.audit_log.ports import Arrival, CaseFiles, EntryLog, EntryReader, 
 from services.shared.clock import Clock
 from services.shared.consumer import Delivered
 from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event, decode, encode, key_of, topic_of
+from services.shared.events.log import LogHoldPlaced, LogHoldReleased
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange, RegisterPublished
 from services.shared.store import OutgoingMessage, Transaction
@@ -21,7 +22,7 @@ from services.shared.tlog.entry import Position
 
 GROUP = "audit-log"
 TOPICS = (USAGE.name, GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
-_FOLDED_TOPICS = (GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
+FOLDED_TOPICS = (GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
 _CASES_AT_ONCE = 1_000
 _ENTRIES_AT_ONCE = 2_000
 
@@ -53,7 +54,7 @@ class AppendHandler:
         news = [
             (found.seq, delivered.event)
             for found, delivered in zip(appended, batch, strict=True)
-            if found and found.conflicts_with is None and delivered.record.topic in _FOLDED_TOPICS
+            if found and found.conflicts_with is None and delivered.record.topic in FOLDED_TOPICS
         ]
         if news:
             fold_entries(news, self._cases, tx)
@@ -76,6 +77,8 @@ def fold_entries(news: Iterable[tuple[int, Event]], cases: CaseFiles, tx: Transa
             _apply_register(event.data.version, cases, tx)
         elif isinstance(event, RegisterChange):
             cases.stage(tx, event)
+        elif isinstance(event, LogHoldPlaced | LogHoldReleased):
+            cases.note_hold(tx, index, event)
         else:
             segment.append((index, event))
     _fold_outputs(segment, cases, tx)
@@ -91,13 +94,23 @@ def look(cases: CaseFiles, tx: Transaction, now: datetime, limit: int = _CASES_A
     return len(found)
 
 
-def rebuild(log: EntryReader, cases: CaseFiles, tx: Transaction, now: datetime) -> None:
-    """Make every projection again from the entries, and judge it at `now`. Decides nothing that was decided."""
+def rebuild(
+    log: EntryReader,
+    cases: CaseFiles,
+    tx: Transaction,
+    now: datetime,
+    progress: Callable[[int], None] = lambda _index: None,
+) -> None:
+    """Make every projection again from the entries, and judge it at `now`. Decides nothing that was decided.
+
+    `progress` is told the index up to which entries were folded, exclusive.
+    """
     cases.clear(tx)
     first = 0
-    while entries := log.events(tx, _FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
+    while entries := log.events(tx, FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
         fold_entries([(index, decode(value)) for index, value in entries], cases, tx)
         first = entries[-1][0] + 1
+        progress(first)
     while look(cases, tx, now):
         pass
 

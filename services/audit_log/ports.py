@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from services.audit_log.domain.duty import Rulebook
 from services.audit_log.domain.review import Case, Judgement
+from services.shared.events.log import LogHoldPlaced, LogHoldReleased
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange
 from services.shared.store import Transaction
@@ -73,6 +74,8 @@ class CaseFiles(Protocol):
     def note_opened(self, tx: Transaction, index: int, event: FindingOpened) -> None: ...
 
     def note_closed(self, tx: Transaction, index: int, event: FindingClosed) -> None: ...
+
+    def note_hold(self, tx: Transaction, index: int, event: LogHoldPlaced | LogHoldReleased) -> None: ...
 
     def stage(self, tx: Transaction, change: RegisterChange) -> None:
         """Keep a fact of a register version until its marker comes; facts that reviews do not need are passed over."""

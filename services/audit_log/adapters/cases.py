@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from services.audit_log.adapters.holds import clear_holds, fold_hold
 from services.audit_log.adapters.tables import REVIEWS, case_file, decision, finding, register_fact, register_staged
 from services.audit_log.domain.duty import Rulebook
 from services.audit_log.domain.review import REVIEWED_STATES, Case, State
 from services.audit_log.ports import Judged
+from services.shared.events.log import LogHoldPlaced, LogHoldReleased
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import (
     Policy,
@@ -89,6 +91,9 @@ class SqlCaseFiles:
             update(finding).where(still_open).values(closed_seq=index, closed=event.data.model_dump_json())
         )
 
+    def note_hold(self, tx: Transaction, index: int, event: LogHoldPlaced | LogHoldReleased) -> None:
+        fold_hold(tx, index, event)
+
     def stage(self, tx: Transaction, change: RegisterChange) -> None:
         kind = _KINDS.get(type(change))
         if kind is None:
@@ -123,6 +128,7 @@ class SqlCaseFiles:
     def clear(self, tx: Transaction) -> None:
         for table in REVIEWS:
             tx.connection.execute(delete(table))
+        clear_holds(tx)
 
 
 def read_rulebook(connection: Connection) -> Rulebook:
