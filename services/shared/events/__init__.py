@@ -30,6 +30,7 @@ __all__ = [
     "event_types",
     "key_of",
     "topic_of",
+    "types_of",
 ]
 
 _MODULES = (
@@ -114,6 +115,11 @@ def event_types() -> dict[str, type[Event]]:
 def topic_of(event: Event) -> str:
     """The topic an event belongs to."""
     return _EVENTS[type(event)]
+
+
+def types_of(topic: str) -> tuple[str, ...]:
+    """The `type` attributes of a topic's events; empty for a topic that there is not."""
+    return tuple(name for name, model in event_types().items() if _EVENTS[model] == topic)
 
 
 def key_of(event: Event) -> bytes:
