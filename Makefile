@@ -15,7 +15,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-check demo run test check lint types imports contract crash golden generated dashboards schemas \
-	bench backtest lock clean
+	witness bench backtest lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ dashboards: $(RUN_STAMP) ## Rewrite the Grafana dashboards only
 
 schemas: $(RUN_STAMP) ## Rewrite the event schemas and AsyncAPI only
 	@$(BIN)/python -m tools.schemas $(ARGS)
+
+witness: $(RUN_STAMP) ## The witness as one file for another department: dist/valvomo-witness.pyz
+	@$(BIN)/python -m tools.witness $(ARGS)
 
 bench: $(RUN_STAMP) $(BENCH_STAMPS) ## How fast, beside bare loops and other libraries (ARGS="--json")
 	@$(BIN)/python -m tools.bench $(ARGS)

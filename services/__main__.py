@@ -26,6 +26,7 @@ from services.shared.logs import configure_logs
 from services.shared.settings import load_settings
 from services.usage_collector.cli import app as collector_app
 from services.usage_collector.token_cli import app as token_app
+from services.witness.cli import app as witness_app
 
 app = typer.Typer(
     name="valvomo",
@@ -39,6 +40,7 @@ app.add_typer(doctor_app)
 app.add_typer(collector_app)
 app.add_typer(cost_app)
 app.add_typer(audit_app)
+app.add_typer(witness_app)
 ledger_app.command()(explain)
 app.add_typer(deadletters.app, name="dead-letters")
 app.add_typer(token_app, name="token")

@@ -102,8 +102,8 @@ class Cosigner:
         """The signature line over the checkpoint `text` at a time in POSIX seconds."""
         if not 0 <= at <= MAX_TIME:
             raise NoteError(f"found the time {at}, expected seconds since 1970")
-        payload = self.key.key_id + _PAYLOAD.pack(at, self._private.sign(_message(text, at)))
-        return f"{_DASH} {self.key.name} {base64.b64encode(payload).decode()}\n".encode()
+        payload = _PAYLOAD.pack(at, self._private.sign(_message(text, at)))
+        return signature_line(Signature(self.key.name, self.key.key_id, payload))
 
 
 def cosigned_at(note: Note, key: CosignerKey) -> int | None:
@@ -113,6 +113,11 @@ def cosigned_at(note: Note, key: CosignerKey) -> int | None:
         NoteError: a line of this key does not verify.
     """
     return max((key.verify(note.text, line.payload) for line in note.signatures if key.made(line)), default=None)
+
+
+def signature_line(signature: Signature) -> bytes:
+    """A signature as it stands in a note."""
+    return f"{_DASH} {signature.name} {base64.b64encode(signature.key_id + signature.payload).decode()}\n".encode()
 
 
 def _message(text: str, at: int) -> bytes:
