@@ -1,19 +1,20 @@
 """The append-only list in the log's database, and what can be read from it."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import groupby
-from typing import NamedTuple
+from operator import itemgetter
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from services.audit_log.adapters.names import number_by_name
 from services.audit_log.adapters.tables import conflict, entry, head, names, source_partition, tile
 from services.audit_log.ports import Appended, Arrival
 from services.shared.errors import IncompatibleStoreError, StalePositionError
-from services.shared.store import Transaction
+from services.shared.store import Transaction, chunks
 from services.shared.store.names import digest_of
 from services.shared.tlog.entry import Entry, EntryError, make_entry, parse_entry
-from services.shared.tlog.merkle import leaf_hash
+from services.shared.tlog.merkle import LEAF
 from services.shared.tlog.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 
 _Partition = tuple[str, str, int]
@@ -21,12 +22,11 @@ _Place = tuple[int, int]
 """A partition's short number, and an offset in it."""
 
 
-class _New(NamedTuple):
-    """An arrival that the log did not have."""
-
-    found: Appended
-    place: _Place
-    arrival: Arrival
+_RANGES_AT_ONCE = 100
+_SEEN = (
+    "SELECT source_ref, source_offset FROM entry "
+    "WHERE source_ref = :ref{0} AND source_offset BETWEEN :low{0} AND :high{0}"
+)
 
 
 class SqlEntryLog:
@@ -34,18 +34,15 @@ class SqlEntryLog:
 
     def append(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Appended | None]:
         frontier = _lock_head(tx)
-        refs = _source_refs(tx, {arrival.position[:3] for arrival in arrivals})
-        places = [(refs[arrival.position[:3]], arrival.position.offset) for arrival in arrivals]
+        places = _places(tx, arrivals)
         seen = _seen(tx, places)
+        if not seen:
+            return _append(tx, frontier, arrivals, places)
         fresh = [at for at, place in enumerate(places) if place not in seen]
-        numbered = number_by_name(tx, [arrivals[at] for at in fresh], frontier.size)
         appended: list[Appended | None] = [None] * len(arrivals)
-        for at, found in zip(fresh, numbered, strict=True):
-            appended[at] = found
-        came = zip(appended, places, arrivals, strict=True)
-        new = [_New(found, place, arrival) for found, place, arrival in came if found]
-        if new:
-            _write(tx, frontier, new)
+        found = _append(tx, frontier, [arrivals[at] for at in fresh], [places[at] for at in fresh])
+        for at, one in zip(fresh, found, strict=True):
+            appended[at] = one
         return appended
 
     def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[tuple[int, bytes]]:
@@ -129,15 +126,28 @@ def _lock_head(tx: Transaction) -> Frontier:
     return _frontier(*tx.connection.execute(select(head.c.size, head.c.edge).with_for_update()).one())
 
 
-def _write(tx: Transaction, frontier: Frontier, new: Sequence[_New]) -> None:
+def _append(
+    tx: Transaction, frontier: Frontier, arrivals: Sequence[Arrival], places: Sequence[_Place]
+) -> list[Appended | None]:
+    """Append arrivals whose places are new to the log."""
     before = frontier.size
-    bodies = [make_entry(arrival.position, arrival.value) for _, _, arrival in new]
-    full = frontier.append(map(leaf_hash, bodies))
-    rows = [(found.seq, *place, body) for (found, place, _), body in zip(new, bodies, strict=True)]
-    marks = [found for found, _, _ in new if found.conflicts_with is not None]
+    numbered = number_by_name(tx, arrivals, before)
+    came = zip(numbered, places, arrivals, strict=True)
+    rows = [
+        (found[0], *place, make_entry(position, value)) for found, place, (position, _, value) in came if found
+    ]
+    if not rows:
+        return numbered
+    full = frontier.append([sha256(LEAF + row[3]).digest() for row in rows])
+    marks = [found for found in numbered if found and found[1] is not None]
     tx.bulk_insert(entry, ("seq", "source_ref", "source_offset", "body"), rows)
     tx.bulk_insert(conflict, ("seq", "first_seq"), marks)
     tx.bulk_insert(tile, ("level", "number", "hashes"), [(found.level, found.number, data) for found, data in full])
+    _move_head(tx, before, frontier)
+    return numbered
+
+
+def _move_head(tx: Transaction, before: int, frontier: Frontier) -> None:
     moved = tx.connection.execute(
         update(head).where(head.c.size == before).values(size=frontier.size, edge=frontier.encode())
     )
@@ -145,24 +155,40 @@ def _write(tx: Transaction, frontier: Frontier, new: Sequence[_New]) -> None:
         raise StalePositionError("another process has appended to the log meanwhile; this batch is dropped")
 
 
-def _source_refs(tx: Transaction, partitions: set[_Partition]) -> dict[_Partition, int]:
-    """The short number of each partition, given out on first sight; under the lock of the head."""
-    table = source_partition
-    refs = {(row.cluster, row.topic, row.partition): row.ref for row in tx.connection.execute(select(table))}
+def _places(tx: Transaction, arrivals: Sequence[Arrival]) -> list[_Place]:
+    """Where arrivals stood. Partitions get their short numbers on first sight, under the lock of the head."""
+    refs = {
+        (row.cluster, row.topic, row.partition): row.ref for row in tx.connection.execute(select(source_partition))
+    }
+    positions = [arrival.position for arrival in arrivals]
+    try:
+        return [(refs[position[:3]], position[3]) for position in positions]
+    except KeyError:
+        _give_refs(tx, refs, {position[:3] for position in positions})
+    return [(refs[position[:3]], position[3]) for position in positions]
+
+
+def _give_refs(tx: Transaction, refs: dict[_Partition, int], partitions: set[_Partition]) -> None:
     for found in sorted(partitions - refs.keys()):
         refs[found] = len(refs)
         row = {"ref": refs[found], "cluster": found[0], "topic": found[1], "partition": found[2]}
-        tx.connection.execute(insert(table).values(row))
-    return refs
+        tx.connection.execute(insert(source_partition).values(row))
 
 
 def _seen(tx: Transaction, places: Sequence[_Place]) -> set[_Place]:
     """Those places, and others in the range of them, that the log holds already."""
-    seen: set[_Place] = set()
-    for ref, group in groupby(sorted(places), key=lambda place: place[0]):
+    ranges: dict[int, tuple[int, int]] = {}
+    for ref, group in groupby(places, key=itemgetter(0)):
         offsets = [offset for _, offset in group]
-        query = select(entry.c.source_offset).where(
-            entry.c.source_ref == ref, entry.c.source_offset.between(offsets[0], offsets[-1])
-        )
-        seen |= {(ref, offset) for offset in tx.connection.execute(query).scalars()}
+        low, high = ranges.get(ref, (offsets[0], offsets[0]))
+        ranges[ref] = (min(low, *offsets), max(high, *offsets))
+    seen: set[_Place] = set()
+    for some in chunks(list(ranges.items()), _RANGES_AT_ONCE):
+        query = text(" UNION ALL ".join(_SEEN.format(number) for number in range(len(some))))
+        bounds = {
+            f"{name}{number}": value
+            for number, (ref, (low, high)) in enumerate(some)
+            for name, value in (("ref", ref), ("low", low), ("high", high))
+        }
+        seen.update((row[0], row[1]) for row in tx.connection.execute(query, bounds))
     return seen

@@ -1,19 +1,24 @@
 """Which (source, id) the log has: the same event makes one entry, a contradiction is kept and marked."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
 from sqlalchemy import select
 
 from services.audit_log.adapters.tables import conflict, entry, names
 from services.audit_log.ports import Appended, Arrival
 from services.shared.store import Transaction
-from services.shared.store.names import digest_of
+from services.shared.store.names import digests_of
 from services.shared.tlog.entry import parse_entry
 
 
 def number_by_name(tx: Transaction, arrivals: Sequence[Arrival], first: int) -> list[Appended | None]:
     """Give arrivals their indexes from `first` on; None for what the log has already, word for word."""
-    digests = [digest_of(*arrival.name) for arrival in arrivals]
+    digests = digests_of([arrival.name for arrival in arrivals])
+    indexes = range(first, first + len(arrivals))
+    fresh = dict(zip(digests, indexes, strict=True))
+    if len(fresh) == len(digests) and names.add_if_new(tx, fresh):
+        return list(map(Appended, indexes, repeat(None)))
     known = _Known(tx, digests, first)
     numbered = [known.number(digest, arrival.value) for digest, arrival in zip(digests, arrivals, strict=True)]
     names.add(tx, known.new)

@@ -4,10 +4,13 @@ Digests come in random order, and a B-tree that takes random keys ages: every ba
 rows, and every page is written twice. So on SQLite new names go into a small table, and with each batch one slice of
 it, in key order, moves into the large one; the small table grows with the large one, so that a slice meets its pages
 several times. PostgreSQL keeps one table; its unique index ages well.
+
+Nearly all names that come are new, so neither store looks for each of them: on SQLite a filter in memory (`bloom.py`)
+leaves a few to look for, on PostgreSQL the rows are copied in first, and looked for when the unique index refuses them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from weakref import WeakKeyDictionary
 
@@ -18,11 +21,14 @@ from sqlalchemy import BigInteger, Column, Engine, LargeBinary, MetaData, Table,
 
 from services.shared.errors import TransientError
 from services.shared.store import Transaction, chunks
+from services.shared.store.bloom import BloomFilter
 from services.shared.store.tables import STRICT
 
 DIGEST_BYTES = 16
 
 _LOOKED_UP_AT_ONCE = 500
+_SLICES_LOADED = 256
+_LOADED_AT_ONCE = 20_000
 _RECENT_AT_LEAST = 50_000
 _RECENT_SHARE = 32
 """The small table holds a thirty-second of the names: measured the best of 16, 32 and 64 at five million."""
@@ -32,6 +38,20 @@ def digest_of(*parts: str) -> bytes:
     """The digest of a name; ("a", "bc") and ("ab", "c") differ."""
     told = b"".join(len(part := text.encode()).to_bytes(4) + part for text in parts)
     return blake2b(told, digest_size=DIGEST_BYTES).digest()
+
+
+def digests_of(names: Iterable[tuple[str, str]]) -> list[bytes]:
+    """`digest_of` of many names of two parts, of which the first ones are few."""
+    known: dict[str, bytes] = {}
+    found = []
+    for first, second in names:
+        start = known.get(first)
+        if start is None:
+            text = first.encode()
+            start = known[first] = len(text).to_bytes(4) + text
+        text = second.encode()
+        found.append(blake2b(start + len(text).to_bytes(4) + text, digest_size=DIGEST_BYTES).digest())
+    return found
 
 
 def create_name_index_0001(op: Operations, name: str) -> None:
@@ -51,6 +71,18 @@ def create_name_index_0001(op: Operations, name: str) -> None:
 class _Size:
     rows: int = 0
     next_slice: int = 0
+
+
+@dataclass(slots=True)
+class _Filter:
+    """What one connection knows of the names in its file: those of the first `loaded` slices, and all it has added.
+
+    `version` is SQLite's mark for what other connections have written: when it moves, this knowledge is void.
+    """
+
+    version: int
+    seen: BloomFilter = field(default_factory=BloomFilter)
+    loaded: int = 0
 
 
 class NameIndex:
@@ -73,12 +105,26 @@ class NameIndex:
         if tx.dialect == "postgresql":
             return self._looked_up(tx, digests)
         found: dict[bytes, int] = {}
-        for some in chunks(digests, _LOOKED_UP_AT_ONCE):
+        for some in chunks(self._perhaps(tx, digests), _LOOKED_UP_AT_ONCE):
             places = ", ".join("?" * len(some))
             for table in (self._archive.name, self._recent.name):
                 query = f"SELECT digest, number FROM {table} WHERE digest IN ({places})"  # noqa: S608  # our own names
                 found.update((row[0], row[1]) for row in tx.connection.exec_driver_sql(query, tuple(some)))
         return found
+
+    def add_if_new(self, tx: Transaction, names: Mapping[bytes, int]) -> bool:
+        """Add all of these, when none was added before; else nothing is added, and the answer is False."""
+        if tx.dialect == "postgresql":
+            try:
+                with tx.connection.begin_nested():
+                    tx.bulk_insert(self._archive, ("digest", "number"), sorted(names.items()))
+            except psycopg.errors.UniqueViolation:
+                return False
+            return True
+        if self.lookup(tx, list(names)):
+            return False
+        self.add(tx, names)
+        return True
 
     def find(self, connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
         """The same outside a write transaction, for a few digests: what is committed."""
@@ -99,7 +145,36 @@ class NameIndex:
             self._add_to_archive(tx, rows)
         else:
             tx.bulk_insert(self._recent, ("digest", "number"), rows)
+            self._filter(tx).seen.add([digest for digest, _ in rows])
             self._move_slices(tx, len(rows), max(_RECENT_AT_LEAST, rows[-1][1] // _RECENT_SHARE))
+
+    def _perhaps(self, tx: Transaction, digests: Sequence[bytes]) -> list[bytes]:
+        """Those digests that may be in the tables, in key order, so that neighbours share pages."""
+        known = self._filter(tx)
+        self._load(tx, known)
+        behind = bytes([known.loaded]) if known.loaded < _SLICES_LOADED else None
+        unloaded = [digest for digest in digests if digest >= behind] if behind is not None else []
+        return sorted({*known.seen.perhaps(digests), *unloaded})
+
+    def _filter(self, tx: Transaction) -> _Filter:
+        version = tx.connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        filters = tx.connection.info.setdefault("name filters", {})
+        known = filters.get(self._archive.name)
+        if known is None or known.version != version:
+            known = filters[self._archive.name] = _Filter(version)
+        return known
+
+    def _load(self, tx: Transaction, known: _Filter) -> None:
+        """Take some more slices of what the file holds into the filter, so that no batch waits for all of them."""
+        taken = 0
+        while known.loaded < _SLICES_LOADED and taken < _LOADED_AT_ONCE:
+            bounds = _slice_of(known.loaded, _SLICES_LOADED)
+            for table in (self._archive.name, self._recent.name):
+                query = f"SELECT digest FROM {table} WHERE digest BETWEEN ? AND ?"  # noqa: S608  # our own names
+                found = [row[0] for row in tx.connection.exec_driver_sql(query, bounds)]
+                known.seen.add(found)
+                taken += len(found)
+            known.loaded += 1
 
     def _looked_up(self, tx: Transaction, digests: Sequence[bytes]) -> dict[bytes, int]:
         names, some = self._archive.c, sa.cast(bindparam("some"), sa.ARRAY(LargeBinary))

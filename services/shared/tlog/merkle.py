@@ -10,13 +10,16 @@ from hashlib import sha256
 HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
 
+LEAF = b"\x00"
+"""What comes before the bytes of an entry when it is hashed."""
+
 NodeReader = Callable[[int, int], bytes]
 """(level, index) → hash of the complete subtree over leaves [index·2^level, (index+1)·2^level)."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
     """The hash of one entry's bytes."""
-    return sha256(b"\x00" + entry).digest()
+    return sha256(LEAF + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

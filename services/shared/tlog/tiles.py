@@ -171,20 +171,25 @@ class Frontier:
     def append(self, leaves: Iterable[bytes]) -> list[tuple[Tile, bytes]]:
         """Add leaf hashes; the tiles that became full, with their bytes, each after those it is made of."""
         full: list[tuple[Tile, bytes]] = []
-        for leaf in leaves:
-            self._push(0, leaf, full)
-            self.size += 1
+        hashes, at = list(leaves), 0
+        while at < len(hashes):
+            room = TILE_WIDTH - len(self.edge(0))
+            some = hashes[at : at + room]
+            self.size += len(some)
+            self._push(0, some, full)
+            at += room
         return full
 
-    def _push(self, level: int, hashed: bytes, full: list[tuple[Tile, bytes]]) -> None:
+    def _push(self, level: int, hashes: Sequence[bytes], full: list[tuple[Tile, bytes]]) -> None:
+        """Add hashes, no more than its tile has room for, to a level of the tree that has grown already."""
         if level == len(self._edge):
             self._edge.append([])
         row = self._edge[level]
-        row.append(hashed)
+        row.extend(hashes)
         if len(row) == TILE_WIDTH:
-            full.append((Tile(level, self.size >> (TILE_BITS * (level + 1))), b"".join(row)))
+            full.append((Tile(level, (self.size - 1) >> (TILE_BITS * (level + 1))), b"".join(row)))
             self._edge[level] = []
-            self._push(level + 1, complete_root(row), full)
+            self._push(level + 1, [complete_root(row)], full)
 
     def root(self) -> bytes:
         return fold([peak for row in reversed(self._edge) for peak in peaks(row)])
