@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from services.shared.tlog.checkpoint import Checkpoint, parse_checkpoint
-from services.shared.tlog.cosignature import Cosigner, signature_line
+from services.shared.tlog.cosignature import Cosigner, line_of
 from services.shared.tlog.merkle import verify_consistency
 from services.shared.tlog.note import Note, NoteError, VerifierKey, open_note, parse_note
 from services.shared.tlog.witnessing import SIZE_TYPE, Request, monitoring_path, parse_request
@@ -133,4 +133,4 @@ def _own_lines(note: Note, keys: Sequence[VerifierKey]) -> Note:
 
 
 def _written(note: Note) -> bytes:
-    return f"{note.text}\n".encode() + b"".join(map(signature_line, note.signatures))
+    return f"{note.text}\n".encode() + b"".join(map(line_of, note.signatures))

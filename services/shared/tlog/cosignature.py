@@ -1,51 +1,62 @@
 """C2SP cosignatures: a witness says that, at a time, this was the largest consistent tree it had seen of a log.
 
-Source: c2sp.org/tlog-cosignature (read November 2026). Timestamped Ed25519 (type 0x04) is written and read.
+Source: c2sp.org/tlog-cosignature (read November 2026). Timestamped Ed25519 (type 0x04) is written and read, ML-DSA-44
+(type 0x06) is read.
 """
 
 import base64
-import re
-import struct
 from dataclasses import dataclass
-from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.shared.tlog.note import KEY_BYTES, Note, NoteError, Signature, VerifierKey, decode_base64
+from services.shared.tlog.note import (
+    KEY_BYTES,
+    ML_DSA_44,
+    ML_DSA_KEY_BYTES,
+    Note,
+    NoteError,
+    Signature,
+    VerifierKey,
+    format_vkey,
+    key_id,
+    split_vkey,
+)
 
 COSIGNATURE_ED25519 = 0x04
 MAX_TIME = 2**63 - 1
-_KEY_ID_BYTES = 4
-_PAYLOAD = struct.Struct(">Q64s")
-_DASH = "\N{EM DASH}"
-_VKEY = re.compile(r"([^+]+)\+([0-9a-f]{8})\+(\S+)")
+_TIME_BYTES = 8
+_MATERIAL_BYTES = {COSIGNATURE_ED25519: KEY_BYTES, ML_DSA_44: ML_DSA_KEY_BYTES}
 
 
 @dataclass(frozen=True, slots=True)
 class CosignerKey:
-    """A witness's public key with the name it cosigns under.
+    """A witness's public key with the name it cosigns under; `kind` is its type in C2SP.
 
     Raises:
-        NoteError: the name cannot stand in a note, or the key lets forged signatures pass.
+        NoteError: the name cannot stand in a note, the key lets forged signatures pass, or is of a kind that this
+            machine's library does not know.
     """
 
     name: str
     public_key: bytes
+    kind: int = COSIGNATURE_ED25519
 
     def __post_init__(self) -> None:
-        VerifierKey(self.name, self.public_key)
+        self._plain()
+
+    def _plain(self) -> VerifierKey:
+        """The key as notes have it. An Ed25519 key signs the time in front of the text; an ML-DSA-44 key always so."""
+        if self.kind == COSIGNATURE_ED25519:
+            return VerifierKey(self.name, self.public_key)
+        return VerifierKey(self.name, self.public_key, self.kind)
 
     @property
     def key_id(self) -> bytes:
-        """Four bytes that help to find the key. The same key that signs notes has another id."""
-        return sha256(self.name.encode() + b"\n" + self._material).digest()[:_KEY_ID_BYTES]
-
-    @property
-    def _material(self) -> bytes:
-        return bytes([COSIGNATURE_ED25519]) + self.public_key
+        """Four bytes that help to find the key. The same Ed25519 key that signs notes has another id."""
+        return key_id(self.name, self.kind, self.public_key)
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(self._material).decode()}"
+        return format_vkey(self.name, self.kind, self.public_key)
 
     def made(self, signature: Signature) -> bool:
         """Whether a signature line says that it is this key's."""
@@ -57,12 +68,12 @@ class CosignerKey:
         Raises:
             NoteError: the payload is no cosignature of this key over this text.
         """
-        if len(payload) != _PAYLOAD.size:
-            raise NoteError(f"found a cosignature of {len(payload)} bytes, expected {_PAYLOAD.size}")
-        at, signature = _PAYLOAD.unpack(payload)
-        if at > MAX_TIME or not VerifierKey(self.name, self.public_key).verifies(_message(text, at), signature):
+        at = int.from_bytes(payload[:_TIME_BYTES])
+        timed = self.kind == ML_DSA_44
+        message, signature = (text.encode(), payload) if timed else (_message(text, at), payload[_TIME_BYTES:])
+        if len(payload) <= _TIME_BYTES or at > MAX_TIME or not self._plain().verifies(message, signature):
             raise NoteError("a cosignature does not fit the checkpoint: one of them was altered")
-        return int(at)
+        return at
 
 
 def parse_cosigner_key(text: str) -> CosignerKey:
@@ -71,18 +82,13 @@ def parse_cosigner_key(text: str) -> CosignerKey:
     Raises:
         NoteError: it is no key of a witness, its id does not fit, or the key must not be trusted.
     """
-    found = _VKEY.fullmatch(text)
-    if found is None:
-        raise NoteError("not a witness's key; expected name+8 hex digits+base64, as `valvomo witness key` prints it")
-    material = decode_base64(found[3])
-    if len(material) != 1 + KEY_BYTES or material[0] != COSIGNATURE_ED25519:
-        raise NoteError("not a witness's key: expected type 04 (timestamped Ed25519) and 32 bytes")
-    key = CosignerKey(found[1], material[1:])
-    if key.key_id.hex() != found[2]:
+    name, kind, public_key = split_vkey(text)
+    if _MATERIAL_BYTES.get(kind) != len(public_key):
         raise NoteError(
-            f"the witness's key says id {found[2]}, its own bytes give {key.key_id.hex()}: it was mistyped or altered"
+            "not a witness's key: expected timestamped Ed25519 (type 04, 32 bytes), as `valvomo witness key` prints "
+            "it, or ML-DSA-44 (type 06, 1312 bytes)"
         )
-    return key
+    return CosignerKey(name, public_key, kind)
 
 
 class Cosigner:
@@ -102,8 +108,8 @@ class Cosigner:
         """The signature line over the checkpoint `text` at a time in POSIX seconds."""
         if not 0 <= at <= MAX_TIME:
             raise NoteError(f"found the time {at}, expected seconds since 1970")
-        payload = _PAYLOAD.pack(at, self._private.sign(_message(text, at)))
-        return signature_line(Signature(self.key.name, self.key.key_id, payload))
+        payload = at.to_bytes(_TIME_BYTES) + self._private.sign(_message(text, at))
+        return line_of(Signature(self.key.name, self.key.key_id, payload))
 
 
 def cosigned_at(note: Note, key: CosignerKey) -> int | None:
@@ -115,9 +121,10 @@ def cosigned_at(note: Note, key: CosignerKey) -> int | None:
     return max((key.verify(note.text, line.payload) for line in note.signatures if key.made(line)), default=None)
 
 
-def signature_line(signature: Signature) -> bytes:
-    """A signature as it stands in a note."""
-    return f"{_DASH} {signature.name} {base64.b64encode(signature.key_id + signature.payload).decode()}\n".encode()
+def line_of(signature: Signature) -> bytes:
+    """A signature line, with its newline, as it was parsed."""
+    payload = base64.b64encode(signature.key_id + signature.payload).decode()
+    return f"\N{EM DASH} {signature.name} {payload}\n".encode()
 
 
 def _message(text: str, at: int) -> bytes:
