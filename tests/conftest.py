@@ -1,10 +1,15 @@
 """What every test may ask for: real servers, golden files, and the table of servers at the end."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from services.shared.store import open as opening
+from services.shared.store.migrate import migrate
+from tests.opened import Opening
 from tests.servers import alertmanager
 from tests.servers.alertmanager import AlertmanagerServer
 from tests.servers.kafka import KafkaServer, kafka_program
@@ -34,6 +39,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROLL] = Roll(required_adapters(), {})
+    _keep_compiled(config.rootpath / ".cache" / "compiled")
+    opening.migrate = Opening(migrate)  # type: ignore[attr-defined]  # what it imports, for all tests
+
+
+def _keep_compiled(folder: Path) -> None:
+    """Where Python may not write beside the code what it compiles, let it do so in a folder of ours.
+
+    The tests start the program some two hundred times; each start would compile all of it, and its libraries, anew.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(folder)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
 
 
 @pytest.hookimpl(tryfirst=True)

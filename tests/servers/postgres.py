@@ -27,6 +27,13 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 READABLE = stat.S_IROTH | stat.S_IXOTH
 
+_OWN_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+_LEFT_OVER = """
+SELECT (SELECT count(*) FROM pg_depend WHERE refobjid >= 16384 AND deptype <> 'i')
+     + (SELECT count(*) FROM pg_db_role_setting) + (SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql')
+     + (SELECT count(*) FROM pg_class WHERE oid >= 16384) + (SELECT count(*) FROM pg_largeobject_metadata)"""
+"""How much a database holds that the server did not bring; 16384 is the first number of an object made by a user."""
+
 
 @dataclass(frozen=True)
 class PostgresProgram:
@@ -84,6 +91,7 @@ class PostgresServer(Running):
         self._bin = _readable_by_all(program, self._folder) if self._options else program.bin
         self._data = self._folder / "data"
         self._durable = durable
+        self._spare: list[str] = []
         self._process = ServerProcess("PostgreSQL", self._folder / "server.log")
         self.port = free_port()
 
@@ -123,13 +131,37 @@ class PostgresServer(Running):
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """Make an empty database, yield its address, drop it again, whoever is still connected."""
-        name = f"test_{uuid.uuid4().hex}"
-        self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        """Yield the address of an empty database; it is emptied again, whoever is still connected, or dropped.
+
+        Making one takes the server a fifth of a second, emptying one a tenth of that.
+        """
+        name = self._spare.pop() if self._spare else self._made()
         try:
             yield self.url(name)
         finally:
-            self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            self._end_sessions(name)
+            if self._emptied(name):
+                self._spare.append(name)
+            else:
+                self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _made(self) -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        return name
+
+    def _end_sessions(self, name: str) -> None:
+        """End every session on a database, and wait until it has ended: its locks and temporary tables go with it."""
+        end = "SELECT pg_terminate_backend(pid, {}) FROM pg_stat_activity WHERE datname = {}"
+        self._administer(sql.SQL(end).format(sql.Literal(STOP_SECONDS * 1000), sql.Literal(name)))
+
+    def _emptied(self, name: str) -> bool:
+        """Drop every schema of a database; whether it is now as one that was just made."""
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            for (schema,) in connection.execute(_OWN_SCHEMAS).fetchall():
+                connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+            connection.execute("CREATE SCHEMA public")
+            return connection.execute(_LEFT_OVER).fetchone() == (0,)
 
     def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:

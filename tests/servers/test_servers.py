@@ -73,10 +73,25 @@ class TestPostgres:
             execute(first, "CREATE TABLE t (n int)")
             execute(second, "CREATE TABLE t (n int)")
             assert first != second
-        with pytest.raises(psycopg.OperationalError, match="does not exist"):
-            psycopg.connect(first)
+        with postgres_server.database() as third, postgres_server.database() as fourth:
+            assert {third, fourth} == {first, second}
+            assert [execute(url, "SELECT to_regclass('t')") for url in (third, fourth)] == [[(None,)], [(None,)]]
 
-    def test_a_database_is_dropped_though_somebody_is_connected(self, postgres_server: PostgresServer) -> None:
+    @pytest.mark.parametrize(
+        "leave",
+        [
+            "ALTER DATABASE {} SET work_mem = '1MB'",
+            "SELECT lo_create(0)",
+        ],
+        ids=["setting", "large object"],
+    )
+    def test_a_database_that_cannot_be_emptied_is_dropped(self, postgres_server: PostgresServer, leave: str) -> None:
+        with postgres_server.database() as url:
+            execute(url, leave.format(url.rpartition("/")[2]))
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(url)
+
+    def test_a_database_is_emptied_though_somebody_is_connected(self, postgres_server: PostgresServer) -> None:
         with postgres_server.database() as url:
             forgotten = psycopg.connect(url)
         with pytest.raises(psycopg.OperationalError):
