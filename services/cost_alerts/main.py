@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
 from services.cost_alerts.adapters.alerts import SqlAlerts
@@ -78,7 +79,6 @@ class CostService:
     ) -> None:  # fmt: skip
         self.store = store
         self.queries = LedgerQueries(store)
-        self.router = make_router(store, self.queries, clock, lambda: risks.newest)
         self.consumers = tuple(consumers)
         periods, restatements, budgets = SqlPeriods(), SqlRestatements(), SqlBudgets()
         self.periods = PeriodWorker(store, Memory(publishes=publishes).begin, periods)
@@ -110,6 +110,11 @@ class CostService:
             *([Loop(PUBLISHER, self.publisher.step)] if publishes else []),
             *telling,
         ]
+
+    @cached_property
+    def router(self) -> APIRouter:
+        """Made when somebody will ask over HTTP: a rebuild and the commands ask the ledger itself."""
+        return make_router(self.store, self.queries, self._clock, lambda: self.risks.newest)
 
     def start(self) -> None:
         self._presence.enter_context(presence(self.store))

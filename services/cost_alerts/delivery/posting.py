@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 
 import httpx
@@ -26,7 +27,6 @@ class Poster:
 
     def __init__(self, who: str, *, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._who, self._seconds, self._transport = who, timeout_seconds, transport
-        self._trust = ssl.create_default_context()  # once: it reads every certificate of this machine
 
     def post(self, address: SecretStr, body: bytes, headers: Mapping[str, str]) -> None:
         """Hand `body` over.
@@ -55,8 +55,14 @@ class Poster:
         """Status and Retry-After. The answer's body is not waited for: the status says all."""
         async with (
             httpx.AsyncClient(
-                verify=self._trust, timeout=self._seconds, transport=self._transport, follow_redirects=False
+                verify=_trust(), timeout=self._seconds, transport=self._transport, follow_redirects=False
             ) as client,
             client.stream("POST", address, content=body, headers=dict(headers)) as answer,
         ):
             return answer.status_code, answer.headers.get("retry-after", "")
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom this machine trusts; read at the first message and once, for it reads every certificate."""
+    return ssl.create_default_context()
