@@ -14,7 +14,7 @@ SIGNER = Signer("log.example/audit", bytes(range(32)))
 
 def entry(index: int, text: str = "") -> bytes:
     position = Position("c-1", "valvomo.usage", index % 3, index // 3, START + timedelta(seconds=index))
-    return make_entry(position, f'{{"id":"{index}{text}"}}'.encode())
+    return make_entry(position, f'{{"source":"here","id":"{index}{text}"}}'.encode())
 
 
 def export(entries: list[bytes], signer: Signer = SIGNER) -> dict[str, bytes]:
