@@ -100,7 +100,9 @@ def facets_of(event: Mapping[str, Any]) -> set[Facet]:
     if isinstance(kind, str):
         found.add(Facet("type", kind))
         if kind in _KIND_OF_FACT and isinstance(data, dict):
-            found.update(_texts(_KIND_OF_FACT[kind], (data.get("fact") or {}).get("id", data.get("fact_id"))))
+            fact = data.get("fact")
+            name = fact.get("id") if isinstance(fact, dict) else data.get("fact_id")
+            found.update(_texts(_KIND_OF_FACT[kind], name))
     return found
 
 
