@@ -6,7 +6,7 @@ from services.cost_alerts.adapters.keys import acknowledgement_key
 from services.cost_alerts.adapters.queries import LedgerQueries
 from services.cost_alerts.adapters.tables import METADATA
 from services.cost_alerts.delivery.alertmanager import OpenAlerts, poster
-from services.cost_alerts.delivery.mail import MailFiles, MailServer, SmtpMail
+from services.cost_alerts.delivery.mail import MailFiles, SmtpMail
 from services.cost_alerts.delivery.notifier import Channel, ChannelName, Notifier
 from services.cost_alerts.delivery.posting import Poster
 from services.cost_alerts.delivery.recipients import load_recipients
@@ -18,6 +18,7 @@ from services.cost_alerts.web.letters.telling import Links
 from services.shared.clock import Clock
 from services.shared.loops import Loop
 from services.shared.settings import Settings
+from services.shared.smtp import MailServer
 from services.shared.store import Store
 from services.shared.store.tables import common_tables
 

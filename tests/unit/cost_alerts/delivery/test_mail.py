@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from services.cost_alerts.delivery.mail import MailFiles, MailServer, SmtpMail, mail
+from services.cost_alerts.delivery.mail import MailFiles, SmtpMail, mail
 from services.cost_alerts.delivery.notifier import NobodyError, ServerAwayError, UndeliverableError
 from services.cost_alerts.delivery.recipients import Recipient
 from services.shared.errors import ConfigurationError, TransientError
+from services.shared.smtp import MailServer, Postman
 from services.shared.web.words import Language
 from tests.unit.cost_alerts.alerts import LINK, LINKS, condition_letter, letter, parcel, recipient
 from tests.unit.cost_alerts.inbox import Inbox, server
@@ -141,7 +142,7 @@ def test_a_password_is_given_to_this_machine_and_a_wrong_one_is_tried_again() ->
 
 
 def test_a_password_does_not_leave_this_machine_without_tls() -> None:
-    abroad = SmtpMail(MailServer("mail.city.example", 25, False, "valvomo", "secret"), SENDER, LINKS)
+    abroad = Postman(MailServer("mail.city.example", 25, False, "valvomo", "secret"))
 
     class Line(smtplib.SMTP):
         def login(self, user: str, password: str, *, initial_response_ok: bool = True) -> tuple[int, bytes]:
