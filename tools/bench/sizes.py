@@ -25,12 +25,13 @@ def bytes_per_event(form: Form, events: int) -> Mapping[str, float]:
     ledger = open_store(form.settings, "ledger", LEDGER_TABLES)
     log = open_store(form.settings, "log", LOG_TABLES)
     try:
-        return {"ledger": _schema_bytes(ledger) / events, "log": _schema_bytes(log) / events}
+        return {"ledger": schema_bytes(ledger) / events, "log": schema_bytes(log) / events}
     finally:
         ledger.close()
         log.close()
 
 
-def _schema_bytes(store: Store) -> int:
+def schema_bytes(store: Store) -> int:
+    """Bytes on disk of all tables of the service, with their indexes."""
     with store.reading() as connection:
         return int(connection.execute(_SCHEMA_BYTES).scalar_one())

@@ -133,9 +133,7 @@ def _append(
     before = frontier.size
     numbered = number_by_name(tx, arrivals, before)
     came = zip(numbered, places, arrivals, strict=True)
-    rows = [
-        (found[0], *place, make_entry(position, value)) for found, place, (position, _, value) in came if found
-    ]
+    rows = [(found[0], *place, make_entry(position, value)) for found, place, (position, _, value) in came if found]
     if not rows:
         return numbered
     full = frontier.append([sha256(LEAF + row[3]).digest() for row in rows])
@@ -157,9 +155,7 @@ def _move_head(tx: Transaction, before: int, frontier: Frontier) -> None:
 
 def _places(tx: Transaction, arrivals: Sequence[Arrival]) -> list[_Place]:
     """Where arrivals stood. Partitions get their short numbers on first sight, under the lock of the head."""
-    refs = {
-        (row.cluster, row.topic, row.partition): row.ref for row in tx.connection.execute(select(source_partition))
-    }
+    refs = {(row.cluster, row.topic, row.partition): row.ref for row in tx.connection.execute(select(source_partition))}
     positions = [arrival.position for arrival in arrivals]
     try:
         return [(refs[position[:3]], position[3]) for position in positions]

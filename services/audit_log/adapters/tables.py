@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from services.shared.store.names import NameIndex
+from services.shared.store.rights import only
 from services.shared.store.tables import STRICT, UtcMicros, add_common_tables
 
 METADATA = MetaData()
@@ -238,3 +239,7 @@ REVIEWS = (case_file, finding, register_staged, register_fact)
 SEARCH = (facet, time_block, event_source, indexed)
 """What queries find entries by."""
 DERIVED = (*REVIEWS, *SEARCH, hold)
+
+only("SELECT", "INSERT", of=(*APPEND_ONLY, source_partition, decision, names.archive))
+only("SELECT", "UPDATE", of=(head, indexed))
+only("SELECT", of=(pruning,))

@@ -1,6 +1,6 @@
 """A Bloom filter over 16-byte digests: a whole batch is asked in one step, and grows it without looking at old ones.
 
-It answers "never seen" or "perhaps". Two to four bytes per digest; of unseen ones about one in a hundred is a "perhaps".
+It answers "never seen" or "perhaps". Two to four bytes per digest; of unseen ones one in a hundred is a "perhaps".
 """
 
 from collections.abc import Sequence

@@ -97,7 +97,7 @@ class NameIndex:
     """
 
     def __init__(self, name: str, metadata: MetaData) -> None:
-        self._archive, self._recent = (_table(table, metadata) for table in (name, f"{name}_recent"))
+        self.archive, self._recent = (_table(table, metadata) for table in (name, f"{name}_recent"))
         self._sizes: WeakKeyDictionary[Engine, _Size] = WeakKeyDictionary()
 
     def lookup(self, tx: Transaction, digests: Sequence[bytes]) -> dict[bytes, int]:
@@ -107,7 +107,7 @@ class NameIndex:
         found: dict[bytes, int] = {}
         for some in chunks(self._perhaps(tx, digests), _LOOKED_UP_AT_ONCE):
             places = ", ".join("?" * len(some))
-            for table in (self._archive.name, self._recent.name):
+            for table in (self.archive.name, self._recent.name):
                 query = f"SELECT digest, number FROM {table} WHERE digest IN ({places})"  # noqa: S608  # our own names
                 found.update((row[0], row[1]) for row in tx.connection.exec_driver_sql(query, tuple(some)))
         return found
@@ -117,7 +117,7 @@ class NameIndex:
         if tx.dialect == "postgresql":
             try:
                 with tx.connection.begin_nested():
-                    tx.bulk_insert(self._archive, ("digest", "number"), sorted(names.items()))
+                    tx.bulk_insert(self.archive, ("digest", "number"), sorted(names.items()))
             except psycopg.errors.UniqueViolation:
                 return False
             return True
@@ -128,7 +128,7 @@ class NameIndex:
 
     def find(self, connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
         """The same outside a write transaction, for a few digests: what is committed."""
-        tables = (self._archive, self._recent)
+        tables = (self.archive, self._recent)
         queries = (select(table.c.digest, table.c.number).where(table.c.digest.in_(digests)) for table in tables)
         return {bytes(row.digest): row.number for query in queries for row in connection.execute(query)}
 
@@ -159,9 +159,9 @@ class NameIndex:
     def _filter(self, tx: Transaction) -> _Filter:
         version = tx.connection.exec_driver_sql("PRAGMA data_version").scalar_one()
         filters = tx.connection.info.setdefault("name filters", {})
-        known = filters.get(self._archive.name)
+        known = filters.get(self.archive.name)
         if known is None or known.version != version:
-            known = filters[self._archive.name] = _Filter(version)
+            known = filters[self.archive.name] = _Filter(version)
         return known
 
     def _load(self, tx: Transaction, known: _Filter) -> None:
@@ -169,7 +169,7 @@ class NameIndex:
         taken = 0
         while known.loaded < _SLICES_LOADED and taken < _LOADED_AT_ONCE:
             bounds = _slice_of(known.loaded, _SLICES_LOADED)
-            for table in (self._archive.name, self._recent.name):
+            for table in (self.archive.name, self._recent.name):
                 query = f"SELECT digest FROM {table} WHERE digest BETWEEN ? AND ?"  # noqa: S608  # our own names
                 found = [row[0] for row in tx.connection.exec_driver_sql(query, bounds)]
                 known.seen.add(found)
@@ -177,13 +177,13 @@ class NameIndex:
             known.loaded += 1
 
     def _looked_up(self, tx: Transaction, digests: Sequence[bytes]) -> dict[bytes, int]:
-        names, some = self._archive.c, sa.cast(bindparam("some"), sa.ARRAY(LargeBinary))
+        names, some = self.archive.c, sa.cast(bindparam("some"), sa.ARRAY(LargeBinary))
         query = select(names.digest, names.number).where(names.digest == sa.any_(some))
         return {row.digest: row.number for row in tx.connection.execute(query, {"some": list(digests)})}
 
     def _add_to_archive(self, tx: Transaction, rows: Sequence[tuple[bytes, int]]) -> None:
         try:
-            tx.bulk_insert(self._archive, ("digest", "number"), rows)
+            tx.bulk_insert(self.archive, ("digest", "number"), rows)
         except psycopg.errors.UniqueViolation:
             raise TransientError("another consumer has added the same names; trying again") from None
 
@@ -204,7 +204,7 @@ class NameIndex:
     def _move(self, tx: Transaction, bounds: tuple[bytes, bytes]) -> int:
         inside = self._recent.c.digest.between(*bounds)
         rows = select(self._recent).where(inside).order_by(self._recent.c.digest)
-        tx.connection.execute(insert(self._archive).from_select(["digest", "number"], rows))
+        tx.connection.execute(insert(self.archive).from_select(["digest", "number"], rows))
         return tx.connection.execute(delete(self._recent).where(inside)).rowcount
 
 

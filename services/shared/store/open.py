@@ -9,6 +9,7 @@ from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.migrate import migrate
 from services.shared.store.postgres import PostgresStore
+from services.shared.store.rights import is_restricted
 from services.shared.store.sqlite import SqliteStore
 
 ServiceName = Literal["collector", "ledger", "log"]
@@ -28,8 +29,15 @@ _KINDS: dict[ServiceName, _Kind] = {
 }
 
 
-def open_store(settings: Settings, service: ServiceName, metadata: MetaData) -> Store:
+def open_store(settings: Settings, service: ServiceName, metadata: MetaData, *, guarded: bool = True) -> Store:
     """Open a service's database, made when missing: `<data_dir>/<service>.db`, or the schema `<service>`.
+
+    Args:
+        settings: where it is.
+        service: whose.
+        metadata: its tables.
+        guarded: on SQLite, refuse what `rights.py` does not give to the service; False for an administrator's ceremony
+            (pruning). On PostgreSQL the role in VALVOMO_STORE decides.
 
     Raises:
         ConfigurationError: the setting VALVOMO_STORE cannot be used, or the server is too old.
@@ -46,6 +54,8 @@ def open_store(settings: Settings, service: ServiceName, metadata: MetaData) -> 
         store = PostgresStore(address, metadata, service)
     try:
         migrate(store, metadata, kind.migrations)
+        if guarded and isinstance(store, SqliteStore) and is_restricted(metadata):
+            store.guard()
     except BaseException:
         store.close()
         raise

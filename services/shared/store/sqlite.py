@@ -17,9 +17,11 @@ from sqlalchemy import URL, Connection, Engine, MetaData, QueuePool, Table, crea
 
 from services.shared.errors import IncompatibleStoreError, PlatformError, TransientError
 from services.shared.store import Dialect, Transaction, faults, summed
+from services.shared.store.authorizer import authorizer
 from services.shared.store.both import CommonStore, CommonTransaction
 from services.shared.store.faults import translated
 from services.shared.store.identity import check_cluster
+from services.shared.store.rights import rights_in
 from services.shared.store.tables import common_tables
 
 APPLICATION_ID = 0x56414C56
@@ -104,6 +106,7 @@ class SqliteStore(CommonStore):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.service = path, service
         self._common = common_tables(metadata)
+        self._authorizer, self._guarded = authorizer(rights_in(metadata)), False
         self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._writing_thread: int | None = None
@@ -152,6 +155,22 @@ class SqliteStore(CommonStore):
         finally:
             inside.release()
 
+    def guard(self) -> None:
+        """Hold every connection from now on to what the service may do with its tables; after migrating."""
+        self._guarded = True
+        self.close()  # connections are made again, with the authorizer
+
+    @contextmanager
+    def unguarded(self) -> Iterator[None]:
+        """Let the transactions of this block do what only an administrator may: pruning, and tests that do damage."""
+        before, self._guarded = self._guarded, False
+        self.close()
+        try:
+            yield
+        finally:
+            self._guarded = before
+            self.close()
+
     def close(self) -> None:
         self._readers.dispose()
         self.engine.dispose()
@@ -172,7 +191,10 @@ class SqliteStore(CommonStore):
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA recursive_triggers = ON")  # or INSERT OR REPLACE deletes without a trigger
             connection.execute(pragma)
+            if self._guarded:
+                connection.set_authorizer(self._authorizer)
 
         @event.listens_for(engine, "begin")
         def begin_transaction(connection: Connection) -> None:
