@@ -304,7 +304,7 @@ class LogContract(ABC):
                 tx.bulk_insert(pruning, ("before", "pruned_at", "export_size", "export_root"), [(0, 0, 1, "00")])
             *_, column = table.primary_key.columns
             statement = delete(table) if change == "delete" else update(table).values({column: column + 1_000})
-            with pytest.raises(RefusedStatementError, match="never changed|RaiseException"), store.transaction() as tx:
+            with pytest.raises(RefusedStatementError, match=r"never changed|RaiseException"), store.transaction() as tx:
                 tx.connection.execute(statement)
 
     # Signing
