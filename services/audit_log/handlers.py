@@ -105,14 +105,21 @@ def rebuild(
 
     `progress` is told the index up to which entries were folded, exclusive.
     """
+    refold(log, cases, tx, progress)
+    while look(cases, tx, now):
+        pass
+
+
+def refold(
+    log: EntryReader, cases: CaseFiles, tx: Transaction, progress: Callable[[int], None] = lambda _index: None
+) -> None:
+    """Make every projection again from the entries; all of it waits to be judged."""
     cases.clear(tx)
     first = 0
     while entries := log.events(tx, FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
         fold_entries([(index, decode(value)) for index, value in entries], cases, tx)
         first = entries[-1][0] + 1
         progress(first)
-    while look(cases, tx, now):
-        pass
 
 
 def _fold_outputs(news: Sequence[tuple[int, Event]], cases: CaseFiles, tx: Transaction) -> None:

@@ -13,6 +13,9 @@ from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpo
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
 from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.metrics import AuditMetrics
+from services.audit_log.adapters.rotation import add_post_quantum
+from services.audit_log.adapters.signing_keys import KeyRing
+from services.audit_log.adapters.succession import refuse_unfinished
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.api import make_router
 from services.audit_log.handlers import GROUP, TOPICS, AppendHandler, look
@@ -32,7 +35,6 @@ from services.shared.store.horizon import RebuildHorizon
 from services.shared.store.open import open_store
 from services.shared.tlog.note import Signer
 
-SIGNING_KEY = "log-ed25519"
 HASH_KEY = "log-hash"
 MEMORY = "log-signed.json"
 MAX_TICK_SECONDS = 2.0
@@ -168,24 +170,43 @@ def make_checkpointer(settings: Settings, store: Store, clock: Clock) -> Checkpo
     Raises:
         ConfigurationError: the key file is missing, too open or damaged.
     """
-    memory = SignerMemory(_keys(settings) / MEMORY)
+    memory, ring = signer_memory(settings), key_ring(settings)
+    refuse_unfinished(memory.path.parent)
+    add_post_quantum(store, ring, clock.now())
+    ring.signer(make=not _was_signed(store, memory))
     return Checkpointer(
         store,
-        signer(settings, make=not _was_signed(store, memory)),
+        ring,
         memory,
-        folder=settings.data_dir / "checkpoints",
+        folder=checkpoint_folder(settings),
         clock=clock,
         interval=timedelta(seconds=settings.checkpoint_interval_seconds),
+        heartbeat=timedelta(hours=settings.log_heartbeat_hours),
     )
 
 
-def signer(settings: Settings, *, make: bool = False) -> Signer:
-    """The log's key under its origin.
+def key_ring(settings: Settings) -> KeyRing:
+    """The log's keys under its origin."""
+    return KeyRing(_keys(settings), settings.log_origin, settings.log_post_quantum)
+
+
+def signer_memory(settings: Settings) -> SignerMemory:
+    """What was signed last."""
+    return SignerMemory(_keys(settings) / MEMORY)
+
+
+def checkpoint_folder(settings: Settings) -> Path:
+    """Where every checkpoint lies as a file."""
+    return settings.data_dir / "checkpoints"
+
+
+def signer(settings: Settings) -> Signer:
+    """Who signs the log now.
 
     Raises:
-        ConfigurationError: the key file is missing (and is not to be made), too open or damaged.
+        ConfigurationError: a key file is missing, too open or damaged.
     """
-    return Signer(settings.log_origin, key_bytes(_keys(settings) / SIGNING_KEY, make=make))
+    return key_ring(settings).signer()
 
 
 def _was_signed(store: Store, memory: SignerMemory) -> bool:

@@ -118,6 +118,15 @@ class Settings(BaseSettings):
         pattern=r"^[^\s+]+$",
     )
     checkpoint_interval_seconds: float = Field(60.0, gt=0, description="Pause between two checkpoints of a growing log")
+    log_heartbeat_hours: float = Field(
+        24.0, gt=0, description="Without a checkpoint for so long, the log says that it is alive, and signs that"
+    )
+    log_post_quantum: bool = Field(
+        default=False, description="Sign checkpoints with an ML-DSA-44 key too (keys/log-mldsa44), for after Ed25519"
+    )
+    log_retention_months: int = Field(
+        72, ge=0, le=1200, description="Entries of the log may be pruned when they are older than this; 0: never"
+    )
     review_tick_seconds: float = Field(30.0, gt=0, description="Pause between two looks for overdue reviews")
 
     @classmethod

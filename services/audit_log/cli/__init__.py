@@ -3,7 +3,13 @@
 import typer
 
 from services.audit_log.cli.exporting import export
-from services.audit_log.cli.keys import print_key
+from services.audit_log.cli.holding import hold
+from services.audit_log.cli.keys import keys
+from services.audit_log.cli.proving import prove
+from services.audit_log.cli.pruning import prune_log
+from services.audit_log.cli.rebuilding import rebuild_projections
+from services.audit_log.cli.restoring import restore_log
+from services.audit_log.cli.succeeding import succeed
 from services.audit_log.cli.verifying import verify_export
 
 app = typer.Typer()
@@ -11,5 +17,11 @@ audit = typer.Typer(no_args_is_help=True, help="Take the evidence out, verify it
 app.add_typer(audit, name="audit")
 
 audit.command("export")(export)
+audit.command("proof")(prove)
+audit.command("restore")(restore_log)
+audit.command("succeed")(succeed)
 audit.command("verify")(verify_export)
-audit.command("key")(print_key)
+audit.add_typer(keys, name="key")
+audit.command("rebuild")(rebuild_projections)
+audit.command("prune")(prune_log)
+audit.add_typer(hold, name="hold")

@@ -6,11 +6,13 @@ the first start, a service takes them over and decides and sends nothing of its 
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, MetaData, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, MetaData, Table, and_, delete, func, select
 
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.store import Store, Transaction
 from services.shared.store.tables import common_tables
+
+_COLUMNS = ("cluster", "consumer_group", "topic", "partition", "end_offset")
 
 
 class RebuildHorizon:
@@ -31,17 +33,10 @@ class RebuildHorizon:
         self._cluster, self._groups = bus.cluster_id, groups
         self._passed = False
         store.bind(bus.cluster_id)
-        ends = {group: bus.end_positions(topics) for group, topics in groups.items()}
-        rows = [
-            (self._cluster, group, key.topic, key.partition, end)
-            for group, found in ends.items()
-            for key, end in found.items()
-            if end > 0
-        ]
+        rows = _rows(bus, groups)
         with store.transaction() as tx:
             if self._claim(tx):
-                columns = ("cluster", "consumer_group", "topic", "partition", "end_offset")
-                tx.bulk_insert(self._tables.rebuild_horizon, columns, rows)
+                tx.bulk_insert(self._tables.rebuild_horizon, _COLUMNS, rows)
             self._ends = self._load(tx.connection)
 
     def passed(self, connection: Connection) -> bool:
@@ -58,7 +53,7 @@ class RebuildHorizon:
 
     def _claim(self, tx: Transaction) -> bool:
         """Whether this is the first start: nobody has written the horizon, and nothing was read."""
-        row = (f"rebuild horizon of {', '.join(sorted(self._groups))}", "seen")
+        row = (_claim_of(self._groups), "seen")
         first = tx.bulk_insert(self._tables.store_info, ("name", "value"), [row], ignore_conflicts=True) == 1
         return first and not any(tx.positions(self._cluster, group) for group in self._groups)
 
@@ -76,3 +71,30 @@ class RebuildHorizon:
 
     def _ours(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         return table.c.cluster == self._cluster, table.c.consumer_group.in_(list(self._groups))
+
+
+def renew_horizon(tx: Transaction, metadata: MetaData, bus: EventBus, groups: Mapping[str, Sequence[str]]) -> None:
+    """Let a database that was put back from a backup catch up first, as an empty one does: until where the bus is now.
+
+    What it decided between the backup and its loss stands on the bus, and would be decided again otherwise.
+    """
+    tables = common_tables(metadata)
+    tx.bulk_insert(tables.store_info, ("name", "value"), [(_claim_of(groups), "seen")], ignore_conflicts=True)
+    ours = tables.rebuild_horizon.c.consumer_group.in_(list(groups))
+    tx.connection.execute(
+        delete(tables.rebuild_horizon).where(ours, tables.rebuild_horizon.c.cluster == bus.cluster_id)
+    )
+    tx.bulk_insert(tables.rebuild_horizon, _COLUMNS, _rows(bus, groups))
+
+
+def _claim_of(groups: Mapping[str, Sequence[str]]) -> str:
+    return f"rebuild horizon of {', '.join(sorted(groups))}"
+
+
+def _rows(bus: EventBus, groups: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str, int, int]]:
+    return [
+        (bus.cluster_id, group, key.topic, key.partition, end)
+        for group, topics in groups.items()
+        for key, end in bus.end_positions(topics).items()
+        if end > 0
+    ]

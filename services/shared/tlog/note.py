@@ -28,7 +28,8 @@ ML_DSA_44 = 0x06
 KEY_BYTES = 32
 """Of an Ed25519 public key, and of the secret seed of either kind."""
 ML_DSA_KEY_BYTES = 1_312
-ML_DSA_SIGNATURE_BYTES = 2_420
+ML_DSA_PAYLOAD_BYTES = 8 + 2_420
+"""The time of signing, and the signature."""
 _MATERIAL_BYTES = {ED25519: KEY_BYTES, ML_DSA_44: ML_DSA_KEY_BYTES}
 _TIME_BYTES = 8
 _ROOT_BYTES = 32
