@@ -5,14 +5,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
 from services.audit_log.adapters.cases import SqlCaseFiles, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
+from services.audit_log.adapters.indexing import Indexer
 from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.metrics import AuditMetrics
+from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.rotation import add_post_quantum
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.succession import refuse_unfinished
@@ -48,11 +49,12 @@ class AuditService:
 
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumer: ConsumerRunner, checkpointer: Checkpointer,
-        *, horizon: RebuildHorizon, settings: Settings, router: APIRouter,
+        *, horizon: RebuildHorizon, settings: Settings, reads: Reads,
     ) -> None:  # fmt: skip
-        self.store, self.router = store, router
+        self.store, self.reads, self.router = store, reads, make_router(store, reads)
         self.consumer, self.checkpointer = consumer, checkpointer
         self.relay = BusRelay(store, bus, clock)
+        self.indexer = Indexer(store, lambda: not consumer.status().caught_up)
         self._bus, self._clock, self._horizon = bus, clock, horizon
         self._cases = SqlCaseFiles()
         self._tick_seconds = settings.review_tick_seconds
@@ -60,6 +62,8 @@ class AuditService:
             Loop("audit log", consumer.step, on_stop=consumer.close),
             Loop("audit checkpoints", checkpointer.step),
             Loop("audit reviews", self.tick),
+            Loop("audit index", self.indexer.step),
+            Loop("audit reads", reads.step, on_stop=reads.close),
             Loop("audit relay", self.relay.step),
         ]
 
@@ -140,7 +144,14 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     registry.register(Guarded(AuditService.name, AuditMetrics(store, clock), registry))
     OutboxMetrics.watch(registry, AuditService.name, store.pending_counts)
     return AuditService(
-        store, bus, clock, consumer, checkpointer, horizon=horizon, settings=settings, router=make_router(store)
+        store,
+        bus,
+        clock,
+        consumer,
+        checkpointer,
+        horizon=horizon,
+        settings=settings,
+        reads=Reads(store, clock, told=settings.log_reads),
     )
 
 

@@ -55,7 +55,11 @@ _METHODS = frozenset(HTTPMethod)
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _PROBLEM = "application/problem+json"
 _ALWAYS = "default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-_PAGE_POLICY = f"{_ALWAYS}; style-src 'self' 'unsafe-inline'"
+_STYLED = f"{_ALWAYS}; style-src 'self' 'unsafe-inline'"
+_PAGE_POLICY = f"{_STYLED}; script-src 'none'"
+_SCRIPT_POLICY = f"{_STYLED}; script-src 'self'"
+_SCRIPTED = "/audit"
+"""The log's pages have a script, as a file of its own; no other page has any."""
 # FastAPI's page of `/docs` takes its script and style from there.
 _DOCS_CDN = "'self' 'unsafe-inline' https://cdn.jsdelivr.net"
 _DOCS_POLICY = f"{_ALWAYS}; script-src {_DOCS_CDN}; style-src {_DOCS_CDN}"
@@ -342,9 +346,14 @@ async def _drain(receive: Receive, headers: Mapping[bytes, str], *, ends: bool =
 
 def _with_ours(headers: Sequence[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
     present = {name.lower() for name, _ in headers}
-    policy = _DOCS_POLICY if path == "/docs" else _PAGE_POLICY
-    ours = {**_HEADERS, b"content-security-policy": policy.encode()}
+    ours = {**_HEADERS, b"content-security-policy": _policy_of(path).encode()}
     return [*headers, *((name, text) for name, text in ours.items() if name not in present)]
+
+
+def _policy_of(path: str) -> str:
+    if path == "/docs":
+        return _DOCS_POLICY
+    return _SCRIPT_POLICY if f"{path}/".startswith(f"{_SCRIPTED}/") else _PAGE_POLICY
 
 
 def _challenge(method: str) -> Mapping[str, str]:

@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     bus_partitions: int = Field(6, ge=1, le=1000, description="Partitions of new topics (the register always has one)")
     bus_replication: int = Field(1, ge=1, le=5, description="Replicas of new Kafka topics")
     store: SecretStr = Field(SecretStr("sqlite"), description="`sqlite`, or `postgresql://user:password@host/database`")
+    store_owner: SecretStr | None = Field(
+        None,
+        description="The same database's address as the owner of its tables: for `valvomo store prepare` and for pruning "
+        "only, not for a program that runs",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a tokens file")
     port: int = Field(
         8600, ge=0, le=65535, description="Port of the embedded form; services alone use 8601, 8602, 8603"
@@ -126,6 +131,9 @@ class Settings(BaseSettings):
     )
     log_retention_months: int = Field(
         72, ge=0, le=1200, description="Entries of the log may be pruned when they are older than this; 0: never"
+    )
+    log_reads: bool = Field(
+        default=True, description="Who looks at entries, outputs and findings becomes an entry of the log, too"
     )
     review_tick_seconds: float = Field(30.0, gt=0, description="Pause between two looks for overdue reviews")
 

@@ -6,16 +6,20 @@ verified on another machine with a key that came another way.
 
 from fastapi import APIRouter
 
+from services.audit_log.adapters.reads import Reads
 from services.audit_log.api.entries import add_entries
 from services.audit_log.api.files import add_files
 from services.audit_log.api.reviews import add_reviews
 from services.shared.store import Store
 
 
-def make_router(store: Store) -> APIRouter:
-    """The routes over the log's database."""
+def make_router(store: Store, reads: Reads) -> APIRouter:
+    """The routes over the log's database; `reads` is told who looked at what.
+
+    The C2SP files are not told: they are public evidence, fetched by witnesses and caches, and name nobody who asks.
+    """
     router = APIRouter()
     add_files(router, store)
-    add_entries(router, store)
-    add_reviews(router, store)
+    add_entries(router, store, reads)
+    add_reviews(router, store, reads)
     return router

@@ -4,9 +4,10 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
 from services.audit_log.adapters.export import tile_bytes
+from services.audit_log.adapters.pruned import minimum_index, said_pruned
 from services.audit_log.api.asking import newest
 from services.shared.store import Store
-from services.shared.tlog.tiles import parse_path
+from services.shared.tlog.tiles import ENTRIES, parse_path
 
 _IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
 _FULL = 256
@@ -30,6 +31,9 @@ def add_files(router: APIRouter, store: Store) -> None:
         with store.reading() as connection:
             _, signed = newest(connection)
             data = tile_bytes(connection, wanted, signed.size)
+            pruned = minimum_index(connection)
+        if data is None and wanted.level == ENTRIES and wanted.first < pruned:
+            raise HTTPException(404, said_pruned(wanted.first))
         if data is None:
             raise HTTPException(404, f"the newest checkpoint has {signed.size} entries: this tile is not under it")
         kind = "application/octet-stream"
