@@ -7,6 +7,7 @@ from services.audit_log.cli.holding import hold
 from services.audit_log.cli.keys import keys
 from services.audit_log.cli.proving import prove
 from services.audit_log.cli.pruning import prune_log
+from services.audit_log.cli.querying import query
 from services.audit_log.cli.rebuilding import rebuild_projections
 from services.audit_log.cli.restoring import restore_log
 from services.audit_log.cli.succeeding import succeed
@@ -18,6 +19,7 @@ app.add_typer(audit, name="audit")
 
 audit.command("export")(export)
 audit.command("proof")(prove)
+audit.command("query")(query)
 audit.command("restore")(restore_log)
 audit.command("succeed")(succeed)
 audit.command("verify")(verify_export)
