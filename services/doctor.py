@@ -105,6 +105,19 @@ CHECKS: Sequence[Check] = (
         lambda of, value, _now: f"{value:.0f} findings are open ({of})", "note",
     ),
     Check(
+        metrics.LOG_REWRITABLE, lambda value, _: value > 0,
+        lambda _of, _value, _now: "the program's role owns the log's tables and could rewrite them; see docs/roles.md",
+    ),
+    Check(
+        metrics.LOG_ANCHOR_PROBLEM, lambda value, _: value > 1,
+        lambda of, _value, _now: f"the anchor {of} refuses the log: it knows another one, or does not know its key; "
+        "see valvomo audit anchors",
+    ),
+    Check(
+        metrics.LOG_ANCHOR_TIME, lambda value, now: now - value > 26 * _HOUR,
+        lambda of, value, now: f"the anchor {of} got its newest checkpoint {_ago(value, now)}; valvomo audit anchors",
+    ),
+    Check(
         metrics.CONSUMER_LAG, lambda value, _: value > _MANY,
         lambda of, value, _now: f"{of} is {value:.0f} records behind; it is catching up, or too slow", "note",
     ),
@@ -144,6 +157,10 @@ def of_settings(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis("note", "recipients", "no VALVOMO_RECIPIENTS_FILE: alerts reach nobody; see docs/alerts.md")
     if settings.smtp_url is None:
         yield Diagnosis("note", "mail", f"no VALVOMO_SMTP_URL: mails are written to {settings.data_dir / 'mail'}")
+    if not (settings.anchor_policy or settings.anchor_folder or settings.anchor_mail_to):
+        yield Diagnosis(
+            "note", "anchors", "no anchor is set: nobody outside could show that the log was rewritten; docs/anchors.md"
+        )
     if not settings.sources:
         yield Diagnosis("note", "sources", "no VALVOMO_SOURCES: no vendor is asked; only what is sent comes in")
 
@@ -212,6 +229,10 @@ def _readings(text: str) -> Mapping[str, Sequence[Reading]]:
 
 def _age(seconds: float) -> str:
     return f"{seconds / _DAY:.1f} days" if seconds >= _DAY else f"{seconds / _HOUR:.1f} hours"
+
+
+def _ago(moment: float, now: float) -> str:
+    return f"{_age(now - moment)} ago" if moment else "never"
 
 
 def _table(found: Sequence[Diagnosis]) -> Table:

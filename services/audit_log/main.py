@@ -7,6 +7,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from services.audit_log.adapters.anchors.metrics import AnchorMetrics
+from services.audit_log.adapters.anchors.pushing import Pusher
 from services.audit_log.adapters.cases import SqlCaseFiles, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
@@ -18,6 +20,7 @@ from services.audit_log.adapters.rotation import add_post_quantum
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.succession import refuse_unfinished
 from services.audit_log.adapters.tables import METADATA
+from services.audit_log.anchoring import make_pusher
 from services.audit_log.api import make_router
 from services.audit_log.handlers import GROUP, TOPICS, AppendHandler, look
 from services.shared.bus import EventBus, TopicPartition
@@ -49,10 +52,10 @@ class AuditService:
 
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumer: ConsumerRunner, checkpointer: Checkpointer,
-        *, horizon: RebuildHorizon, settings: Settings, reads: Reads,
+        *, horizon: RebuildHorizon, settings: Settings, reads: Reads, anchors: Pusher,
     ) -> None:  # fmt: skip
         self.store, self.reads, self.router = store, reads, make_router(store, reads)
-        self.consumer, self.checkpointer = consumer, checkpointer
+        self.consumer, self.checkpointer, self.anchors = consumer, checkpointer, anchors
         self.relay = BusRelay(store, bus, clock)
         self.indexer = Indexer(store, lambda: not consumer.status().caught_up)
         self._bus, self._clock, self._horizon = bus, clock, horizon
@@ -61,6 +64,7 @@ class AuditService:
         self._loops = [
             Loop("audit log", consumer.step, on_stop=consumer.close),
             Loop("audit checkpoints", checkpointer.step),
+            Loop("audit anchors", anchors.step),
             Loop("audit reviews", self.tick),
             Loop("audit index", self.indexer.step),
             Loop("audit reads", reads.step, on_stop=reads.close),
@@ -76,12 +80,15 @@ class AuditService:
         for loop in self._loops:
             loop.stop()
         try:
-            if not self.problems():
+            if not self._stopped():
                 self.checkpointer.step()
         finally:
             self.store.close()
 
     def problems(self) -> Sequence[str]:
+        return [*self._stopped(), *self.anchors.refusals]
+
+    def _stopped(self) -> Sequence[str]:
         return [loop.problem for loop in self._loops if loop.problem]
 
     def statuses(self) -> Sequence[ConsumerStatus]:
@@ -142,6 +149,8 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         horizon=horizon,
     )
     registry.register(Guarded(AuditService.name, AuditMetrics(store, clock), registry))
+    anchors = make_pusher(settings, store, clock)
+    registry.register(Guarded(AuditService.name, AnchorMetrics(anchors), registry))
     OutboxMetrics.watch(registry, AuditService.name, store.pending_counts)
     return AuditService(
         store,
@@ -152,6 +161,7 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         horizon=horizon,
         settings=settings,
         reads=Reads(store, clock, told=settings.log_reads),
+        anchors=anchors,
     )
 
 

@@ -1,16 +1,20 @@
 """What the handlers need from outside."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, Protocol
 
 from services.audit_log.domain.duty import Rulebook
 from services.audit_log.domain.review import Case, Judgement
-from services.shared.events.log import LogHoldPlaced, LogHoldReleased
+from services.shared.errors import PlatformError
+from services.shared.events.log import AnchorKind, LogHoldPlaced, LogHoldReleased
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange
 from services.shared.store import Transaction
+from services.shared.tlog.checkpoint import Checkpoint
 from services.shared.tlog.entry import Position
+from services.shared.tlog.merkle import NodeReader
+from services.shared.tlog.tiles import TileReader
 
 
 class Arrival(NamedTuple):
@@ -103,4 +107,46 @@ class EntryReader(Protocol):
 
     def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[tuple[int, bytes]]:
         """Entries of these topics that are no conflicts: (index, event bytes), from index `first` on."""
+        ...
+
+
+RefusalReason = Literal["inconsistent", "larger", "unknown_origin", "bad_signature", "refused"]
+
+
+class AnchorRefusedError(PlatformError):
+    """An anchor does not take a checkpoint, and no retry helps: a person must look.
+
+    Attributes:
+        reason: as in the event `anchor.refused`.
+        known_size: how many entries the anchor had seen, where it tells.
+    """
+
+    def __init__(self, reason: RefusalReason, message: str, known_size: int | None = None) -> None:
+        super().__init__(message)
+        self.reason: RefusalReason = reason
+        self.known_size = known_size
+
+
+class Anchor(Protocol):
+    """A place outside, where the operator of the log cannot rewrite what it got."""
+
+    name: str
+    """Tells it from other anchors; stands in events and in names of files."""
+    kind: AnchorKind
+    every: timedelta
+    """How long after a checkpoint the next one goes there, at the earliest."""
+
+    def push(self, note: bytes, signed: Checkpoint, node: NodeReader, tile: TileReader) -> bytes:
+        """Take a checkpoint there; what the anchor gave for it, which may be nothing.
+
+        Args:
+            note: the signed checkpoint.
+            signed: what it says.
+            node: the nodes of a tree that begins with the signed one.
+            tile: its tiles; they may hold more hashes than the signed tree has.
+
+        Raises:
+            TransientError: it is away, or cannot do it now.
+            AnchorRefusedError: it knows the log otherwise, or will not have it.
+        """
         ...

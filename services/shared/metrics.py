@@ -208,7 +208,16 @@ SCRAPE_ERRORS = Metric(
     "valvomo_scrape_errors_total", "Scrapes in which a service's store could not be read", ("service",), "counter"
 )
 LOG_SIZE = Metric("valvomo_log_size", "Entries in the audit log")
+LOG_REWRITABLE = Metric(
+    "valvomo_log_rewritable", "PostgreSQL: 1 where the program's own role could undo what guards the log, 0 where not"
+)
 LOG_CHECKPOINT_TIME = Metric("valvomo_log_checkpoint_timestamp_seconds", "When the newest checkpoint was signed")
+LOG_ANCHOR_TIME = Metric(
+    "valvomo_log_anchor_timestamp_seconds", "When an anchor last got a checkpoint; 0: never", ("anchor",)
+)
+LOG_ANCHOR_PROBLEM = Metric(
+    "valvomo_log_anchor_problem", "0: the anchor takes checkpoints, 1: it is away, 2: it refuses the log", ("anchor",)
+)
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 

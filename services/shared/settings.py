@@ -43,8 +43,8 @@ class Settings(BaseSettings):
     store: SecretStr = Field(SecretStr("sqlite"), description="`sqlite`, or `postgresql://user:password@host/database`")
     store_owner: SecretStr | None = Field(
         None,
-        description="The same database's address as the owner of its tables: for `valvomo store prepare` and for pruning "
-        "only, not for a program that runs",
+        description="The same database as the owner of its tables: for `valvomo store prepare` and for pruning only, "
+        "not for a program that runs",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a tokens file")
     port: int = Field(
@@ -135,6 +135,20 @@ class Settings(BaseSettings):
     log_reads: bool = Field(
         default=True, description="Who looks at entries, outputs and findings becomes an entry of the log, too"
     )
+    anchor_policy: Path | None = Field(
+        None, description="C2SP policy file: each witness with an address in it is asked to cosign (docs/anchors.md)"
+    )
+    anchor_interval_seconds: float = Field(
+        600.0, ge=0, description="How long after a cosigned checkpoint a witness gets the next one, at the earliest"
+    )
+    anchor_folder: Path | None = Field(
+        None, description="Folder, kept by others, that gets every checkpoint and the tree of hashes without entries"
+    )
+    anchor_mail_to: Words = Field((), description="Addresses, comma separated, that get the newest checkpoint daily")
+    timestamp_url: str | None = Field(
+        None, description="Time-stamping authority (RFC 3161) that stamps a checkpoint daily", pattern=r"^https?://\S+$"
+    )
+    timestamp_roots: Path | None = Field(None, description="PEM file with the root certificates of that authority")
     review_tick_seconds: float = Field(30.0, gt=0, description="Pause between two looks for overdue reviews")
 
     @classmethod

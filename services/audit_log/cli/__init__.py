@@ -2,6 +2,7 @@
 
 import typer
 
+from services.audit_log.cli.anchoring import anchors
 from services.audit_log.cli.exporting import export
 from services.audit_log.cli.holding import hold
 from services.audit_log.cli.keys import keys
@@ -17,6 +18,7 @@ app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True, help="Take the evidence out, verify it, tell the log's key.")
 app.add_typer(audit, name="audit")
 
+audit.command("anchors")(anchors)
 audit.command("export")(export)
 audit.command("proof")(prove)
 audit.command("query")(query)

@@ -1,0 +1,1 @@
+"""Anchors: where checkpoints go so that the operator of the log cannot rewrite them, and what came back."""

@@ -1,0 +1,1 @@
+"""What people see of the log: pages and mails, in Finnish, Swedish and English."""
