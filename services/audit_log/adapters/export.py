@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.entries import read_entries, read_frontier, tile_reader
+from services.audit_log.adapters.pruned import minimum_index
 from services.audit_log.adapters.tables import checkpoint, receipt
 from services.shared.errors import ConfigurationError
 from services.shared.tlog.checkpoint import Checkpoint, parse_checkpoint
@@ -54,7 +55,9 @@ def tile_bytes(connection: Connection, tile: Tile, size: int) -> bytes | None:
 
 def _tile_bytes(connection: Connection, read: TileReader, tile: Tile) -> bytes | None:
     if tile.level == ENTRIES:
-        return bundle(read_entries(connection, tile.first, tile.first + tile.width)) or None
+        entries = read_entries(connection, tile.first, tile.first + tile.width)
+        pruned = len(entries) < tile.width and tile.first < minimum_index(connection)
+        return None if pruned else bundle(entries)
     return b"".join(read(tile.level, tile.number)[: tile.width])
 
 

@@ -1,12 +1,12 @@
 """What is left of a log whose old entries were pruned: their hashes, and the entries that were still needed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from services.audit_log.adapters.tables import entry, pruning, source_partition, tile
-from services.shared.tlog.merkle import HASH_BYTES
-from services.shared.tlog.tiles import TILE_WIDTH
+from services.shared.tlog.tiles import TILE_WIDTH, split_hashes
 
 _AT_ONCE = 2_000
 
@@ -26,17 +26,38 @@ def said_pruned(index: int) -> str:
 
 
 def leaf_below(connection: Connection, index: int) -> bytes:
-    """The hash of an entry below the minimum index: its tile is full."""
-    number, place = divmod(index, TILE_WIDTH)
-    query = select(tile.c.hashes).where(tile.c.level == 0, tile.c.number == number)
-    hashes = bytes(connection.execute(query).scalar_one())
-    return hashes[place * HASH_BYTES : (place + 1) * HASH_BYTES]
+    """The hash of an entry below the minimum index."""
+    return leaves_below(connection, {index})[index]
 
 
-def entry_portions(connection: Connection, first: int = 0) -> Iterator[list[tuple[int, str, bytes]]]:
-    """(index, topic, entry) from index `first` on, in portions; those that were pruned are passed over."""
+def leaves_below(connection: Connection, indexes: Collection[int]) -> dict[int, bytes]:
+    """The hashes of those among these entries that lie below the minimum index: their tiles are full."""
+    pruned = minimum_index(connection) if indexes else 0
+    below = sorted(index for index in indexes if index < pruned)
+    found: dict[int, bytes] = {}
+    for number, some in groupby(below, key=lambda index: index // TILE_WIDTH):
+        query = select(tile.c.hashes).where(tile.c.level == 0, tile.c.number == number)
+        hashes = split_hashes(bytes(connection.execute(query).scalar_one()))
+        found |= {index: hashes[index % TILE_WIDTH] for index in some}
+    return found
+
+
+def refs_of(topics: Sequence[str]) -> Select[tuple[int]]:
+    """The short numbers of all partitions of these topics."""
+    return select(source_partition.c.ref).where(source_partition.c.topic.in_(list(topics)))
+
+
+def entry_portions(
+    connection: Connection, first: int = 0, topics: Sequence[str] | None = None
+) -> Iterator[list[tuple[int, str, bytes]]]:
+    """(index, topic, entry) from index `first` on, in portions; those that were pruned are passed over.
+
+    `topics`: only entries of these.
+    """
     topic = select(source_partition.c.topic).where(source_partition.c.ref == entry.c.source_ref).scalar_subquery()
     query = select(entry.c.seq, topic, entry.c.body).order_by(entry.c.seq).limit(_AT_ONCE)
+    if topics is not None:
+        query = query.where(entry.c.source_ref.in_(refs_of(topics)))
     while rows := connection.execute(query.where(entry.c.seq >= first)).all():
         yield [(index, topic, bytes(body)) for index, topic, body in rows]
         first = rows[-1][0] + 1

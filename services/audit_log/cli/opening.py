@@ -17,9 +17,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Store]:
-    """The log's database."""
-    store = open_store(settings, "log", METADATA)
+def opened(settings: Settings, *, guarded: bool = True) -> Iterator[Store]:
+    """The log's database; not `guarded`: for an administrator's ceremony."""
+    store = open_store(settings, "log", METADATA, guarded=guarded)
     try:
         yield store
     finally:

@@ -74,7 +74,7 @@ def _rebuild(settings: Settings, store: Store, told: Told) -> int:
     with store.reading() as connection:
         size = read_frontier(connection).size
     _refuse_before_caught_up(settings, store)
-    with _alone(store):
+    with alone(store):
         with store.transaction() as tx:
             rebuild(SqlEntryLog(), SqlCaseFiles(), tx, SystemClock().now(), lambda done: told(done, size))
             clear_index(tx)
@@ -97,7 +97,7 @@ def _refuse_before_caught_up(settings: Settings, store: Store) -> None:
 
 
 @contextmanager
-def _alone(store: Store) -> Iterator[None]:
+def alone(store: Store) -> Iterator[None]:
     """While nobody else indexes; a running program does so for moments."""
     for _ in range(_TRIES):
         with store.exclusive("index") as mine:
