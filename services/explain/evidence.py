@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 from sqlalchemy import Connection
 
 from services.audit_log.adapters.entries import entries_named, read_entries, read_frontier
+from services.audit_log.adapters.pruned import leaf_below, minimum_index
 from services.audit_log.adapters.tables import METADATA
 from services.cost_alerts.adapters.explaining.evidence import Evidence, hidden
 from services.cost_alerts.adapters.explaining.facts import FactName
@@ -107,7 +108,7 @@ def _found(says: str, name: EventName | None) -> list[tuple[str, EventName]]:
 class Named:
     """An event behind a charge. `name` None: the bus could not tell. `entry` and `leaf_hash`: of the log, when found.
 
-    `hides`: a person's pseudonym that must not be shown.
+    `pruned`: the entry's bytes are gone, its hash stays. `hides`: a person's pseudonym that must not be shown.
     """
 
     says: str
@@ -115,6 +116,7 @@ class Named:
     hides: str | None = None
     entry: int | None = None
     leaf_hash: str | None = None
+    pruned: bool = False
 
     @property
     def shown_id(self) -> str | None:
@@ -143,7 +145,8 @@ class Evidences:
 
 def _document(one: Named) -> dict[str, Any]:
     source = None if one.name is None else one.name[0]
-    return {"says": one.says, "source": source, "id": one.shown_id, "log_entry": one.entry, "leaf_hash": one.leaf_hash}
+    found = {"log_entry": one.entry, "leaf_hash": one.leaf_hash, "pruned": one.pruned}
+    return {"says": one.says, "source": source, "id": one.shown_id, **found}
 
 
 def find_evidence(settings: Settings, evidence: Sequence[Evidence]) -> Evidences:
@@ -206,5 +209,15 @@ def _look_up(connection: Connection, events: Sequence[Named]) -> None:
     for one in events:
         one.entry = None if one.name is None else found.get(one.name)
         if one.entry is not None:
-            [body] = read_entries(connection, one.entry, one.entry + 1)
-            one.leaf_hash = leaf_hash(body).hex()
+            one.pruned, hashed = _leaf(connection, one.entry)
+            one.leaf_hash = hashed.hex()
+
+
+def _leaf(connection: Connection, index: int) -> tuple[bool, bytes]:
+    """Whether an entry was pruned, and its hash."""
+    bodies = read_entries(connection, index, index + 1)
+    if bodies:
+        return False, leaf_hash(*bodies)
+    if index >= minimum_index(connection):
+        raise ConfigurationError(f"entry {index} is missing from the log; run `valvomo audit verify --database`")
+    return True, leaf_below(connection, index)

@@ -214,7 +214,8 @@ def evidence(found: Evidences) -> Iterator[str]:
 def _event(one: Named, found: Evidences) -> str:
     name = "not named" if one.name is None else f"{one.name[0]} {one.shown_id}"
     if one.entry is not None:
-        return f"{one.says}: {name}; entry {one.entry}, leaf hash {one.leaf_hash}"
+        gone = " (pruned: an older export holds it)" if one.pruned else ""
+        return f"{one.says}: {name}; entry {one.entry}{gone}, leaf hash {one.leaf_hash}"
     return f"{one.says}: {name}" + ("; NOT FOUND" if one in found.lacking else "")
 
 
