@@ -2,47 +2,86 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-NOTES = "checkpoints"
+from services.shared.tlog.tiles import TILE_BITS, Tile, parse_path
+from services.verifier.look import tile_of
+from services.verifier.notes import NOTES
+
+ANCHORS = "anchors"
 _MAX_FILE_BYTES = 32 * 1024 * 1024
 """A bundle of 256 entries, the largest file of an export, has half as many; a longer one is damaged anyway."""
+_KNOWN = {"README.md", "checkpoint", "policy"}
 
 
-def read_notes(folder: Path) -> list[tuple[str, bytes]]:
+def read_notes(folder: Path) -> Iterator[tuple[str, bytes]]:
     """The older checkpoints of an export, with what to call them."""
-    found = [(f"{NOTES}/{path.name}", read_regular(path)) for path in sorted((folder / NOTES).glob("*"))]
-    return [(name, note) for name, note in found if note is not None]
+    return _read_all(folder, NOTES)
+
+
+def read_receipts(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """What anchors gave for checkpoints: `anchors/<anchor>/<size>.receipt`."""
+    for anchor in _names(folder / ANCHORS):
+        yield from _read_all(folder, f"{ANCHORS}/{anchor}")
+
+
+def _read_all(folder: Path, place: str) -> Iterator[tuple[str, bytes]]:
+    for name in _names(folder / place):
+        data = read_regular(folder / place / name)
+        if data is not None:
+            yield f"{place}/{name}", data
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208  # half a million names are lighter than so many paths
+    except OSError:
+        return []
 
 
 class FileReader:
-    """Reads an export's files by their path in it; None for what is not there. Remembers what it was asked for."""
+    """Reads an export's files by their path in it; None for what is not there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._asked = {"README.md", "checkpoint"}
 
     def __call__(self, path: str) -> bytes | None:
-        self._asked.add(path)
         return read_regular(self._folder / path)
 
-    def strangers(self) -> list[str]:
-        """What lies in the folder and is no part of the log; nothing verifies it."""
-        paths = (path.relative_to(self._folder) for path in self._folder.rglob("*") if not path.is_dir())
-        return sorted(path.as_posix() for path in paths if not self._belongs(path))
+    def strangers(self, size: int) -> Iterator[str]:
+        """What lies in the folder and is no part of a log of `size` entries; nothing verifies it."""
+        for place, folders, files in os.walk(self._folder):
+            folders.sort()
+            for name in sorted(files):
+                path = (Path(place) / name).relative_to(self._folder).as_posix()
+                if not _belongs(path, size):
+                    yield path
 
-    def _belongs(self, path: Path) -> bool:
-        return path.as_posix() in self._asked or path.parent.as_posix() == NOTES
+
+def _belongs(path: str, size: int) -> bool:
+    first, _, rest = path.partition("/")
+    if path in _KNOWN or (first == NOTES and rest and "/" not in rest) or (first == ANCHORS and rest.count("/") == 1):
+        return True
+    try:
+        tile = parse_path(path)
+    except ValueError:
+        return False
+    return tile == _as_wide_as_signed(tile, size)
+
+
+def _as_wide_as_signed(tile: Tile, size: int) -> Tile:
+    return tile_of(tile.level, tile.number, size >> (TILE_BITS * max(tile.level, 0)))
 
 
 def read_regular(path: Path) -> bytes | None:
     """A file's bytes; None when it is missing, cannot be read, or is no file that ends (a pipe, a device)."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes must not hold us
-    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError):
         return None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe that nobody writes must not hold us
             return None
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(_MAX_FILE_BYTES)

@@ -79,6 +79,15 @@ def other_origins(signed: Iterable[Signed], tip: Checkpoint) -> Iterator[Damage]
             )
 
 
+def misfiled(own: Iterable[Signed]) -> Iterator[Damage]:
+    """Checkpoints that lie under the number of another one."""
+    for one in own:
+        place, _, number = one.name.rpartition("/")
+        if place == NOTES and number.isascii() and number.isdigit() and int(number) != one.checkpoint.size:
+            found = one.checkpoint.size
+            yield damage("checkpoint", "row.name", note=printable(one.name), found=found, expected=int(number))
+
+
 def unlisted(signed: Sequence[Signed]) -> Iterator[Notice]:
     """Checkpoints that the auditor kept and that the export does not list any more."""
     listed = {one.checkpoint.size for one in signed if not one.kept}

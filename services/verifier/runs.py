@@ -24,15 +24,17 @@ class Runs:
         self._runs: list[tuple[int, int]] = []
         self._rest: tuple[int, int] | None = None
 
-    def add(self, index: int) -> None:
+    def add(self, first: int, last: int | None = None) -> None:
+        """Entry `first`, or all up to `last`."""
+        last = first if last is None else last
         if self._rest is not None:
-            self._rest = (self._rest[0], index)
-        elif self._runs and self._runs[-1][1] == index - 1:
-            self._runs[-1] = (self._runs[-1][0], index)
+            self._rest = (self._rest[0], last)
+        elif self._runs and self._runs[-1][1] == first - 1:
+            self._runs[-1] = (self._runs[-1][0], last)
         elif len(self._runs) < _MOST:
-            self._runs.append((index, index))
+            self._runs.append((first, last))
         else:
-            self._rest = (index, index)
+            self._rest = (first, last)
 
     def damage(self) -> Iterator[Damage]:
         for first, last in self._runs:

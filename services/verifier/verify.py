@@ -30,7 +30,7 @@ from services.verifier.jobs import look_at_all
 from services.verifier.judging import Judge
 from services.verifier.look import Looked, Looker, Pruned, Read, missing
 from services.verifier.names import Names, NoRoomError
-from services.verifier.notes import Signed, cut_off, forks, open_all, other_origins, unlisted
+from services.verifier.notes import Signed, cut_off, forks, misfiled, open_all, other_origins, unlisted
 from services.verifier.order import Order
 from services.verifier.runs import Findings, joined
 
@@ -88,6 +88,9 @@ class Verification:
         self._names_fit = True
         self.signed: list[Signed] = []
         self.tip: Checkpoint | None = None
+        self.fitting: set[Checkpoint] = set()
+        """The checkpoints that the entries confirm."""
+        self.pruned: list[Pruned] = []
         self.contradictions = array("q")
         """Entry, first entry of its name, entry, first ..."""
 
@@ -108,6 +111,7 @@ class Verification:
         self._damage.add(other_origins(self.signed, self.tip))
         self.signed = [one for one in self.signed if one.checkpoint.origin == self.tip.origin]
         self._damage.add(cut_off(self.signed, self.tip))
+        self._damage.add(misfiled(one for one in self.signed if not one.kept))
         self._notices.extend(unlisted(self.signed))
         return True
 
@@ -115,7 +119,7 @@ class Verification:
         """Look at every entry and every tile."""
         assert self.tip is not None
         bundles = Bundles(Looker(self._read, self.tip.size), self.tip.size)
-        judge, order, pruned, absent = Judge(self._read, self.tip, bundles), Order(bundles.undisputed), [], []
+        judge, order, absent = Judge(self._read, self.tip, bundles), Order(bundles.undisputed), list[Looked]()
         with Names() as names:
             for looked in look_at_all(reopen, self.tip.size, jobs):
                 self._damage.add(looked.damage)
@@ -123,12 +127,12 @@ class Verification:
                 judge.add(looked)
                 self._damage.add(order.follow(looked))
                 self._add_names(names, looked)
-                pruned += looked.pruned
+                self.pruned += looked.pruned
                 if not looked.readable:
                     absent.append(looked)
                 progress(looked.tile.first + looked.tile.width)
             self._look_for_repeats(names, bundles)
-        self._weigh_absence(absent, pruned)
+        self._weigh_absence(absent)
         self._judge(judge)
 
     def _add_names(self, names: Names, looked: Looked) -> None:
@@ -171,11 +175,11 @@ class Verification:
                     told = notice("contradiction", "notice.contradiction", index, index, earlier=indexes[0])
                     self._notices.append(told)
 
-    def _weigh_absence(self, absent: Sequence[Looked], pruned: Sequence[Pruned]) -> None:
+    def _weigh_absence(self, absent: Sequence[Looked]) -> None:
         """Bundles that are not there: pruned, when a later entry of the log says exactly that; else missing."""
         for looked in absent:
             first, last = looked.tile.first, looked.tile.first + looked.tile.width - 1
-            by = next((one for one in pruned if one.first <= first and last <= one.last < one.by), None)
+            by = next((one for one in self.pruned if one.first <= first and last <= one.last < one.by), None)
             if by is None:
                 self._damage.add([missing(looked.tile)])
             else:
@@ -184,11 +188,13 @@ class Verification:
     def _judge(self, judge: Judge) -> None:
         assert self.tip is not None
         self._damage.add(judge.damage(self.signed))
-        self._damage.add(forks(self.signed, self.tip, judge.roots(self.signed)))
+        roots = judge.roots(self.signed)
+        self._damage.add(forks(self.signed, self.tip, roots))
+        self.fitting = {c for _, c, _ in self.signed if roots.get(c.size) == c.root}
 
     def report(self, now: datetime, max_age: timedelta | None = None) -> Report:
         """What was found, its age with it."""
-        self._damage.add(_stale(self._newest, now, max_age))
+        self._damage.add(stale(self._newest, now, max_age))
         size, root = (self.tip.size, self.tip.root) if self.tip else (0, EMPTY_ROOT)
         return Report(size, root.hex(), self._damage.all(), tuple(joined(self._notices)))
 
@@ -200,7 +206,8 @@ def _tip(own: Sequence[Signed]) -> Checkpoint | None:
     return max((one.checkpoint for one in own), key=lambda one: one.size, default=None)
 
 
-def _stale(newest: datetime | None, now: datetime, max_age: timedelta | None) -> Iterator[Damage]:
+def stale(newest: datetime | None, now: datetime, max_age: timedelta | None) -> Iterator[Damage]:
+    """Whether the newest entry is older than allowed, or its age cannot be told."""
     if newest is None or max_age is None:
         return
     when = f"{newest:%Y-%m-%d %H:%M}"

@@ -1,45 +1,49 @@
 """`valvomo audit verify`: the verifier, as the program itself brings it."""
 
-import json
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from services.audit_log.cli.opening import AsJson, progress
-from services.shared.clock import SystemClock
+from services.audit_log.adapters.evidence import SqlTables
+from services.audit_log.cli.opening import AsJson, opened
 from services.shared.errors import ConfigurationError
-from services.shared.tlog.note import NoteError, VerifierKey, parse_vkey
-from services.verifier.folder import FileReader, read_notes, read_regular
-from services.verifier.verify import DAMAGED, STALE, UNVERIFIABLE, VERIFIED, Report, verify
-
-STALE_DAYS = 35
-"""A monthly export and some days."""
-
-_VERDICT = {
-    VERIFIED: "verified",
-    DAMAGED: "damaged or forked",
-    UNVERIFIABLE: "cannot be verified",
-    STALE: "verified, but stale",
-}
+from services.shared.settings import Settings, load_settings
+from services.verifier.bar import Bar
+from services.verifier.command import STALE_DAYS, examine_file, show, what_is_asked
+from services.verifier.damage import Report
+from services.verifier.examining import Asked, examine, examine_tables
+from services.verifier.inputs import InputError
+from services.verifier.telling import Shown
+from services.verifier.words import DEFAULT, Language
 
 
-def verify_export(
-    folder: Annotated[Path, typer.Argument(help="the folder that was exported", exists=True, file_okay=False)],
-    key: Annotated[str, typer.Option(help="the log's verifier key, from who is not being audited; or a file with it")],
+def verify_export(  # noqa: PLR0917  # the options of a command line
+    folder: Annotated[
+        Path | None, typer.Argument(help="the folder that was exported, or a .tlog-proof", exists=True)
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="the log's verifier key, from who is not being audited; or a file with it; repeatable"),
+    ] = None,
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(help="a checkpoint that you kept; the log must continue it", exists=True, dir_okay=False),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="which witnesses must have confirmed the log (c2sp.org/tlog-policy)", exists=True),
+    ] = None,
+    database: Annotated[bool, typer.Option("--database", help="the database of the settings, not an export")] = False,
     max_age_days: Annotated[
         int, typer.Option(help="how old the newest entry may be before the export is stale; 0: any age", min=0)
     ] = STALE_DAYS,
+    jobs: Annotated[int | None, typer.Option(help="processes that read; as many as processors", min=1)] = None,
+    language: Annotated[Language, typer.Option(help="of the text")] = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Verify every byte of an export: entries, tree, all checkpoints.
+    """Verify every byte of an export, an extract, a proof or the database: entries, tree, all checkpoints.
 
     Without a checkpoint that you kept, a log that was rewritten or cut off and signed again cannot be told from the
     true one. Exit codes: 0 verified, 1 damaged or forked, 2 cannot be verified (a file, a key is missing), 3 verified
@@ -47,62 +51,23 @@ def verify_export(
 
     Example: valvomo audit verify /media/usb/log-2026-11 --key 'city.example/audit+7370cdd4+AQOh…' --checkpoint october
     """
-    notes = [*read_notes(folder), *_kept(checkpoint or [], folder)]
-    trusted = _key(key, folder)
-    files = FileReader(folder)
-    with progress() as told:
-        report = verify(
-            files,
-            notes,
-            trusted,
-            now=SystemClock().now(),
-            max_age=timedelta(days=max_age_days) if max_age_days else None,
-            progress=lambda done: told(done, None),
-        )
-    _print(report, files.strangers(), kept=len(checkpoint or []), as_json=as_json)
+    if (folder is None) is not database:
+        raise ConfigurationError("expected one thing to verify: the folder of an export, or --database")
+    bar = Bar()
+    try:
+        asked = what_is_asked(key or [], checkpoint or [], policy, max_age_days, evidence=folder, jobs=jobs)
+        report, shown = examine(folder, asked, bar) if folder else _examine_database(load_settings(), asked, bar)
+    except InputError as error:
+        raise ConfigurationError(str(error)) from None
+    finally:
+        bar.close()
+    show(report, shown, language, as_json=as_json)
     raise typer.Exit(report.exit)
 
 
-def _kept(paths: Sequence[Path], folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The auditor's own checkpoints. One that lies in what is verified shows nothing that it does not show itself."""
-    for path in paths:
-        if path.resolve().is_relative_to(folder.resolve()):
-            raise ConfigurationError(f"the checkpoint {path} lies inside the export; give one that you kept elsewhere")
-        note = read_regular(path)
-        if note is None:
-            raise ConfigurationError(f"the checkpoint {path} cannot be read; expected a file")
-        yield str(path), note
-
-
-def _key(text: str, folder: Path) -> VerifierKey:
-    """The auditor's key. One that lies in what is verified would prove nothing."""
-    path = Path(text)
-    if "+" not in text and path.is_file():
-        if path.resolve().is_relative_to(folder.resolve()):
-            raise ConfigurationError("the key lies inside the export; take it from where the auditor keeps it")
-        text = (read_regular(path) or b"").decode("utf-8-sig", errors="replace").strip()
-    try:
-        return parse_vkey(text)
-    except NoteError as error:
-        raise ConfigurationError(f"the key cannot be used: {error}") from None
-
-
-def _print(report: Report, strangers: Sequence[str], *, kept: int, as_json: bool) -> None:
-    if as_json:
-        damage = [found._asdict() for found in report.damage]
-        print(json.dumps({"exit": report.exit, "size": report.size, "root": report.root, "damage": damage}))  # noqa: T201
-        return
-    screen = Console(soft_wrap=True, markup=False)
-    for found in report.damage:
-        screen.print(f"{found.kind}: {_printable(found.sentence)}")
-    screen.print(f"{_VERDICT[report.exit]}: {report.size} entries under the root {report.root}")
-    if strangers:
-        first = _printable(strangers[0])
-        screen.print(f"{len(strangers)} files are no part of the log and were not verified, the first: {first}")
-    if not kept:
-        screen.print("No kept checkpoint was given: that nothing was rewritten or cut off before is not shown.")
-
-
-def _printable(text: str) -> str:
-    """Names in an export may be anybody's: none of them moves the cursor or starts a line of its own."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+def _examine_database(settings: Settings, asked: Asked, bar: Bar) -> tuple[Report, Shown]:
+    """An SQLite file is only read, whatever is wrong with it; a server's tables are read in one view."""
+    if settings.store.get_secret_value() == "sqlite":
+        return examine_file(settings.data_dir / "log.db", asked, bar)
+    with opened(settings) as store, store.reading() as connection, closing(SqlTables(connection)) as tables:
+        return examine_tables(tables, asked, bar)

@@ -61,7 +61,7 @@ def test_the_way_of_the_evidence(log: Path, tmp_path: Path) -> None:
         "--json",
     )
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == {"exit": 0, "size": 300, "root": written["root"], "damage": []}
+    assert json.loads(result.stdout) == {"exit": 0, "size": 300, "root": written["root"], "damage": [], "notices": []}
 
 
 @pytest.mark.parametrize("place", ["tile/entries/000", "tile/0/000", "checkpoint", "checkpoints/000000000200"])

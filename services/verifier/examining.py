@@ -1,0 +1,183 @@
+"""Whole exports, extracts, single proofs, databases: each is verified by what it is, and told in one kind of report."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+
+from services.shared.tlog.checkpoint import Checkpoint
+from services.shared.tlog.merkle import EMPTY_ROOT
+from services.shared.tlog.note import NoteError, VerifierKey
+from services.shared.tlog.policy import Policy
+from services.shared.tlog.proof import SUFFIX, ProofError, parse_proof, verify_proof
+from services.verifier.anchors import Named, confirmed, uncounted
+from services.verifier.bar import Bar
+from services.verifier.damage import Damage, Notice, Report, damage, notice
+from services.verifier.database import Audit, DatabaseReader, Tables, TablesError
+from services.verifier.extract import verify_extract
+from services.verifier.folder import FileReader, read_notes, read_receipts, read_regular
+from services.verifier.jobs import default_jobs
+from services.verifier.lines import folder_lines
+from services.verifier.look import Read
+from services.verifier.manifest import MANIFEST
+from services.verifier.notes import Signed, forks, open_all
+from services.verifier.telling import Shown
+from services.verifier.verify import Verification, stale
+from services.verifier.words import printable
+
+_TILES = "tile"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the auditor brings, and how old things may be."""
+
+    keys: Sequence[VerifierKey]
+    kept: Sequence[Named]
+    policy: Policy | None
+    max_age: timedelta | None
+    now: datetime
+    jobs: int | None = None
+
+
+def examine(path: Path, asked: Asked, bar: Bar) -> tuple[Report, Shown]:
+    """Verify what lies at a path: a proof, an extract or a whole export."""
+    if path.name.endswith(SUFFIX):
+        return _proof(path, asked)
+    manifest = read_regular(path / MANIFEST)
+    if manifest is not None and not (path / _TILES).exists():
+        return _extract(path, manifest, asked, bar)
+    files = FileReader(path)
+    whole = _Whole(files, lambda: read_notes(path), lambda: read_receipts(path))
+    report, shown = whole.examine(asked, bar, lambda: FileReader(path))
+    strangers = list(_counted(files.strangers(report.size)))
+    return report.with_more(notices=strangers), shown
+
+
+def examine_tables(
+    tables: Tables, asked: Asked, bar: Bar, reopen: Callable[[], Tables] | None = None
+) -> tuple[Report, Shown]:
+    """Verify a database: as an export of it would be, and what it has beyond that.
+
+    Args:
+        tables: in one consistent view.
+        asked: what the auditor brings.
+        bar: shows how far it is.
+        reopen: opens the tables once more, in another process; None: all is done in this one.
+    """
+    reader = DatabaseReader(tables)
+    whole = _Whole(reader, reader.notes, tables.receipts)
+    again = (lambda: DatabaseReader(reopen())) if reopen else None
+    try:
+        report, shown = whole.examine(asked, bar, again)
+        report = _audited(report, tables, whole.verification)
+    except TablesError as error:
+        wrong = damage("unreadable", "database.unreadable", what=str(error))
+        return Report(0, EMPTY_ROOT.hex(), (wrong,)), Shown(extract=False)
+    return report.with_more(reader.troubles), shown
+
+
+def _audited(report: Report, tables: Tables, verification: Verification | None) -> Report:
+    if verification is None or verification.tip is None:
+        return report
+    audit = Audit(tables, verification.tip.size, verification.pruned)
+    flat = verification.contradictions
+    return report.with_more(list(audit.damage(list(zip(flat[::2], flat[1::2], strict=True)))), list(audit.notices()))
+
+
+class _Whole:
+    """A whole log, wherever its files come from."""
+
+    def __init__(
+        self, read: Read, notes: Callable[[], Iterable[Named]], receipts: Callable[[], Iterable[Named]]
+    ) -> None:
+        self._read, self._notes, self._receipts = read, notes, receipts
+        self.verification: Verification | None = None
+
+    def examine(self, asked: Asked, bar: Bar, reopen: Callable[[], Read] | None) -> tuple[Report, Shown]:
+        verification = self.verification = Verification(self._read, asked.keys)
+        if verification.begin(self._notes(), asked.kept):
+            bar.total = verification.tip.size if verification.tip else None
+            jobs = (asked.jobs or default_jobs()) if reopen else 1
+            verification.walk(reopen or (lambda: self._read), jobs, bar)
+        report = verification.report(asked.now, asked.max_age)
+        wrong, notices = self._confirmed(asked, verification)
+        kept = max((one.checkpoint.size for one in verification.signed if one.kept), default=None)
+        return report.with_more(wrong, notices), Shown(kept)
+
+    def _confirmed(self, asked: Asked, verification: Verification) -> tuple[list[Damage], list[Notice]]:
+        if asked.policy is None:
+            return [], list(uncounted(self._receipts()))
+        newest = self._read("checkpoint")
+        notes = chain([] if newest is None else [("checkpoint", newest)], self._notes())
+        found = confirmed(asked.policy, notes, self._receipts(), verification.fitting)
+        return [*found.damage, *found.stale(asked.now, asked.max_age)], found.notices
+
+
+def _counted(strangers: Iterator[str]) -> Iterator[Notice]:
+    first = next(strangers, None)
+    if first is not None:
+        count = 1 + sum(1 for _ in strangers)
+        yield notice("strangers", "notice.strangers", count=count, path=printable(first))
+
+
+def _extract(folder: Path, manifest: bytes, asked: Asked, bar: Bar) -> tuple[Report, Shown]:
+    found: list[Damage] = []
+    note = read_regular(folder / "checkpoint")
+    if note is None:
+        return _nothing(damage("missing", "missing.checkpoint"))
+    own = next(open_all([("checkpoint", note)], asked.keys, found, kept=False), None)
+    if own is None:
+        return _nothing(*found)
+    kept = [(one.name, one.checkpoint) for one in open_all(asked.kept, asked.keys, found, kept=True)]
+    extracted = verify_extract(manifest, folder_lines(folder), own.checkpoint, kept, bar)
+    wrong, notices = _witnessed(asked, "checkpoint", note, own.checkpoint)
+    wrong = [*found, *extracted.damage, *stale(extracted.newest, asked.now, asked.max_age), *wrong]
+    report = _report(own.checkpoint, wrong, [*extracted.notices, *notices])
+    shown = Shown(max((one.size for _, one in kept), default=None), extract=True, entries=extracted.entries)
+    return report, shown
+
+
+def _proof(path: Path, asked: Asked) -> tuple[Report, Shown]:
+    """One entry: `N.tlog-proof` with `N.entry` beside it."""
+    data, entry = read_regular(path), read_regular(path.with_name(path.name.removesuffix(SUFFIX) + ".entry"))
+    if data is None or entry is None:
+        return _nothing(damage("missing", "missing.proof", path=printable(path.name)))
+    try:
+        proof = parse_proof(data)
+    except ProofError as error:
+        return _nothing(damage("entry", "proof.bad", what=str(error)))
+    found: list[Damage] = []
+    own = next(open_all([(path.name, proof.checkpoint)], asked.keys, found, kept=False), None)
+    if own is None:
+        return _nothing(*found)
+    try:
+        verify_proof(proof, entry, asked.keys)
+    except (ProofError, NoteError) as error:
+        found.append(damage("entry", "proof.bad", what=str(error)))
+    kept = list(open_all(asked.kept, asked.keys, found, kept=True))
+    found.extend(_forked(kept, own.checkpoint))
+    wrong, notices = _witnessed(asked, path.name, proof.checkpoint, own.checkpoint)
+    told = notice("proof", "notice.proof", proof.index, proof.index, size=own.checkpoint.size)
+    report = _report(own.checkpoint, [*found, *wrong], [told, *notices])
+    return report, Shown(max((one.checkpoint.size for one in kept), default=None), extract=True, entries=1)
+
+
+def _forked(kept: Sequence[Signed], tip: Checkpoint) -> Iterator[Damage]:
+    return forks((one for one in kept if one.checkpoint.origin == tip.origin), tip, {})
+
+
+def _witnessed(asked: Asked, name: str, note: bytes, signed: Checkpoint) -> tuple[list[Damage], list[Notice]]:
+    if asked.policy is None:
+        return [], []
+    found = confirmed(asked.policy, [(name, note)], [], {signed})
+    return [*found.damage, *found.stale(asked.now, asked.max_age)], found.notices
+
+
+def _nothing(*wrong: Damage) -> tuple[Report, Shown]:
+    return Report(0, EMPTY_ROOT.hex(), wrong), Shown()
+
+
+def _report(signed: Checkpoint, wrong: Sequence[Damage], notices: Sequence[Notice]) -> Report:
+    return Report(signed.size, signed.root.hex(), tuple(wrong), tuple(notices))
