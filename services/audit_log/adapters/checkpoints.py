@@ -19,6 +19,7 @@ from sqlalchemy import Connection, insert, select
 from services.audit_log.adapters.entries import entry_batches, read_frontier, tile_reader
 from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.signing_keys import KeyRing
+from services.audit_log.adapters.pruned import beginning, minimum_index
 from services.audit_log.adapters.tables import checkpoint
 from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import message_of
@@ -100,11 +101,10 @@ class Checkpointer:
             newest = newest_checkpoint(connection)
             tree = self._continued(connection)
             wanted = newest is None or self._wanted(connection, newest[0], tree.size, signer.keys)
+        self._heal_files(newest)
         if not wanted:
-            self._heal_files(newest)
             return None
         now = self._now_after(newest)
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._memory.save(tree.size, tree.nodes)
         note = sign_checkpoint(signer, tree.size, tree.root(), int(now.timestamp()))
         with self._store.transaction() as tx:
@@ -157,7 +157,9 @@ class Checkpointer:
 
     def _continued(self, connection: Connection) -> CompactRange:
         """The tree of all committed entries, grown from what was signed by the bytes that the database gives back."""
-        tree, frontier = self._memory.load() or CompactRange(), read_frontier(connection)
+        frontier = read_frontier(connection)
+        node = node_reader(tile_reader(connection, frontier))
+        tree = self._memory.load() or beginning(minimum_index(connection), node)
         if frontier.size < tree.size:
             raise cut_off(frontier.size, tree.size)
         for entries in entry_batches(connection, tree.size, frontier.size):
@@ -170,13 +172,13 @@ class Checkpointer:
         return tree
 
     def _heal_files(self, newest: tuple[bytes, datetime] | None) -> None:
-        """Write the files that a process which died, or a full disk, left out."""
+        """Write the files that a process which died, or a full disk, left out: those of the newest checkpoint."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         if newest is None:
             return
         with suppress(FileNotFoundError):
             if (self._folder / LATEST).read_bytes() == newest[0]:
                 return
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._write_files(open_signed(newest[0], self._keys.known()).size, newest[0])
 
     def _write_files(self, size: int, note: bytes) -> None:
