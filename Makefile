@@ -15,7 +15,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-check demo run test check lint types imports contract crash golden generated dashboards schemas \
-	witness bench backtest lock clean
+	witness verifier bench backtest lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,8 @@ imports: $(CHECK_STAMP) ## Who may import whom, by import-linter
 contract: $(RUN_STAMP) ## The rules that all buses, and all stores, keep alike
 	@$(BIN)/python -m pytest tests/contract $(ARGS)
 
-crash: $(RUN_STAMP) ## Kill a restating ledger a hundred times: the same ledger as undisturbed (some minutes)
+crash: $(RUN_STAMP) ## Kill a log two hundred times, a restating ledger a hundred: whole, as undisturbed (some minutes)
+	@CRASH_KILLS=200 $(BIN)/python -m pytest tests/crash/test_appender_crash.py $(ARGS)
 	@CRASH_KILLS=100 $(BIN)/python -m pytest tests/crash/test_restating_crash.py $(ARGS)
 
 golden: $(RUN_STAMP) ## Rewrite the golden files from what the program does now; read the difference before you commit it
@@ -63,6 +64,9 @@ schemas: $(RUN_STAMP) ## Rewrite the event schemas and AsyncAPI only
 
 witness: $(RUN_STAMP) ## The witness as one file for another department: dist/valvomo-witness.pyz
 	@$(BIN)/python -m tools.witness $(ARGS)
+
+verifier: $(RUN_STAMP) ## The verifier that runs alone, as one file: dist/valvomo-verify.pyz
+	@$(BIN)/python -m tools.verifier $(ARGS)
 
 bench: $(RUN_STAMP) $(BENCH_STAMPS) ## How fast, beside bare loops and other libraries (ARGS="--json")
 	@$(BIN)/python -m tools.bench $(ARGS)
