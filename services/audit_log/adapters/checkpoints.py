@@ -18,8 +18,8 @@ from sqlalchemy import Connection, insert, select
 
 from services.audit_log.adapters.entries import entry_batches, read_frontier, tile_reader
 from services.audit_log.adapters.memory import SignerMemory
-from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.pruned import beginning, minimum_index
+from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.tables import checkpoint
 from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import message_of

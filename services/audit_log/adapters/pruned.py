@@ -6,6 +6,7 @@ from itertools import groupby
 from sqlalchemy import Connection, Select, select
 
 from services.audit_log.adapters.tables import entry, pruning, source_partition, tile
+from services.shared.tlog.merkle import CompactRange, NodeReader
 from services.shared.tlog.tiles import TILE_WIDTH, split_hashes
 
 _AT_ONCE = 2_000
@@ -40,6 +41,16 @@ def leaves_below(connection: Connection, indexes: Collection[int]) -> dict[int, 
         hashes = split_hashes(bytes(connection.execute(query).scalar_one()))
         found |= {index: hashes[index % TILE_WIDTH] for index in some}
     return found
+
+
+def beginning(size: int, node: NodeReader) -> CompactRange:
+    """The tree of the first `size` entries, from its nodes alone."""
+    nodes, first = [], 0
+    for level in reversed(range(size.bit_length())):
+        if size >> level & 1:
+            nodes.append(node(level, first >> level))
+            first += 1 << level
+    return CompactRange(size, nodes)
 
 
 def refs_of(topics: Sequence[str]) -> Select[tuple[int]]:
