@@ -1,13 +1,15 @@
 """What every test may ask for: real servers, golden files, and the table of servers at the end."""
 
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.audit_log.adapters.checkpoints import LOSES_COMMITS
+from services.shared.consumer import relax_garbage_collector
 from services.shared.store import open as opening
 from services.shared.store.migrate import migrate
 from tests.opened import Opening
@@ -68,6 +70,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     for server in dict.fromkeys(SERVER_OF_FIXTURE.values()):
         session.config.stash[ROLL].expect(server, sum(server in _servers_of(item) for item in session.items))
+    relax_garbage_collector()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """After each file, look for reference cycles once, and leave what is still there alone from then on.
+
+    Modules, thousands of collected tests and what they keep would be looked at in every test again; the program, too,
+    leaves alone what it has imported.
+    """
+    yield
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        relax_garbage_collector()
 
 
 def _servers_of(item: pytest.Item) -> set[str]:

@@ -27,12 +27,18 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 READABLE = stat.S_IROTH | stat.S_IXOTH
 
-_OWN_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+_OWN_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'"
 _LEFT_OVER = """
-SELECT (SELECT count(*) FROM pg_depend WHERE refobjid >= 16384 AND deptype <> 'i')
-     + (SELECT count(*) FROM pg_db_role_setting) + (SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql')
-     + (SELECT count(*) FROM pg_class WHERE oid >= 16384) + (SELECT count(*) FROM pg_largeobject_metadata)"""
-"""How much a database holds that the server did not bring; 16384 is the first number of an object made by a user."""
+SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384) + (SELECT count(*) FROM pg_proc WHERE oid >= 16384)
+     + (SELECT count(*) FROM pg_extension WHERE oid >= 16384) + (SELECT count(*) FROM pg_default_acl)
+     + (SELECT count(*) FROM pg_largeobject_metadata) + (SELECT count(*) FROM pg_namespace
+        WHERE nspname = 'public' AND nspacl::text <> '{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}')
+     + (SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = one.oid)
+     + (SELECT count(*) FROM pg_shdepend
+        WHERE dbid = one.oid OR (classid = 'pg_database'::regclass AND objid = one.oid))
+     + CASE WHEN datacl IS NULL THEN 0 ELSE 1 END
+FROM pg_database AS one WHERE datname = current_database()"""
+"""How much a database holds that the server did not bring, rights among it; user objects have numbers from 16384."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +162,10 @@ class PostgresServer(Running):
         self._administer(sql.SQL(end).format(sql.Literal(STOP_SECONDS * 1000), sql.Literal(name)))
 
     def _emptied(self, name: str) -> bool:
-        """Drop every schema of a database; whether it is now as one that was just made."""
+        """Drop every schema made in a database; whether it is now as one that was just made."""
         with psycopg.connect(self.url(name), autocommit=True) as connection:
             for (schema,) in connection.execute(_OWN_SCHEMAS).fetchall():
                 connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
-            connection.execute("CREATE SCHEMA public")
             return connection.execute(_LEFT_OVER).fetchone() == (0,)
 
     def _administer(self, statement: sql.Composed) -> None:

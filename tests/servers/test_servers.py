@@ -70,20 +70,24 @@ def own_postgres(roll: Roll, request: pytest.FixtureRequest) -> Iterator[Postgre
 class TestPostgres:
     def test_each_test_gets_an_empty_database(self, postgres_server: PostgresServer) -> None:
         with postgres_server.database() as first, postgres_server.database() as second:
-            execute(first, "CREATE TABLE t (n int)")
-            execute(second, "CREATE TABLE t (n int)")
+            execute(first, "CREATE SCHEMA s CREATE TABLE t (n int)")
+            execute(second, "CREATE SCHEMA s CREATE TABLE t (n int)")
             assert first != second
         with postgres_server.database() as third, postgres_server.database() as fourth:
             assert {third, fourth} == {first, second}
-            assert [execute(url, "SELECT to_regclass('t')") for url in (third, fourth)] == [[(None,)], [(None,)]]
+            assert [execute(url, "SELECT to_regclass('s.t')") for url in (third, fourth)] == [[(None,)], [(None,)]]
 
     @pytest.mark.parametrize(
         "leave",
         [
             "ALTER DATABASE {} SET work_mem = '1MB'",
             "SELECT lo_create(0)",
+            "CREATE TABLE t (n int)",
+            "GRANT CREATE ON DATABASE {} TO pg_monitor",
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
         ],
-        ids=["setting", "large object"],
+        ids=["setting", "large object", "table", "right", "right to public", "default right"],
     )
     def test_a_database_that_cannot_be_emptied_is_dropped(self, postgres_server: PostgresServer, leave: str) -> None:
         with postgres_server.database() as url:
