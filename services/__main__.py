@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from services import deadletters
+from services import deadletters, preparing
 from services.audit_log.cli import app as audit_app
 from services.cost_alerts.cli import app as cost_app
 from services.cost_alerts.cli import ledger_app
@@ -20,6 +20,7 @@ from services.demo import app as demo_app
 from services.doctor import app as doctor_app
 from services.embedded import BUILDERS, OWN_PORTS, Program, wait_for_signal
 from services.explain.cli import explain
+from services.person import app as person_app
 from services.shared.consumer import relax_garbage_collector
 from services.shared.errors import PlatformError
 from services.shared.logs import configure_logs
@@ -42,7 +43,9 @@ app.add_typer(cost_app)
 app.add_typer(audit_app)
 app.add_typer(witness_app)
 ledger_app.command()(explain)
+app.add_typer(person_app)
 app.add_typer(deadletters.app, name="dead-letters")
+app.add_typer(preparing.app, name="store")
 app.add_typer(token_app, name="token")
 
 

@@ -16,6 +16,7 @@ from services.shared.errors import ConfigurationError, TransientError
 from services.shared.events import TOPICS
 from services.shared.http import ConsumerStatus
 from services.shared.keys import key_bytes
+from services.shared.logs import logger
 from services.shared.loops import Loop
 from services.shared.metrics import SOURCE_ERRORS, Guarded, OutboxMetrics, counter
 from services.shared.relay import BusRelay
@@ -28,6 +29,7 @@ from services.usage_collector.adapters.people import CONTENT_KEY, check_key, key
 from services.usage_collector.adapters.state import CollectorState
 from services.usage_collector.adapters.tables import METADATA
 from services.usage_collector.api import make_router
+from services.usage_collector.erasing import erase_again
 from services.usage_collector.intake import Intake, keyed_hash
 from services.usage_collector.invoices import IMPORTED
 from services.usage_collector.people import People
@@ -171,6 +173,9 @@ def _built(
     settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store
 ) -> CollectorService:
     people = open_people(settings.data_dir, store)
+    store.bind(bus.cluster_id)
+    if back := erase_again(store, bus):
+        logger("people").warning("erased again what a backup had brought back", persons=back)
     content_key = key_bytes(key_file(settings.data_dir, CONTENT_KEY), make=True)
     check_key(store, CONTENT_KEY, content_key)
     stopping = threading.Event()

@@ -32,6 +32,10 @@ class PeopleTable(Protocol):
 
     def sealed(self, pseudonym: str) -> bytes | None: ...
 
+    def erasures(self) -> int:
+        """How many persons have been erased so far."""
+        ...
+
 
 class People:
     """Gives pseudonyms, and tells who is behind one. Thread-safe."""
@@ -42,6 +46,7 @@ class People:
         self._table = table
         self._fresh = fresh or (lambda: f"p-{secrets.token_hex(_RANDOM_BYTES)}")
         self._cache: dict[bytes, str] = {}
+        self._erasures = 0
 
     def pseudonym(self, identity: str, *also: str) -> str:
         """The pseudonym of one person, made when missing; `also`: other ids of the same person."""
@@ -50,7 +55,8 @@ class People:
 
     def pseudonyms(self, identities: Collection[Identity]) -> dict[Identity, str]:
         """The pseudonyms of many people, in one transaction at most. The first known id of a person decides."""
-        digests = {identity: [self._digest(name) for name in identity] for identity in identities}
+        self._forget_the_erased()
+        digests = {identity: self.digests(identity) for identity in identities}
         known = self._known({digest for some in digests.values() for digest in some})
         if any(digest not in known for some in digests.values() for digest in some):
             known = self._made(digests, known)
@@ -69,6 +75,16 @@ class People:
             return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], pseudonym.encode()).decode()
         except InvalidTag:
             raise ConfigurationError("the table of people was sealed with another key; put its key file back") from None
+
+    def digests(self, identity: Identity) -> list[bytes]:
+        """What the ids of a person are looked up by."""
+        return [self._digest(name) for name in identity]
+
+    def _forget_the_erased(self) -> None:
+        """Whoever erases somebody is another process."""
+        erasures = self._table.erasures()
+        if erasures != self._erasures:
+            self._erasures, self._cache = erasures, {}
 
     def _known(self, digests: Collection[bytes]) -> dict[bytes, str]:
         asked = [digest for digest in digests if digest not in self._cache]

@@ -200,8 +200,12 @@ class _Telling:
         seats = [fact for fact in self.page.facts if isinstance(fact, SeatHolding)]
         others = [fact for fact in self.page.facts if not isinstance(fact, SeatHolding)]
         held = self.state.seats_held(tx.connection, self.source.event_source)
-        day = self.window.start.date()
-        return [*others, *revise.seats_now(held, seats, day, self.source.name, believe_empty=believe_empty)]
+        day, before = self.window.start.date(), self.standing.read_to
+        read_to = before.date() if before else None
+        return [
+            *others,
+            *revise.seats_now(held, seats, day, self.source.name, read_to=read_to, believe_empty=believe_empty),
+        ]
 
     def _mark_days(self, tx: Transaction) -> list[date]:
         """Write down which days are told; those newly found to be missing."""

@@ -88,11 +88,14 @@ def seats_now(
     day: date,
     source: str,
     *,
+    read_to: date | None = None,
     believe_empty: bool = False,
 ) -> list[SeatHolding]:
     """The holdings after a snapshot of `day`: those found, and those of `held` (still open) that have ended.
 
-    A vendor dates an assignment by its last change, whatever that was: who held the seat before holds it since before.
+    A vendor dates an assignment by its last change, whatever that was: who held the seat before holds it since before,
+    and who did not hold it when everything was read up to `read_to` does so since then at the earliest. (Somebody who
+    was erased comes back as somebody new: without this, the years of their seat would count twice.)
 
     Raises:
         SourceChangedError: nobody at all is left of many.
@@ -100,7 +103,11 @@ def seats_now(
     if len(held) >= DISBELIEVED and not found and not believe_empty:
         raise SourceChangedError(_NOTHING_LEFT.format(source=source, count=len(held), what="seats"))
     since = {_seat(seat): seat.assigned_on for seat in held}
-    now = [seat.model_copy(update={"assigned_on": since.get(_seat(seat), seat.assigned_on)}) for seat in found]
+    earliest = min(read_to, day) if read_to else date.min
+    now = [
+        seat.model_copy(update={"assigned_on": since.get(_seat(seat), max(seat.assigned_on, earliest))})
+        for seat in found
+    ]
     present = {_seat(seat) for seat in found}
     ended = [
         seat.model_copy(update={"released_on": max(day, seat.assigned_on)})

@@ -1,20 +1,22 @@
 """The table of people in the collector's database, and the check that its key is still the same."""
 
 import hmac
+import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from services.shared.errors import ConfigurationError
 from services.shared.keys import key_bytes
 from services.shared.store import Store, chunks
-from services.usage_collector.adapters.tables import KEY_CHECK, PERSON, PERSON_LINK
+from services.usage_collector.adapters.tables import ERASURE, KEY_CHECK, PERSON, PERSON_LINK
 from services.usage_collector.people import People
 
 PEOPLE_KEY = "people"
 CONTENT_KEY = "content"
 _AT_ONCE = 400
+_RANDOM_BYTES = 10
 
 
 class StoredPeople:
@@ -33,8 +35,8 @@ class StoredPeople:
             tx.bulk_insert(PERSON_LINK, ("digest", "pseudonym"), sorted(links.items()), ignore_conflicts=True)
             found = _linked(tx.connection, links)
             kept = set(found.values())
-            fresh = [(pseudonym, identity) for pseudonym, identity in sorted(sealed.items()) if pseudonym in kept]
-            tx.bulk_insert(PERSON, ("pseudonym", "sealed_identity"), fresh)
+            fresh = [(name, _new_key_id(), identity) for name, identity in sorted(sealed.items()) if name in kept]
+            tx.bulk_insert(PERSON, ("pseudonym", "key_id", "sealed_identity"), fresh)
             return found
 
     def sealed(self, pseudonym: str) -> bytes | None:
@@ -43,6 +45,10 @@ class StoredPeople:
                 select(PERSON.c.sealed_identity).where(PERSON.c.pseudonym == pseudonym)
             ).one_or_none()
         return None if row is None else bytes(row.sealed_identity)
+
+    def erasures(self) -> int:
+        with self._store.reading() as connection:
+            return connection.execute(select(func.count()).select_from(ERASURE)).scalar_one()
 
 
 def open_people(data_dir: Path, store: Store) -> People:
@@ -76,6 +82,10 @@ def check_key(store: Store, name: str, key: bytes) -> None:
             f"the key file {name}.key is not the one that the collector's database was begun with; put that file back "
             "from the backup. With another key every person and every content hash would get a second name"
         )
+
+
+def _new_key_id() -> str:
+    return f"k-{secrets.token_hex(_RANDOM_BYTES)}"
 
 
 def _linked(connection: Connection, digests: Collection[bytes]) -> dict[bytes, str]:

@@ -11,10 +11,23 @@ PERSON = Table(
     "person",
     METADATA,
     Column("pseudonym", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
     Column("sealed_identity", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
     **STRICT,
 )
+"""`key_id` names the person's row where neither identity nor pseudonym may stand: in what is said of its erasure."""
+
+ERASURE = Table(
+    "erasure",
+    METADATA,
+    Column("key_id", Text, primary_key=True),
+    Column("erased_at", UtcMicros, nullable=False),
+    sqlite_with_rowid=False,
+    **STRICT,
+)
+"""Persons that are no longer here. A row that a backup brings back is erased again."""
+
 PERSON_LINK = Table(
     "person_link",
     METADATA,
@@ -23,6 +36,7 @@ PERSON_LINK = Table(
     sqlite_with_rowid=False,
     **STRICT,
 )
+Index("person_link_pseudonym", PERSON_LINK.c.pseudonym)
 KEY_CHECK = Table(
     "key_check",
     METADATA,

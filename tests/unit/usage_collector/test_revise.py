@@ -107,6 +107,15 @@ def test_a_seat_given_again_is_a_new_one() -> None:
     assert revise.seats_now([], [seat("a", "2026-10-10")], date(2026, 11, 17), "vendor") == [seat("a", "2026-10-10")]
 
 
+@pytest.mark.parametrize(
+    ("assigned_on", "expected"), [("2025-01-01", "2026-11-16"), ("2026-11-16", "2026-11-16"), ("2026-11-17", "2026-11-17")]
+)
+def test_who_held_no_seat_at_the_last_look_holds_it_since_then_at_the_earliest(assigned_on: str, expected: str) -> None:
+    found = [seat("a", assigned_on)]
+    now = revise.seats_now([], found, date(2026, 11, 17), "vendor", read_to=date(2026, 11, 16))
+    assert now == [seat("a", expected)]
+
+
 def test_not_one_holder_left_is_not_believed() -> None:
     held = [seat(str(number)) for number in range(10)]
     with pytest.raises(SourceChangedError, match="seats stood"):

@@ -1,0 +1,123 @@
+"""A person's own row: found for who is told or erased, and erased again when a backup brings it back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from services.shared.bus import EventBus
+from services.shared.errors import ConfigurationError
+from services.shared.events import OUTCOMES, decode, event_id
+from services.shared.events.log import PersonErased, PersonErasure, PersonExport, PersonExported
+from services.shared.store import Store, Transaction, chunks
+from services.usage_collector.adapters.tables import ERASURE, PERSON, PERSON_LINK
+from services.usage_collector.people import People
+from services.usage_collector.poller import message_of
+
+SOURCE = "valvomo/usage-collector"
+GROUP = "collector-erasures"
+"""How far the outcomes were read for erasures."""
+
+_AT_ONCE = 2_000
+_ERASED = b'"valvomo.person.erased.v1"'
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A data subject as the collector knows them. `identity` is personal data: for the subject's eyes only."""
+
+    pseudonym: str
+    key_id: str
+    identity: str | None
+    ids: int
+    """How many ids (addresses, vendors' ids) lead to the pseudonym."""
+
+
+def find_subject(store: Store, people: People, asked: str) -> Subject:
+    """The person of an identity, or of a pseudonym.
+
+    Raises:
+        ConfigurationError: nobody of that name is known. The sentence does not repeat the name.
+    """
+    with store.reading() as connection:
+        pseudonym = _pseudonym(connection, people, asked)
+        row = connection.execute(select(PERSON).where(PERSON.c.pseudonym == pseudonym)).one_or_none()
+        links = select(PERSON_LINK.c.digest).where(PERSON_LINK.c.pseudonym == pseudonym)
+        ids = len(connection.execute(links).all())
+    if row is None:
+        raise ConfigurationError(
+            "found nobody of that identity or pseudonym; expected an address or a vendor's id as a source tells it, or "
+            "a pseudonym (p-…). Somebody who was erased is not known any more"
+        )
+    return Subject(row.pseudonym, row.key_id, people.who(row.pseudonym), ids)
+
+
+def _pseudonym(connection: Connection, people: People, asked: str) -> str:
+    [digest] = people.digests((asked,))
+    linked = connection.execute(select(PERSON_LINK.c.pseudonym).where(PERSON_LINK.c.digest == digest)).scalar()
+    return linked or asked
+
+
+def erase(store: Store, subject: Subject, *, legal_basis: str, approver: str, now: datetime) -> None:
+    """Destroy who is behind a pseudonym, and tell the log by key id, in one transaction.
+
+    Raises:
+        ConfigurationError: somebody else has erased this person meanwhile.
+    """
+    data = PersonErasure(key_id=subject.key_id, legal_basis=legal_basis, approver=approver, erased_at=now)
+    event = PersonErased(
+        id=event_id("person-erased", subject.key_id), source=SOURCE, subject=subject.key_id, time=now, data=data
+    )
+    with store.transaction() as tx:
+        if not _erase(tx, {subject.key_id: now}):
+            raise ConfigurationError("this person was erased a moment ago; nothing is left to do")
+        tx.send([message_of(event)])
+
+
+def tell_of_export(store: Store, subject: Subject, now: datetime) -> None:
+    """Tell the log, by key id, that a data subject was given what is kept about them."""
+    event = PersonExported(
+        id=event_id("person-exported", subject.key_id, now),
+        source=SOURCE,
+        subject=subject.key_id,
+        time=now,
+        data=PersonExport(key_id=subject.key_id, exported_at=now),
+    )
+    with store.transaction() as tx:
+        tx.send([message_of(event)])
+
+
+def erase_again(store: Store, bus: EventBus) -> int:
+    """Erase who was erased before and is back, from a backup; how many. To be called at every start.
+
+    A database that was put back has the position of its day, and so reads every erasure since.
+    """
+    back = 0
+    for partition, end in bus.end_positions([OUTCOMES.name]).items():
+        expected = store.positions(bus.cluster_id, GROUP, [partition]).get(partition)
+        offset, told = expected or 0, dict[str, datetime]()
+        while offset < end and (records := bus.read(partition, offset, _AT_ONCE)):
+            offset = records[-1].offset + 1
+            erased = (decode(record.value) for record in records if _ERASED in record.value)
+            told |= {one.data.key_id: one.data.erased_at for one in erased if isinstance(one, PersonErased)}
+        with store.transaction() as tx:
+            back += _erase(tx, told)
+            if offset != expected:
+                tx.advance(bus.cluster_id, GROUP, partition, expected, offset)
+    return back
+
+
+def _erase(tx: Transaction, told: dict[str, datetime]) -> int:
+    """Remove these persons with all that leads to them; how many were there."""
+    count = 0
+    for some in chunks(sorted(told), _AT_ONCE):
+        here = select(PERSON.c.pseudonym).where(PERSON.c.key_id.in_(some))
+        pseudonyms = tx.connection.execute(here).scalars().all()
+        tx.connection.execute(delete(PERSON_LINK).where(PERSON_LINK.c.pseudonym.in_(pseudonyms)))
+        tx.connection.execute(delete(PERSON).where(PERSON.c.pseudonym.in_(pseudonyms)))
+        known = set(tx.connection.execute(select(ERASURE.c.key_id).where(ERASURE.c.key_id.in_(some))).scalars())
+        fresh = [{"key_id": key_id, "erased_at": told[key_id]} for key_id in some if key_id not in known]
+        if fresh:
+            tx.connection.execute(insert(ERASURE), fresh)
+        count += len(pseudonyms)
+    return count
