@@ -2,7 +2,8 @@
 
     python -m tools.verifier --output dist/valvomo-verify.pyz
 
-The same sources give the same bytes (nothing is compressed: libraries differ in that), so that who received the file can make it again and compare.
+The same sources give the same bytes (nothing is compressed: libraries differ in that), so that who received the file
+can make it again and compare.
 """
 
 import argparse
