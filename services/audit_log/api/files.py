@@ -4,6 +4,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
 from services.audit_log.adapters.export import tile_bytes
+from services.audit_log.adapters.matters import cosigned
 from services.audit_log.adapters.pruned import minimum_index, said_pruned
 from services.audit_log.api.asking import newest
 from services.shared.store import Store
@@ -16,9 +17,10 @@ _FULL = 256
 def add_files(router: APIRouter, store: Store) -> None:
     @router.get("/log/checkpoint", tags=["log"])
     def checkpoint() -> Response:
-        """The newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
+        """The newest signed checkpoint (c2sp.org/tlog-checkpoint), with the cosignatures that came for it."""
         with store.reading() as connection:
-            note, _ = newest(connection)
+            note, signed = newest(connection)
+            note = cosigned(connection, note, signed.size)
         return Response(note, media_type="text/plain; charset=utf-8")
 
     @router.get("/log/tile/{rest:path}", tags=["log"])
