@@ -392,6 +392,22 @@ def test_seats_come_go_and_come_again(
     ]  # fmt: skip
 
 
+def test_somebody_met_anew_after_an_erasure_counts_nothing_twice(
+    source: ScriptedSource, poller: Poller, published: Callable[[], list[Event]]
+) -> None:
+    """The vendor tells the same seat and use again; the person has another pseudonym since."""
+    source.script = [
+        page(D, 1, [holding("old"), reading(D, "p-old")], snapshot=True),
+        page(D, 2, [holding("new"), reading(D, "p-new")], snapshot=True),
+    ]
+    poller.step()
+    poller.step()
+    events = published()
+    assert readings(events) == [("p-new", 0, False), ("p-old", 0, False), ("p-old", 1, True)]
+    seats = {event.data.person: event.data for event in events if isinstance(event, SeatAssigned)}
+    assert seats["p-old"].released_on == seats["p-new"].assigned_on
+
+
 def test_after_the_loss_of_the_database_revisions_go_on_where_the_bus_left_them(
     source: ScriptedSource, poller: Poller, published: Callable[[], list[Event]], bus: MemoryBus, tmp_path: Path
 ) -> None:
