@@ -108,7 +108,8 @@ def test_a_seat_given_again_is_a_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("assigned_on", "expected"), [("2025-01-01", "2026-11-16"), ("2026-11-16", "2026-11-16"), ("2026-11-17", "2026-11-17")]
+    ("assigned_on", "expected"),
+    [("2025-01-01", "2026-11-16"), ("2026-11-16", "2026-11-16"), ("2026-11-17", "2026-11-17")],
 )
 def test_who_held_no_seat_at_the_last_look_holds_it_since_then_at_the_earliest(assigned_on: str, expected: str) -> None:
     found = [seat("a", assigned_on)]
