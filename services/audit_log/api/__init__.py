@@ -9,11 +9,13 @@ from fastapi import APIRouter
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.api.entries import add_entries
 from services.audit_log.api.files import add_files
+from services.audit_log.api.pages import add_pages
 from services.audit_log.api.reviews import add_reviews
+from services.shared.clock import Clock
 from services.shared.store import Store
 
 
-def make_router(store: Store, reads: Reads) -> APIRouter:
+def make_router(store: Store, reads: Reads, clock: Clock) -> APIRouter:
     """The routes over the log's database; `reads` is told who looked at what.
 
     The C2SP files are not told: they are public evidence, fetched by witnesses and caches, and name nobody who asks.
@@ -22,4 +24,5 @@ def make_router(store: Store, reads: Reads) -> APIRouter:
     add_files(router, store)
     add_entries(router, store, reads)
     add_reviews(router, store, reads)
+    add_pages(router, store, reads, clock)
     return router

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import services
+from services.audit_log.domain.review import State as OutputState
 from services.cost_alerts.domain.budgets.state import Condition
 from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.domain.value import Users
@@ -32,6 +33,7 @@ JOINED: dict[str, tuple[str, ...]] = {
     "do_": get_args(RiskName),
     "licence_": get_args(Users),
     "value_per_": ("cases", "hours"),
+    "output_state_": get_args(OutputState),
 }
 """Texts that are named by what they tell of: how such a name begins, and how it ends."""
 

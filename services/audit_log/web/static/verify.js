@@ -293,7 +293,7 @@ const page = (() => {
         index: BigInt(section.dataset.index),
         entry: verifier.fromBase64(entry.entry),
         leaf: Uint8Array.from(entry.leaf_hash.match(/../g), (byte) => Number.parseInt(byte, 16)),
-        shown: document.querySelector("[data-shown]").textContent,
+        shown: document.querySelector("[data-raw]").textContent,
         proof: hashes(proof.proof),
         note: proof.checkpoint,
         key,
