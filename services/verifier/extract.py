@@ -244,10 +244,11 @@ class _Examination:
             self._unreadable(line, table)
             return
         good = verify_inclusion(index, self._signed.size, leaf_hash(entry), proof, self._signed.root)
-        if not good:
-            self.damage.add("entry", "extract.entry", index, file=ENTRIES)
         self._place(index)
-        self._look_inside(index, entry)
+        if good:
+            self._look_inside(index, entry)
+        else:
+            self.damage.add("entry", "extract.entry", index, file=ENTRIES)
         if table is not None:
             table.expect(index, table_row(index, entry) if good else None)
 

@@ -170,6 +170,7 @@ def test_a_bundle_that_was_pruned_is_left_out_and_its_hashes_are_not(
         return quiet.entries()[first:end] if first >= 256 else []
 
     monkeypatch.setattr("services.audit_log.adapters.export.read_entries", without_first)
+    monkeypatch.setattr("services.audit_log.adapters.export.minimum_index", lambda _: 256)
     run("export", tmp_path / "out")
     tiles = [
         parse_path(str(path.relative_to(tmp_path / "out")))
