@@ -14,6 +14,7 @@ from services.shared.clock import Clock
 from services.shared.metrics import (
     FINDINGS_OPEN,
     LOG_CHECKPOINT_TIME,
+    LOG_REWRITABLE,
     LOG_SIZE,
     OUTPUTS,
     REVIEW_RATIO,
@@ -21,6 +22,7 @@ from services.shared.metrics import (
     filled,
 )
 from services.shared.store import Store
+from services.shared.store.roles import owns_tables
 
 
 class AuditMetrics(Collector):
@@ -30,7 +32,7 @@ class AuditMetrics(Collector):
         self._store, self._clock = store, clock
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        return map(family, (OUTPUTS, FINDINGS_OPEN, REVIEW_RATIO, LOG_SIZE, LOG_CHECKPOINT_TIME))
+        return map(family, (OUTPUTS, FINDINGS_OPEN, REVIEW_RATIO, LOG_SIZE, LOG_REWRITABLE, LOG_CHECKPOINT_TIME))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._store.reading() as connection:
@@ -38,10 +40,12 @@ class AuditMetrics(Collector):
             findings = open_counts(connection)
             due = due_counts(connection, self._clock.now())
             size, newest = read_frontier(connection).size, newest_checkpoint(connection)
+            owns = [owns_tables(connection)] if self._store.dialect == "postgresql" else []
         yield filled(OUTPUTS, [((system, state), count) for system, state, count in states])
         yield filled(FINDINGS_OPEN, [((unit, kind), count) for unit, kind, count in findings])
         yield filled(REVIEW_RATIO, [((system,), ratio) for system, ratio in review_ratios(due)])
         yield filled(LOG_SIZE, [((), size)])
+        yield filled(LOG_REWRITABLE, [((), float(one)) for one in owns])
         yield filled(LOG_CHECKPOINT_TIME, [((), newest[1].timestamp())] if newest else [])
 
 

@@ -55,12 +55,26 @@ def draft(store: Store, metadata: MetaData) -> str:
 def _upgrade(connection: Connection, script: ScriptDirectory, package: str) -> None:
     def missing(revision: tuple[str, ...] | str, _context: MigrationContext) -> list[MigrationStep]:
         _refuse_newer(script, revision, package)
-        return script._upgrade_revs("head", revision)  # type: ignore[arg-type, return-value]  # noqa: SLF001  # what Alembic's own `upgrade` command calls
+        steps: list[MigrationStep] = script._upgrade_revs("head", revision)  # type: ignore[arg-type, assignment]  # noqa: SLF001  # what Alembic's own `upgrade` command calls
+        if steps:
+            _refuse_without_rights(connection)
+        return steps
 
     environment = EnvironmentContext(Config(), script, fn=missing)
     with environment:
         environment.configure(connection=connection, transactional_ddl=True, version_table=VERSION_TABLE)
         environment.run_migrations()
+
+
+def _refuse_without_rights(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql" and not connection.execute(_MAY_CREATE).scalar_one():
+        raise IncompatibleStoreError(
+            "the database is older than this program, and the role in VALVOMO_STORE may not change its tables: "
+            "let its administrator run valvomo store prepare, then start again"
+        )
+
+
+_MAY_CREATE = text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
 
 
 def _refuse_newer(script: ScriptDirectory, revisions: tuple[str, ...] | str, package: str) -> None:

@@ -158,7 +158,7 @@ class NameIndex:
 
     def _filter(self, tx: Transaction) -> _Filter:
         version = tx.connection.exec_driver_sql("PRAGMA data_version").scalar_one()
-        filters = tx.connection.info.setdefault("name filters", {})
+        filters: dict[str, _Filter] = tx.connection.info.setdefault("name filters", {})
         known = filters.get(self.archive.name)
         if known is None or known.version != version:
             known = filters[self.archive.name] = _Filter(version)

@@ -1,15 +1,18 @@
 """Which store the settings mean, opened and brought to the program's version."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import MetaData
 
+from services.shared.errors import ConfigurationError
 from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.migrate import migrate
 from services.shared.store.postgres import PostgresStore
 from services.shared.store.rights import is_restricted
+from services.shared.store.roles import grant, make_role, role_of, take_over
 from services.shared.store.sqlite import SqliteStore
 
 ServiceName = Literal["collector", "ledger", "log"]
@@ -27,6 +30,43 @@ _KINDS: dict[ServiceName, _Kind] = {
     "ledger": _Kind("services.cost_alerts.migrations", "NORMAL"),
     "log": _Kind("services.audit_log.migrations", "FULL"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What became of one schema: its service, and what belonged to another role before."""
+
+    service: ServiceName
+    taken_over: Sequence[str]
+
+
+def prepare_stores(settings: Settings, metadata: Mapping[ServiceName, MetaData]) -> tuple[bool, list[Prepared]]:
+    """Make and migrate the schemas as their owner, and let the role in VALVOMO_STORE do what the services need.
+
+    Returns:
+        Whether that role was made just now, and what became of each schema.
+
+    Raises:
+        ConfigurationError: an address cannot be used, both name the same role, or the owner's may not do this.
+    """
+    role = role_of(settings.store.get_secret_value())
+    if settings.store_owner is None:
+        raise ConfigurationError(
+            "no address of the owner: set VALVOMO_STORE_OWNER, or name a file that holds it with --owner-url-file"
+        )
+    address, made, prepared = settings.store_owner.get_secret_value(), False, []
+    role_of(address)
+    for service, tables in metadata.items():
+        store = PostgresStore(address, tables, service)
+        try:
+            made = make_role(store, role) or made
+            taken = take_over(store)
+            migrate(store, tables, _KINDS[service].migrations)
+            grant(store, tables, role)
+        finally:
+            store.close()
+        prepared.append(Prepared(service, taken))
+    return made, prepared
 
 
 def open_store(settings: Settings, service: ServiceName, metadata: MetaData, *, guarded: bool = True) -> Store:

@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError
 
-from services.shared.errors import ConfigurationError, PlatformError, TransientError
+from services.shared.errors import ConfigurationError, IncompatibleStoreError, PlatformError, TransientError
 from services.shared.store import Dialect, Transaction, faults, summed
 from services.shared.store.both import CommonStore, CommonTransaction
 from services.shared.store.faults import translated
@@ -25,6 +25,8 @@ OLDEST_VERSION = 15
 LOCK_SECONDS = 30
 CONNECT_SECONDS = 10
 
+_SCHEMA = text("SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = :name)")
+_MAY_CREATE = text("SELECT has_database_privilege(current_database(), 'CREATE')")
 _CONNECTIONS = 5
 _MORE_CONNECTIONS = 10
 _FEW = 100
@@ -112,6 +114,7 @@ class PostgresStore(CommonStore):
 
     Raises:
         ConfigurationError: the address cannot be used, or the server is older than 15.
+        IncompatibleStoreError: there is no schema, and this role may not make it.
         TransientError: the server is away.
     """
 
@@ -168,7 +171,14 @@ class PostgresStore(CommonStore):
                 )
             # IF NOT EXISTS alone is no protection against a second starter of the same moment.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('valvomo schema'))"))
-            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.service}"'))
+            if connection.execute(_SCHEMA, {"name": self.service}).scalar_one():
+                return
+            if not connection.execute(_MAY_CREATE).scalar_one():
+                raise IncompatibleStoreError(
+                    f"the database has no schema {self.service}, and the role in VALVOMO_STORE may not make one: "
+                    "let its administrator run valvomo store prepare"
+                )
+            connection.execute(text(f'CREATE SCHEMA "{self.service}"'))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
