@@ -9,14 +9,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import psycopg
 import pytest
 from prometheus_client import generate_latest
 from psycopg import errors
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import MetaData, make_url, text
 from typer.testing import CliRunner
 
 from services.__main__ import app
@@ -93,7 +93,7 @@ def database_with_roles(server: PostgresServer) -> Iterator[Roles]:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE")
             connection.execute(f"GRANT CREATE ON DATABASE {make_url(url).database} TO {owner}")
-        yield Roles(*(_as(role, url) for role in (program, owner)), url)
+        yield Roles(_as(program, url), _as(owner, url), url)
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP ROLE IF EXISTS {program}")
         connection.execute(f"DROP ROLE {owner}")
@@ -150,9 +150,10 @@ class GuardContract:
         program.restart()
         assert b"valvomo_log_rewritable 0.0" in generate_latest(program.registry)
 
-    @pytest.mark.parametrize("service", ["collector", "ledger"])
-    def test_the_other_services_open_and_write(self, program: Program, service: str) -> None:
-        metadata = {"collector": COLLECTOR, "ledger": LEDGER}[service]
+    @pytest.mark.parametrize(("service", "metadata"), [("collector", COLLECTOR), ("ledger", LEDGER)])
+    def test_the_other_services_open_and_write(
+        self, program: Program, service: Literal["collector", "ledger"], metadata: MetaData
+    ) -> None:
         store = open_store(program.settings, service, metadata)
         try:
             rows = [(f"m-{number}", "mail", b"x") for number in range(300)]

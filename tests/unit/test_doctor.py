@@ -41,6 +41,10 @@ def told(registry: CollectorRegistry, metric: Metric, value: float) -> list[tupl
         (metrics.FX_AGE, 12 * DAY, 13 * DAY, "person", "the newest rate of x is 13.0 days old"),
         (metrics.ALERTS_UNACKNOWLEDGED, 0, 4, "note", "4 open alerts"),
         (metrics.FINDINGS_OPEN, 0, 5, "note", "5 findings are open"),
+        (metrics.LOG_REWRITABLE, 0, 1, "person", "could rewrite them"),
+        (metrics.LOG_ANCHOR_PROBLEM, 1, 2, "person", "the anchor x refuses the log"),
+        (metrics.LOG_ANCHOR_TIME, NOW - 26 * HOUR, NOW - 27 * HOUR, "person", "its newest checkpoint 1.1 days ago"),
+        (metrics.LOG_ANCHOR_TIME, NOW, 0, "person", "the anchor x got its newest checkpoint never"),
         (metrics.CONSUMER_LAG, 5_000, 5_001, "note", "x, x is 5001 records behind"),
     ],
 )
@@ -55,7 +59,7 @@ def test_each_value_that_nobody_should_leave(
 
 def test_every_check_is_in_the_table_above_and_names_a_metric_of_ours() -> None:
     assert {check.metric for check in doctor.CHECKS} <= set(metrics.ALL)
-    assert len({check.metric.name for check in doctor.CHECKS}) == len(doctor.CHECKS) == 11
+    assert len({check.metric.name for check in doctor.CHECKS}) == len(doctor.CHECKS) == 14
 
 
 def test_what_the_settings_alone_tell(tmp_path: Path) -> None:
@@ -66,6 +70,7 @@ def test_what_the_settings_alone_tell(tmp_path: Path) -> None:
         ("fine", "tokens file"),
         ("person", "recipients"),
         ("note", "mail"),
+        ("note", "anchors"),
         ("note", "sources"),
     ]
     assert "nobody" not in found[1].sentence
