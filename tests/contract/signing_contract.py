@@ -1,6 +1,9 @@
 """When the log signs, with which keys, and what becomes of it when a key, a clock, a disk or the database fails."""
 
+import os
 import shutil
+import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,7 +16,7 @@ from sqlalchemy import delete, func, insert, select
 
 from services.audit_log.adapters import checkpoints
 from services.audit_log.adapters.checkpoints import Checkpointer
-from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.entries import SqlEntryLog, read_frontier
 from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.restoring import Evidence, restore
 from services.audit_log.adapters.rotation import retire, rotate
@@ -37,10 +40,13 @@ from services.shared.store import Store
 from services.shared.store.open import open_store
 from services.shared.tlog.checkpoint import open_checkpoint
 from services.shared.tlog.entry import parse_entry
+from services.shared.tlog.merkle import leaf_hash, root_of
 from services.shared.tlog.note import ML_DSA_44, UnknownSignerError, VerifierKey, parse_note
 from services.verifier.folder import read_regular
+from tests.contract.appending_process import BATCH, append
 from tests.contract.log_contract import Program, arrival, unguarded
 from tests.contract.unguarded import unguarded_store
+from tests.servers.process import dies_with_us
 from tests.unit.audit_log.events import MONDAY, generated, register_events, used, window
 
 ORIGIN = "log.example/audit"
@@ -117,6 +123,29 @@ class SigningContract(ABC):
         program.clock.advance(timedelta(hours=2))
         step(program)
         assert sizes(program) == [1, 2]
+
+    def test_two_processes_that_append_at_once_interleave_without_gaps(self, program: Program) -> None:
+        batches = 15
+        address = program.settings.store.get_secret_value()
+        command = [sys.executable, "-m", "tests.contract.appending_process", str(program.settings.data_dir), "theirs"]
+        with subprocess.Popen(
+            dies_with_us([*command, str(batches)]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "VALVOMO_STORE": address},
+        ) as other:  # fmt: skip
+            assert other.stdout is not None
+            assert other.stdin is not None
+            assert other.stdout.readline() == "ready\n"
+            print("go", file=other.stdin, flush=True)
+            append(program.service.store, "ours", batches)
+        assert other.returncode == 0
+        entries = program.entries()
+        with program.service.store.reading() as connection:
+            assert read_frontier(connection).root() == root_of(map(leaf_hash, entries))
+        found = [parse_entry(raw).position for raw in entries]
+        assert sorted((place.topic, place.offset) for place in found) == [
+            (topic, offset) for topic in ("ours", "theirs") for offset in range(batches * BATCH)
+        ]
+        assert opened(program, program.sign()).size == len(entries)
 
     # Signing that is broken off
 

@@ -21,7 +21,7 @@ from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import GROUP, TOPICS, message_of, refold
 from services.audit_log.ports import Arrival
 from services.shared.bus import EventBus, Record, TopicPartition
-from services.shared.errors import ConfigurationError, IncompatibleStoreError
+from services.shared.errors import ConfigurationError, IncompatibleStoreError, InvalidEventError
 from services.shared.events import decode
 from services.shared.events.log import LogRestored, Restoring
 from services.shared.store import Store, Transaction
@@ -148,7 +148,7 @@ def _arrival(raw: bytes) -> Arrival:
     try:
         entry = parse_entry(raw)
         event = decode(entry.value)
-    except (EntryError, ValueError) as error:
+    except (EntryError, InvalidEventError) as error:
         raise _CannotFillError(f"the folder holds an entry that is none of this log ({error}); {_SUCCEED}") from None
     return Arrival(entry.position, (event.source, event.id), entry.value)
 

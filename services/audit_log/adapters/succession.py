@@ -21,7 +21,7 @@ from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.domain.telling import about_log
 from services.audit_log.ports import Arrival
-from services.shared.errors import ConfigurationError, IncompatibleStoreError, TransientError
+from services.shared.errors import ConfigurationError, IncompatibleStoreError, InvalidEventError, TransientError
 from services.shared.events import OUTCOMES, decode, encode
 from services.shared.events.log import LogSucceeded, Succession
 from services.shared.keys import write_durably
@@ -163,7 +163,7 @@ def _read_plan(path: Path) -> Plan:
         event = decode(found["event"])
         assert isinstance(event, LogSucceeded)
         return Plan(found["tag"], event, datetime.fromisoformat(found["begun_at"]))
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except (ValueError, KeyError, TypeError, AssertionError, InvalidEventError):
         raise ConfigurationError(f"{path.name} is damaged; remove it and give the command again") from None
     except OSError as error:
         raise TransientError(f"{path.name} cannot be read ({error.strerror}); give the command again") from None
