@@ -179,3 +179,47 @@ def test_a_bundle_that_was_pruned_is_left_out_and_its_hashes_are_not(
     ]
     assert {tile.number for tile in tiles if tile.level == ENTRIES} == {1}
     assert {tile.number for tile in tiles if tile.level == 0} == {0, 1}
+
+
+def test_a_matter_tells_the_log_what_was_asked(program: Program, tmp_path: Path) -> None:
+    asked = ("--type", "valvomo.collection.completed.v1", "--since", "2026-01-01", "--event-id", "w-7")
+    result = json.loads(run("export", tmp_path / "out", *asked, "--json").stdout)
+    assert (result["scope"], result["entries"], result["first"]) == ("matter", 1, result["last"])
+    (event,) = told(program)
+    assert event["asked"] == {
+        "event_id": "w-7", "type": "valvomo.collection.completed.v1", "since": "2025-12-31T22:00:00Z",
+    }  # fmt: skip
+    assert (event["scope"], event["entries"], event["first"]) == ("matter", 1, result["first"])
+    assert json.loads((tmp_path / "out/manifest.json").read_bytes())["asked"] == event["asked"]
+
+
+def test_a_range_is_led_to_from_a_kept_checkpoint(quiet: Program, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text(f"{ORIGIN}\n123\n{'A' * 43}=\n\n\N{EM DASH} {ORIGIN} AAAAAAA=\n")
+    assert "20 entries written, of 300" in run(
+        "export", tmp_path / "out", "--first", 280, "--checkpoint", kept
+    ).stdout  # fmt: skip
+    sizes = [json.loads(line)["size"] for line in (tmp_path / "out/consistency.jsonl").read_text().splitlines()]
+    assert sizes == [123, 200]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--first", 1, "--unit", "kymp"), "expected one of them"),
+        (("--state", "lost"), "found the state lost, expected one of"),
+        (("--since", "yesterday"), "yesterday"),
+        (("--checkpoint", "var/log.db"), "no checkpoint that can be read"),
+        (("--output", "o-99"), "nothing was written"),
+        (("--last", 300), "entries 0 to 299"),
+    ],
+    ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_asked_for_is_said_in_words(
+    quiet: Program, tmp_path: Path, options: tuple[object, ...], sentence: str
+) -> None:
+    path = str(quiet.settings.data_dir / "log.db")
+    result = run("export", tmp_path / "out", *(path if option == "var/log.db" else option for option in options))
+    assert isinstance(result.exception, ConfigurationError)
+    assert sentence in str(result.exception)
+    assert not (tmp_path / "out").exists()
