@@ -22,11 +22,22 @@ def service(name: str) -> dict[str, Any]:
 
 
 def test_every_service_is_there_with_what_it_needs() -> None:
-    assert set(COMPOSE["services"]) == {*OURS, "kafka", "postgres", "prometheus", "grafana"}
+    assert set(COMPOSE["services"]) == {*OURS, "prepare-store", "kafka", "postgres", "prometheus", "grafana"}
     for name in OURS:
         assert service(name)["command"] == ["run", name]
         assert service(name)["ports"] == [f"127.0.0.1:{OWN_PORTS[name]}:{OWN_PORTS[name]}"]
-        assert set(service(name)["depends_on"]) == {"kafka", "postgres"}
+        assert set(service(name)["depends_on"]) == {"kafka", "prepare-store"}
+
+
+def test_the_services_sign_in_as_another_role_than_the_owner_of_the_tables() -> None:
+    prepare = service("prepare-store")
+    assert prepare["command"] == ["store", "prepare"]
+    owner = prepare["environment"]["VALVOMO_STORE_OWNER"]
+    for name in OURS:
+        assert service(name)["environment"]["VALVOMO_STORE"] == prepare["environment"]["VALVOMO_STORE"]
+        assert owner not in service(name)["environment"].values()
+    roles = [address.split("://")[1].split(":")[0] for address in (owner, prepare["environment"]["VALVOMO_STORE"])]
+    assert roles == [service("postgres")["environment"]["POSTGRES_USER"], "valvomo_app"]
 
 
 @pytest.mark.parametrize("name", OURS)
