@@ -41,10 +41,11 @@ _MODELS = ("claude-sonnet-4-5", "gpt-5-mini", "gemini-2.5-pro", "mistral-large-2
 
 
 class Part(NamedTuple):
-    """One measured part."""
+    """One measured part; `cpu` is what all its processes took, and says more where the machine is busy."""
 
     name: str
     seconds: float
+    cpu: float
     peak_mb: float
 
 
@@ -84,15 +85,16 @@ def _timed(name: str, work: Callable[[Path, int], None], folder: Path, entries: 
         start = time.perf_counter()
         work(folder, entries)
         seconds = time.perf_counter() - start
-        peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        there.send((seconds, peak / 1024))
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu = sum(one.ru_utime + one.ru_stime for one in used)
+        there.send((seconds, cpu, max(one.ru_maxrss for one in used) / 1024))
 
     process = context.Process(target=run)
     process.start()
     there.close()
-    seconds, peak = here.recv()
+    seconds, cpu, peak = here.recv()
     process.join()
-    return Part(name, seconds, peak)
+    return Part(name, seconds, cpu, peak)
 
 
 def _bundles(folder: Path, size: int) -> Iterator[list[bytes]]:
@@ -205,15 +207,18 @@ def _text(moment: datetime) -> str:
 
 
 def _print(parts: list[Part], entries: int, *, as_json: bool) -> None:
-    yardstick = parts[0].seconds
+    yardstick, cpu = parts[0].seconds, parts[0].cpu
     if as_json:
-        rows = [part._asdict() | {"ratio": part.seconds / yardstick} for part in parts]
+        rows = [part._asdict() | {"ratio": part.seconds / yardstick, "cpu_ratio": part.cpu / cpu} for part in parts]
         print(json.dumps({"entries": entries, "parts": rows}))
         return
     print(f"{entries:,} entries")
     for part in parts:
         rate, ratio = entries / part.seconds, part.seconds / yardstick
-        print(f"{part.name:30} {part.seconds:8.1f} s {rate:10,.0f}/s {ratio:6.2f} x {part.peak_mb:7.0f} MB")
+        print(
+            f"{part.name:30} {part.seconds:8.1f} s {rate:10,.0f}/s {ratio:6.2f} x"
+            f" {part.cpu:8.1f} s CPU {part.cpu / cpu:6.2f} x {part.peak_mb:7.0f} MB"
+        )
 
 
 if __name__ == "__main__":
