@@ -153,9 +153,9 @@ def test_a_refusal_is_told_once_and_shown_until_it_is_settled(world: World) -> N
     size = world.grow(1)
     for _ in range(3):
         pusher.step()
+        world.settle()
         world.clock.advance(timedelta(hours=1))
     assert anchor.sizes == [size] * 3
-    world.settle()
     (told,) = world.told("refused")
     assert (told.anchor, told.size, told.known_size, told.reason) == ("w", size, 9, "larger")
     (problem,) = pusher.refusals

@@ -121,9 +121,16 @@ def test_the_empty_log_is_remembered_and_continued(room: Room) -> None:
 
 def test_a_clock_that_was_set_back_signs_nothing(at_five: Room) -> None:
     at_five.now = NOW - 61
-    assert at_five.asked(BODY)[0] == 503
+    assert at_five.asked(BODY) == (503, "the witness's clock is behind what it cosigned last\n")
     at_five.now = NOW - 60
     assert at_five.asked(BODY)[0] == 200
+
+
+def test_a_clock_is_behind_for_every_log(tmp_path: Path) -> None:
+    room = Room(tmp_path / "witness", [LOG, OTHER_LOG])
+    assert room.asked(EIGHT.ask(0, 5))[0] == 200
+    room.now -= 1
+    assert room.asked(Tree.numbered(3, signer=OTHER_LOG).ask(0, 3))[0] == 503
 
 
 def test_lines_of_others_are_neither_believed_nor_shown(room: Room) -> None:
