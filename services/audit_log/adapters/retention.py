@@ -42,6 +42,7 @@ from services.shared.errors import ConfigurationError, IncompatibleStoreError
 from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER
 from services.shared.events.log import LogPruned, Pruning
 from services.shared.store import Store, Transaction
+from services.shared.store.roles import owns_tables
 from services.shared.store.sqlite import SqliteStore
 from services.shared.tlog.entry import EntryError, parse_entry
 
@@ -166,10 +167,10 @@ def _deleting(tx: Transaction) -> Iterator[None]:
     if tx.dialect == "sqlite":
         yield
         return
-    owns = "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = 'entry'::regclass"
-    if not tx.connection.execute(text(owns)).scalar_one():
+    if not owns_tables(tx.connection):
         raise ConfigurationError(
-            "the role in VALVOMO_STORE may not delete entries; prune with the address of the role that owns the tables"
+            "the program's role on PostgreSQL may not delete entries; give the address of the role that owns the "
+            "tables as VALVOMO_STORE_OWNER, for this command only"
         )
     tx.connection.execute(text("GRANT DELETE ON entry TO CURRENT_USER"))
     yield

@@ -62,7 +62,7 @@ def prune_log(
 
     Example: valvomo audit prune --export /media/archive/log-2026 --reason 'retention ended' --approver records-manager
     """
-    settings, now = load_settings(), SystemClock().now()
+    settings, now = _as_owner(load_settings()), SystemClock().now()
     report = _verified(settings, folder, now)
     with opened(settings, guarded=False) as store, alone(store):
         _refuse_other_log(store, report)
@@ -77,6 +77,11 @@ def prune_log(
         with opened(settings, guarded=False) as store:
             give_back_room(store)
     _say(done, report, dry_run=dry_run, as_json=as_json)
+
+
+def _as_owner(settings: Settings) -> Settings:
+    """With the address of the role that owns the tables, where there are two roles."""
+    return settings.model_copy(update={"store": settings.store_owner}) if settings.store_owner else settings
 
 
 def _verified(settings: Settings, folder: Path, now: datetime) -> Report:
