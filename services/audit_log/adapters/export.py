@@ -16,9 +16,10 @@ from services.shared.errors import ConfigurationError
 from services.shared.tlog.checkpoint import Checkpoint, parse_checkpoint
 from services.shared.tlog.note import parse_note
 from services.shared.tlog.tiles import ENTRIES, Tile, TileReader, all_tiles, belongs, bundle
-from services.verifier.folder import NOTES
+from services.verifier.notes import NOTES
 
 ANCHORS = "anchors"
+_AT_ONCE = 1_000
 _README = Path(__file__).parent / "readme"
 
 Progress = Callable[[int, int | None], None]
@@ -127,13 +128,14 @@ def write_checkpoint(folder: Path, note: bytes) -> None:
 
 def _write_notes(connection: Connection, folder: Path) -> None:
     (folder / NOTES).mkdir()
-    for row in connection.execute(select(checkpoint.c.size, checkpoint.c.note).order_by(checkpoint.c.size)):
+    query = select(checkpoint.c.size, checkpoint.c.note).order_by(checkpoint.c.size)
+    for row in connection.execute(query).yield_per(_AT_ONCE):
         (folder / NOTES / f"{row.size:012d}").write_bytes(row.note)
 
 
 def _write_receipts(connection: Connection, folder: Path) -> None:
     """What anchors gave us for our checkpoints, as it came."""
-    for row in connection.execute(select(receipt).order_by(receipt.c.anchor, receipt.c.size)):
+    for row in connection.execute(select(receipt).order_by(receipt.c.anchor, receipt.c.size)).yield_per(_AT_ONCE):
         place = folder / ANCHORS / _file_name(row.anchor)
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{row.size:012d}.receipt").write_bytes(row.receipt)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from services.audit_log.adapters.matters import write_matter, write_range
+from services.audit_log.adapters.matters import proof_of, write_matter, write_range
 from services.audit_log.domain.search import Filter
 from services.audit_log.main import signer
 from services.shared.errors import ConfigurationError
@@ -316,6 +317,22 @@ def test_a_size_that_was_asked_for_is_led_to(program: Program, tmp_path: Path) -
     assert 123 in sizes
     assert sizes == sorted(set(sizes))
     assert {parse_checkpoint(parse_note(note).text).size for note in notes(program)[:-1]} <= set(sizes)
+
+
+def test_postgres_gives_the_same(postgres_url: str, program: Program, matter: Path, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "var", store=SecretStr(postgres_url), log_origin=ORIGIN)
+    other = Program(settings)
+    try:
+        other.publish(generated("o-1"), reviewed("o-1"), used("o-1"), *(window(number) for number in range(20)))
+        other.settle()
+        other.sign()
+        with other.service.store.reading() as connection:
+            found = write_matter(connection, tmp_path / "out", Filter(output="o-1"), progress=quietly)
+            assert proof_of(connection, 5)[0] == other.entries()[5]
+        assert found.entries == len(rows(matter))
+        assert verified(other, tmp_path / "out", *notes(other)).damage == ()
+    finally:
+        other.close()
 
 
 # What cannot be written
