@@ -25,6 +25,7 @@ from services.audit_log.domain.retention import (
     whole_bundles,
 )
 from services.audit_log.domain.review import Case, KnownFinding, State
+from services.audit_log.main import signer
 from services.shared.bus.open import open_bus
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError
@@ -165,6 +166,14 @@ def test_the_ceremony_by_command(old_log: Program, tmp_path: Path) -> None:
     assert told.type == "valvomo.log.pruned.v1"
     assert (told.data.first, told.data.last, told.data.export_root) == (0, 511, done["export_root"])
     assert "no whole bundle" in sentence(run(*prune))
+    old_log.publish(window(2000))
+    old_log.settle()
+    old_log.sign()
+    verify = ("verify", "--database", "--max-age-days", 0, "--key", signer(old_log.settings).keys[0])
+    assert run(*verify).exit_code == 0, run(*verify).output
+    do(old_log, "DROP TRIGGER entry_no_delete")
+    do(old_log, "DELETE FROM entry WHERE seq = 600")
+    assert run(*verify).exit_code == 1, "what went without the ceremony is damage"
 
 
 @pytest.mark.parametrize(
