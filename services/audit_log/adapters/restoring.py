@@ -116,7 +116,9 @@ def _append(
     tx: Transaction, evidence: Evidence, signed: Checkpoint, progress: Callable[[int, int], None]
 ) -> Literal["export", "bus"]:
     log, frontier = SqlEntryLog(), read_frontier(tx.connection)
-    whole = evidence.read(Tile(ENTRIES, 0, min(signed.size, TILE_WIDTH)).path) is not None
+    number = frontier.size // TILE_WIDTH
+    first = Tile(ENTRIES, number, min(signed.size - number * TILE_WIDTH, TILE_WIDTH))
+    whole = evidence.read(first.path) is not None
     found = _exported(evidence, frontier.size, signed.size)
     if not whole:
         found = _from_bus(evidence, _BusSearch(tx.connection, evidence.bus), frontier.size, signed.size)
