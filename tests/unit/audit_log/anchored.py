@@ -1,17 +1,31 @@
-"""Anchors that are real servers of the test's own: a witness over HTTP, a time-stamping authority of `openssl ts`."""
+"""A log with anchors of the test's own: scripted ones, a witness over HTTP, the time stamps of `openssl ts`."""
 
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import select
+
+from services.audit_log.adapters.anchors.pushing import Pusher
+from services.audit_log.adapters.tables import receipt
+from services.audit_log.ports import Anchor
+from services.shared.events.log import AnchorKind
+from services.shared.tlog.checkpoint import Checkpoint
+from services.shared.tlog.merkle import NodeReader
 from services.shared.tlog.policy import Witness, parse_policy
+from services.shared.tlog.tiles import TileReader
 from services.witness.cosigning import Witness as Cosigning
 from services.witness.server import WitnessServer
+from tests.contract.log_contract import Program
 from tests.servers.process import HOST
+from tests.unit.audit_log.events import window
 
+ORIGIN = "log.example/audit"
 Answer = Callable[[str, bytes], tuple[int, bytes]]
 """(path, body) → (status, body)."""
 
@@ -52,6 +66,45 @@ def answering(answer: Answer) -> Iterator[str]:
 
     with served(ThreadingHTTPServer((HOST, 0), Handler)) as address:
         yield address
+
+
+class Scripted:
+    """An anchor that does as it is told."""
+
+    kind: AnchorKind = "mail"
+
+    def __init__(self, name: str, every: timedelta = timedelta(0)) -> None:
+        self.name, self.every = name, every
+        self.error: Exception | None = None
+        self.sizes: list[int] = []
+
+    def push(self, note: bytes, signed: Checkpoint, node: NodeReader, tile: TileReader) -> bytes:
+        self.sizes.append(signed.size)
+        if self.error is not None:
+            raise self.error
+        return f"receipt {signed.size}".encode()
+
+
+class World(Program):
+    """The log, worked by hand, with anchors of the test's own."""
+
+    def anchored(self, *anchors: Anchor) -> Pusher:
+        return Pusher(self.service.store, anchors, self.clock)
+
+    def grow(self, number: int) -> int:
+        """One event more, signed; the log's size."""
+        self.publish(window(number))
+        self.settle()
+        self.sign()
+        return self.size()
+
+    def told(self, kind: str) -> list[Any]:
+        return [event.data for event in self.outcomes() if event.type == f"valvomo.anchor.{kind}.v1"]
+
+    def receipts(self) -> list[tuple[str, int, bytes]]:
+        with self.service.store.reading() as connection:
+            rows = connection.execute(select(receipt).order_by(receipt.c.anchor, receipt.c.size)).all()
+        return [(row.anchor, row.size, row.receipt) for row in rows]
 
 
 def policy_of(address: str, vkey: str, name: str = "w1") -> bytes:

@@ -1,78 +1,27 @@
 """Checkpoints on their way out of the running log: when each anchor gets them, what is kept, told and shown."""
 
-import base64
 import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from services.audit_log.adapters.anchors.folder import FolderAnchor
-from services.audit_log.adapters.anchors.pushing import Pusher
-from services.audit_log.adapters.tables import receipt
 from services.audit_log.cli import app
 from services.audit_log.main import signer
-from services.audit_log.ports import Anchor, AnchorRefusedError
+from services.audit_log.ports import AnchorRefusedError
 from services.shared.errors import TransientError
-from services.shared.events.log import AnchorKind
 from services.shared.settings import Settings
-from services.shared.tlog.checkpoint import Checkpoint
 from services.shared.tlog.cosignature import cosigned_at
-from services.shared.tlog.merkle import NodeReader
 from services.shared.tlog.note import parse_note
-from services.shared.tlog.tiles import TileReader
 from services.witness.cosigning import Witness
 from services.witness.identity import create, load
-from tests.contract.log_contract import Program
-from tests.unit.audit_log.anchored import policy_of, witnessing
+from tests.unit.audit_log.anchored import ORIGIN, Scripted, World, policy_of, witnessing
 from tests.unit.audit_log.events import window
-
-ORIGIN = "log.example/audit"
-
-
-class Scripted:
-    """An anchor that does as it is told."""
-
-    kind: AnchorKind = "mail"
-
-    def __init__(self, name: str, every: timedelta = timedelta(0)) -> None:
-        self.name, self.every = name, every
-        self.error: Exception | None = None
-        self.sizes: list[int] = []
-
-    def push(self, note: bytes, signed: Checkpoint, node: NodeReader, tile: TileReader) -> bytes:
-        self.sizes.append(signed.size)
-        if self.error is not None:
-            raise self.error
-        return f"receipt {signed.size}".encode()
-
-
-class World(Program):
-    """The log, worked by hand, with anchors of the test's own."""
-
-    def anchored(self, *anchors: Anchor) -> Pusher:
-        return Pusher(self.service.store, anchors, self.clock)
-
-    def grow(self, number: int) -> int:
-        """One event more, signed; the log's size."""
-        self.publish(window(number))
-        self.settle()
-        self.sign()
-        return self.size()
-
-    def told(self, kind: str) -> list[Any]:
-        return [event.data for event in self.outcomes() if event.type == f"valvomo.anchor.{kind}.v1"]
-
-    def receipts(self) -> list[tuple[str, int, bytes]]:
-        with self.service.store.reading() as connection:
-            rows = connection.execute(select(receipt).order_by(receipt.c.anchor, receipt.c.size)).all()
-        return [(row.anchor, row.size, row.receipt) for row in rows]
 
 
 @pytest.fixture
@@ -80,31 +29,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(Settings(data_dir=tmp_path / "var", log_origin=ORIGIN))
     yield made
     made.close()
-
-
-def test_each_anchor_has_its_own_pace_and_what_came_back_is_kept_and_told(world: World) -> None:
-    every, daily = Scripted("every"), Scripted("daily", timedelta(days=1))
-    pusher = world.anchored(every, daily)
-    assert pusher.push()
-    assert not every.sizes, "nothing is signed"
-    first = world.grow(1)
-    pusher.step()
-    pusher.step()
-    second = world.grow(2)
-    pusher.step()
-    assert (every.sizes, daily.sizes) == ([first, second], [first])
-    world.clock.advance(timedelta(days=1))
-    pusher.step()
-    assert daily.sizes == [first, second]
-    world.settle()
-    told = world.told("recorded")
-    assert {(one.anchor, one.size) for one in told} == {("every", first), ("every", second), ("daily", first),
-                                                        ("daily", second)}  # fmt: skip
-    assert base64.b64decode(told[0].receipt).startswith(b"receipt ")
-    assert [(name, size) for name, size, _ in world.receipts()] == [
-        ("daily", first), ("daily", second), ("every", first), ("every", second),
-    ]  # fmt: skip
-    assert world.sign() is None, "receipts are no growth: silence stays silent"
 
 
 @pytest.mark.parametrize(
@@ -144,36 +68,6 @@ def test_a_failure_is_tried_again_with_patience_also_after_a_restart(world: Worl
         world.clock.advance(timedelta(seconds=seconds))
         world.anchored(anchor).step()
         assert len(anchor.sizes) == tries
-
-
-def test_a_refusal_is_told_once_and_shown_until_it_is_settled(world: World) -> None:
-    anchor = Scripted("w")
-    anchor.error = AnchorRefusedError("larger", "it has seen 9 entries, the log has 1: it was cut off", 9)
-    pusher = world.anchored(anchor)
-    size = world.grow(1)
-    for _ in range(3):
-        pusher.step()
-        world.settle()
-        world.clock.advance(timedelta(hours=1))
-    assert anchor.sizes == [size] * 3
-    (told,) = world.told("refused")
-    assert (told.anchor, told.size, told.known_size, told.reason) == ("w", size, 9, "larger")
-    (problem,) = pusher.refusals
-    assert "anchor w refuses the log: it has seen 9 entries" in problem
-    anchor.error = None
-    pusher.step()
-    assert not pusher.refusals
-
-
-def test_two_processes_push_once(world: World) -> None:
-    anchor = Scripted("a")
-    world.grow(1)
-    with world.service.store.exclusive("anchors") as mine:
-        assert mine
-        assert world.anchored(anchor).step() > 0
-    assert not anchor.sizes
-    world.anchored(anchor).step()
-    assert len(anchor.sizes) == 1
 
 
 def gauge(world: World, name: str) -> float | None:

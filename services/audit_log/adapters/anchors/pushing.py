@@ -26,6 +26,7 @@ from services.shared.tlog.tiles import TileReader, node_reader
 
 PAUSE_SECONDS = 5.0
 _OTHERS_SECONDS = 1.0
+_NOTHING_SECONDS = 3_600.0
 _MAX_TOLD = 15_000
 """Bytes of a receipt that an event carries; what is longer stays in the database and in exports."""
 
@@ -57,6 +58,8 @@ class Pusher:
 
     def step(self) -> float:
         """Take the newest checkpoint where it is due; how long to pause, in seconds."""
+        if not self._anchors:
+            return _NOTHING_SECONDS
         mine = self.push()
         self.refusals = self._refusals()
         return PAUSE_SECONDS if mine else _OTHERS_SECONDS
@@ -67,7 +70,7 @@ class Pusher:
         False: another process is at it, and nothing was done.
         """
         with self._store.exclusive("anchors") as mine:
-            if mine and self._anchors:
+            if mine:
                 self._push_all(at_once=at_once)
             return mine
 

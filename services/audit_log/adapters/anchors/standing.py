@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from services.audit_log.adapters.tables import anchor_state, checkpoint, receipt
 from services.audit_log.domain.anchoring import Standing
@@ -37,7 +37,8 @@ def read_standing(connection: Connection, anchor: str) -> Standing:
 
 def first_signed_at(connection: Connection) -> datetime | None:
     """When there was first something to anchor."""
-    oldest: datetime | None = connection.execute(select(func.min(checkpoint.c.signed_at))).scalar()
+    query = select(checkpoint.c.signed_at).order_by(checkpoint.c.size).limit(1)
+    oldest: datetime | None = connection.execute(query).scalar()
     return oldest
 
 
