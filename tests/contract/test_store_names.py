@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from services.shared.errors import TransientError
 from services.shared.store import Store, Transaction, names
 from services.shared.store.faults import RefusedStatementError
-from services.shared.store.names import DIGEST_BYTES, digest_of
+from services.shared.store.names import DIGEST_BYTES, digest_of, digests_of
 from tests.contract.store_samples import METADATA, NAMES, postgres_store, sqlite_store
 from tests.servers.postgres import PostgresServer
 
@@ -66,6 +66,38 @@ class NameIndexContract(ABC):
         with store.transaction() as tx:
             assert NAMES.lookup(tx, [digest_of("a", "b")]) == {digest_of("a", "b"): 1}
 
+    def test_names_are_added_together_when_all_are_new_or_not_at_all(self, store: Store) -> None:
+        first, second, third = (digest_of("a", str(number)) for number in range(3))
+        with store.transaction() as tx:
+            assert NAMES.add_if_new(tx, {first: 1, second: 2})
+            assert not NAMES.add_if_new(tx, {third: 3, second: 4})
+            assert NAMES.lookup(tx, [first, second, third]) == {first: 1, second: 2}
+        with store.transaction() as tx:
+            assert not NAMES.add_if_new(tx, {first: 5})
+            assert NAMES.add_if_new(tx, {third: 3})
+        with store.reading() as connection:
+            assert NAMES.find(connection, [first, second, third]) == {first: 1, second: 2, third: 3}
+
+    def test_what_others_have_written_is_found(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another process, and what was there at the start: a little of it is read at a time, none of it is missed."""
+        monkeypatch.setattr(names, "_LOADED_AT_ONCE", 10)
+        known = {digest_of("a", str(number)): number for number in range(500)}
+        with store.transaction() as tx:
+            NAMES.add(tx, known)
+        other = self.open_store()
+        try:
+            for number in range(500, 520):
+                with other.transaction() as tx:
+                    assert NAMES.lookup(tx, list(known)) == known
+                added = digest_of("a", str(number))
+                with store.transaction() as tx:
+                    assert NAMES.add_if_new(tx, {added: number})
+                known[added] = number
+                with other.transaction() as tx:
+                    assert not NAMES.add_if_new(tx, {added: number, digest_of("b"): 0})
+        finally:
+            other.close()
+
     def test_nothing_is_found_and_added_when_nothing_is_asked(self, store: Store) -> None:
         with store.transaction() as tx:
             NAMES.add(tx, [])
@@ -116,3 +148,8 @@ class TestNamesOnPostgres(NameIndexContract):
 @given(st.lists(st.text(max_size=4), max_size=4), st.lists(st.text(max_size=4), max_size=4))
 def test_different_names_have_different_digests(first: list[str], second: list[str]) -> None:
     assert (digest_of(*first) == digest_of(*second)) == (first == second)
+
+
+@given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4))))
+def test_digests_of_many_are_those_of_each(some: list[tuple[str, str]]) -> None:
+    assert digests_of(some) == [digest_of(*one) for one in some]

@@ -1,6 +1,7 @@
 """The append-only list in the log's database, and what can be read from it."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
@@ -23,6 +24,7 @@ _Place = tuple[int, int]
 
 
 _RANGES_AT_ONCE = 100
+_TILES_KEPT = 16
 _SEEN = (
     "SELECT source_ref, source_offset FROM entry "
     "WHERE source_ref = :ref{0} AND source_offset BETWEEN :low{0} AND :high{0}"
@@ -85,8 +87,9 @@ def entry_batches(connection: Connection, first: int, end: int, count: int = 10 
 
 
 def tile_reader(connection: Connection, frontier: Frontier) -> TileReader:
-    """The hashes of any tile of the committed tree."""
+    """The hashes of any tile of the committed tree; a proof asks for the same few again and again."""
 
+    @lru_cache(maxsize=_TILES_KEPT)
     def read(level: int, number: int) -> Sequence[bytes]:
         if number == frontier.size >> (TILE_BITS * (level + 1)):
             return frontier.edge(level)
