@@ -15,7 +15,7 @@ from services.cost_alerts.adapters.check import check_ledger
 from services.shared.consumer import relax_garbage_collector
 from services.shared.logs import configure_logs
 from tests.servers.roll import ServerUnavailableError
-from tools.bench import forms, loops, running, scale, sharing, sizes
+from tools.bench import forms, log, loops, running, scale, sharing, sizes
 from tools.bench.forms import Form, Pipeline, drain
 from tools.bench.found import FormFound, Found, SharedWork, Stage
 from tools.bench.loops import Took
@@ -45,6 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--stored", type=int, default=340_000, help="fill a ledger so far, 0 for not (default %(default)s)"
     )
+    parser.add_argument(
+        "--log", type=int, default=100_000, help="entries appended to the log alone, 0 for none (default %(default)s)"
+    )
     parser.add_argument("--kills", type=int, default=0, help="also kill the program so many times with SIGKILL")
     parser.add_argument("--only", choices=[*_FORMS, "none"], help="one form only, or no form")
     parser.add_argument("--fill", choices=list(_FORMS), help="the form of the ledger that is filled (default both)")
@@ -68,6 +71,9 @@ class _Bench:
         for name, opener in _FORMS.items():
             if self._wanted.stored and self._wanted.fill in {None, name}:
                 self._in_form(opener, self._fill)
+        for name in log.FORMS:
+            if self._wanted.log and self._wanted.only in {None, name}:
+                self._append(name)
         if self._wanted.json:
             print(json.dumps(asdict(self._found)))
 
@@ -81,6 +87,19 @@ class _Bench:
         except ServerUnavailableError as error:
             self._found.left_out.append(f"{forms.DISTRIBUTED}: {error}")
             self._tell([f"\n{forms.DISTRIBUTED}: left out, {error}"])
+
+    def _append(self, name: str) -> None:
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="valvomo-bench-", dir=self._folder) as folder,
+                log.FORMS[name](Path(folder)) as stores,
+            ):
+                found = log.measure(stores, self._wanted.log, 0, _progress)
+        except ServerUnavailableError as error:
+            self._found.left_out.append(f"the log on {name}: {error}")
+            return
+        self._found.logs.append(found)
+        self._tell(log.lines(found))
 
     def _compare(self, form: Form) -> None:
         found = compare(form, self._wanted.rounds, self._wanted.events)

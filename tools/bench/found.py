@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tools.bench import log
 from tools.bench.fingerprint import Fingerprint
 from tools.bench.rates import Rate, Ratio
 from tools.bench.running import Running
@@ -59,4 +60,5 @@ class Found:
 
     forms: list[FormFound] = field(default_factory=list)
     scales: dict[str, Scale] = field(default_factory=dict)
+    logs: list[log.Found] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)

@@ -131,7 +131,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="valvomo-bench-", dir=folder) as name:
         keep = Path(arguments.keep) if arguments.keep else None
         try:
-            with _FORMS[arguments.form](Path(name), keep) as stores:
+            with FORMS[arguments.form](Path(name), keep) as stores:
                 found = measure(stores, arguments.entries, arguments.stored, _progress)
         except ServerUnavailableError as error:
             sys.exit(f"left out: {error}")
@@ -145,7 +145,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.log", description=__doc__)
     parser.add_argument("--entries", type=int, default=100_000, help="entries of each comparison (default %(default)s)")
     parser.add_argument("--stored", type=int, default=0, help="fill the log so far, and compare again (default: not)")
-    parser.add_argument("--form", choices=list(_FORMS), default="embedded", help="SQLite, or a PostgreSQL of its own")
+    parser.add_argument("--form", choices=list(FORMS), default="embedded", help="SQLite, or a PostgreSQL of its own")
     parser.add_argument("--keep", help="keep the embedded log, as a data folder of the program, at this path")
     parser.add_argument("--folder", help="where temporary folders are made; on a disk, not in memory")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
@@ -184,7 +184,7 @@ def servers(_folder: Path, _keep: Path | None = None) -> Iterator[Stores]:
         server.remove()
 
 
-_FORMS = {"embedded": embedded, "servers": servers}
+FORMS = {"embedded": embedded, "servers": servers}
 
 
 def measure(stores: Stores, entries: int, stored: int, tell: Callable[[str], None]) -> Found:
