@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from services.audit_log.adapters.entries import conflict_of, entries_named, read_entries, read_frontier, tile_reader
 from services.audit_log.adapters.pruned import minimum_index, said_pruned
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.search import find
+from services.audit_log.adapters.search import bodies_of, conflicts_of, find
 from services.audit_log.api.asking import LARGEST, After, Before, Index, Limit, filter_of, newest, reader_of
 from services.audit_log.domain.search import Filter
 from services.shared.periods import timestamp
@@ -84,7 +84,7 @@ def whole_entry(connection: Connection, index: int) -> dict[str, Any]:
         raise HTTPException(410, said_pruned(index))
     if not found:
         raise HTTPException(404, f"found no entry {index}; the log has {size} entries, counted from 0")
-    return {**_described(connection, index, found[0]), "entry": base64.b64encode(found[0]).decode()}
+    return {**_described(index, found[0], conflict_of(connection, index)), "entry": base64.b64encode(found[0]).decode()}
 
 
 def proof_of(connection: Connection, index: int | None, old_size: int | None) -> dict[str, Any]:
@@ -122,16 +122,16 @@ def _page(
     connection: Connection, wanted: Filter, after: int, before: int | None, limit: int, *, newest_first: bool
 ) -> dict[str, Any]:
     page = find(connection, wanted, after=after, before=before, limit=limit, newest_first=newest_first)
-    found = ((index, read_entries(connection, index, index + 1)) for index in page.indexes)
+    bodies, conflicts = bodies_of(connection, page.indexes), conflicts_of(connection, page.indexes)
     return {
-        "entries": [_described(connection, index, bodies[0]) for index, bodies in found],
+        "entries": [_described(index, body, conflicts.get(index)) for index, body in bodies.items()],
         "next": dict(zip(("after", "before"), page.next, strict=True)) if page.next else None,
         "indexed": page.size,
         "size": read_frontier(connection).size,
     }
 
 
-def _described(connection: Connection, index: int, body: bytes) -> dict[str, Any]:
+def _described(index: int, body: bytes, conflicts_with: int | None) -> dict[str, Any]:
     try:
         position, value = (read := parse_entry(body)).position, read.value
         event = json.loads(value)
@@ -147,7 +147,7 @@ def _described(connection: Connection, index: int, body: bytes) -> dict[str, Any
         "partition": position.partition,
         "offset": position.offset,
         "ingest_time": timestamp(position.ingest_time),
-        "conflicts_with": conflict_of(connection, index),
+        "conflicts_with": conflicts_with,
         "event": event,
         "leaf_hash": leaf_hash(body).hex(),
     }

@@ -9,10 +9,10 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
 from services.audit_log import web
-from services.audit_log.adapters.entries import read_entries, read_frontier
+from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.indexing import read_told
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.search import Page, find
+from services.audit_log.adapters.search import Page, bodies_of, find
 from services.audit_log.adapters.standing import read_standing
 from services.audit_log.api.asking import After, Before, Index, LanguageText, reader_of
 from services.audit_log.api.entries import proof_of, whole_entry
@@ -91,7 +91,7 @@ def _page(template: str, words: Words, **shown: Any) -> HTMLResponse:  # noqa: A
 
 
 def _lines(connection: Connection, indexes: list[int]) -> list[Line]:
-    told = ((index, read_told(read_entries(connection, index, index + 1)[0])) for index in indexes)
+    told = ((index, read_told(body)) for index, body in bodies_of(connection, indexes).items())
     return [line_of(index, found) for index, found in told if found]
 
 

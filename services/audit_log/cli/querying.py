@@ -10,10 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection
 
-from services.audit_log.adapters.entries import read_entries
 from services.audit_log.adapters.indexing import read_told
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.search import Page, find
+from services.audit_log.adapters.search import Page, bodies_of, find
 from services.audit_log.cli.filtering import (
     EventId,
     Output,
@@ -76,7 +75,7 @@ def query(
     with opened(settings) as store:
         with store.reading() as connection:
             page = _page(connection, wanted, after, before, limit, newest_first=newest_first)
-            rows = [_row(connection, index) for index in page.indexes]
+            rows = [_row(index, body) for index, body in bodies_of(connection, page.indexes).items()]
         reads = Reads(store, SystemClock(), told=settings.log_reads)
         reads.note(_READER, "entries", wanted.asked(), len(rows))
         reads.close()
@@ -97,8 +96,8 @@ def _page(
     return page._replace(indexes=found)
 
 
-def _row(connection: Connection, index: int) -> dict[str, Any]:
-    told = read_told(read_entries(connection, index, index + 1)[0])
+def _row(index: int, body: bytes) -> dict[str, Any]:
+    told = read_told(body)
     assert told is not None, "what cannot be read is not found"
     return {"index": index, "topic": told.topic, "ingest_time": timestamp(told.ingest_time), "event": told.event}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
@@ -118,6 +119,7 @@ def fits(wanted: Filter, told: Told, facets: set[Facet]) -> bool:
     )
 
 
+@lru_cache(maxsize=65_536)
 def key_of(facet: Facet) -> int:
     """A number of 63 bits for a property. Two properties may share one: look into the entry before believing it."""
     digest = blake2b(f"{facet.kind}\0{facet.value}".encode(errors="surrogatepass"), digest_size=8).digest()
