@@ -118,6 +118,7 @@ def test_a_folder_gets_the_true_tree_of_a_log_with_full_tiles(world: World, tmp_
     size = world.grow(301)
     pusher.step()
     exported = world.export(tmp_path / "out")
+    assert not (exported / "anchors").exists(), "a folder gives nothing for what it got"
     for name in ("checkpoint", "tile/0/000", f"tile/0/001.p/{size - 256}", "tile/1/000.p/1"):
         assert (tmp_path / "share" / name).read_bytes() == (exported / name).read_bytes()
     assert not (tmp_path / "share/tile/entries").exists()
