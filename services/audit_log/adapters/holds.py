@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from services.audit_log.adapters.tables import head, hold
 from services.audit_log.domain.retention import Held
@@ -77,6 +77,13 @@ def clear_holds(tx: Transaction) -> None:
 def lock_log(tx: Transaction) -> int:
     """Nobody appends, prunes or places a hold until this transaction ends; how many entries there are."""
     return int(tx.connection.execute(select(head.c.size).with_for_update()).scalar_one())
+
+
+def lock_everything(tx: Transaction) -> None:
+    """As `lock_log`, and nobody judges cases either, or reads them to do so."""
+    lock_log(tx)
+    if tx.dialect == "postgresql":  # on SQLite nobody else writes anyway
+        tx.connection.execute(text("LOCK TABLE case_file IN ACCESS EXCLUSIVE MODE"))
 
 
 def _row(wanted: Hold) -> dict[str, Any]:

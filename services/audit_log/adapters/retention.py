@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import read_frontier
-from services.audit_log.adapters.holds import lock_log, standing_holds
+from services.audit_log.adapters.holds import lock_everything, standing_holds
 from services.audit_log.adapters.pruned import entry_portions, minimum_index, refs_of
 from services.audit_log.adapters.tables import case_file, entry, facet, finding, pruning, receipt
 from services.audit_log.domain.retention import KEPT_TYPES, Limit, Range, limits_of_holds, settled, tightest
@@ -141,7 +141,7 @@ def prune(tx: Transaction, wanted: Range, told: Pruning, now: datetime) -> Prune
     Raises:
         ConfigurationError: somebody pruned or placed a hold meanwhile, or the role of the database may not delete.
     """
-    lock_log(tx)
+    lock_everything(tx)
     _refuse_changed(tx.connection, wanted)
     with _deleting(tx):
         _LISTS.create_all(tx.connection, checkfirst=False)
@@ -149,7 +149,7 @@ def prune(tx: Transaction, wanted: Range, told: Pruning, now: datetime) -> Prune
         _write_down(tx, wanted, told, now)
         done = _delete(tx, wanted.before)
         _LISTS.drop_all(tx.connection, checkfirst=False)
-    tx.send([message_of(about_log(LogPruned, told, now, wanted.before))])
+    tx.send([message_of(about_log(LogPruned, told, now, wanted.before, now))])
     return done
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.comparing import Difference, compare
 from services.audit_log.adapters.entries import SqlEntryLog, read_frontier
+from services.audit_log.adapters.holds import lock_everything
 from services.audit_log.adapters.indexing import clear_index, index_some, indexed_size
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.cli.opening import AsJson, opened, progress
@@ -76,6 +77,7 @@ def _rebuild(settings: Settings, store: Store, told: Told) -> int:
     _refuse_before_caught_up(settings, store)
     with alone(store):
         with store.transaction() as tx:
+            lock_everything(tx)
             rebuild(SqlEntryLog(), SqlCaseFiles(), tx, SystemClock().now(), lambda done: told(done, size))
             clear_index(tx)
         while index_some(store):

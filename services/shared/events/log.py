@@ -187,7 +187,8 @@ class LogHoldReleased(Event):
 class Pruning(Fact):
     """The bytes of entries `first` to `last` were destroyed here after an export of them was verified.
 
-    Their hashes stay: roots and proofs are what they were. `export_size`, `export_root`: the verified export's.
+    `first` is 0: what earlier prunings destroyed is among them. Their hashes stay, and entries that are still needed:
+    roots and proofs are what they were. `export_size`, `export_root`: the verified export's.
     """
 
     first: Index
