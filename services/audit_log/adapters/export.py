@@ -134,8 +134,9 @@ def _write_notes(connection: Connection, folder: Path) -> None:
 
 
 def _write_receipts(connection: Connection, folder: Path) -> None:
-    """What anchors gave us for our checkpoints, as it came."""
-    for row in connection.execute(select(receipt).order_by(receipt.c.anchor, receipt.c.size)).yield_per(_AT_ONCE):
+    """What anchors gave us for our checkpoints, as it came. A folder gives nothing: it keeps what it got."""
+    given = select(receipt).where(receipt.c.receipt != b"").order_by(receipt.c.anchor, receipt.c.size)
+    for row in connection.execute(given).yield_per(_AT_ONCE):
         place = folder / ANCHORS / _file_name(row.anchor)
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{row.size:012d}.receipt").write_bytes(row.receipt)
