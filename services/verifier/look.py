@@ -24,11 +24,15 @@ NO_NAME = bytes(NAME_BYTES)
 _PRUNED = "valvomo.log.pruned.v1"
 
 
-class Step(NamedTuple):
-    """The first and the last that a bundle holds of one partition, as (offset, ingest time)."""
+Here = tuple[int, datetime]
+"""Offset and ingest time."""
 
-    first: tuple[int, datetime]
-    last: tuple[int, datetime]
+
+class Step(NamedTuple):
+    """The first and the last that a bundle holds of one partition."""
+
+    first: Here
+    last: Here
 
 
 class Pruned(NamedTuple):
@@ -113,45 +117,48 @@ class Looker:
 
     def _look_inside(self, looked: Looked, entries: Sequence[bytes], disputed: Collection[int]) -> None:
         """What has another hash than its tile says is damage anyway; what it says now must not stain others."""
+        first, last = dict[Place, Here](), dict[Place, Here]()
         names: list[bytes] = []
         for at, entry in enumerate(entries):
-            index = looked.tile.first + at
-            if at in disputed:
-                names.append(NO_NAME)
-                continue
-            try:
-                place, offset, moment, start = self._header(entry)
-            except EntryError as error:
-                names.append(NO_NAME)
-                looked.damage.append(damage("order", "order.header", index, index, what=str(error)))
-                continue
-            self._follow(looked, place, (offset, moment))
-            names.append(self._name(looked, index, entry[start:]))
+            name = NO_NAME
+            if at not in disputed:
+                try:
+                    place, offset, moment, start = self._header(entry)
+                except EntryError as error:
+                    looked.damage.append(_no_header(looked, at, error))
+                else:
+                    here, before = (offset, moment), last.get(place)
+                    if before is None:
+                        first[place] = here
+                    elif offset <= before[0] or moment < before[1]:
+                        looked.rising = False
+                    last[place] = here
+                    name = self._name(looked, at, entry[start:])
+            names.append(name)
         looked.names = b"".join(names)
+        looked.steps = {place: Step(here, last[place]) for place, here in first.items()}
+        looked.newest = max((moment for _, moment in last.values()), default=None)
 
-    def _follow(self, looked: Looked, place: Place, here: tuple[int, datetime]) -> None:
-        if looked.newest is None or here[1] > looked.newest:
-            looked.newest = here[1]
-        before = looked.steps.get(place)
-        if before is None:
-            looked.steps[place] = Step(here, here)
-            return
-        looked.rising = looked.rising and stands_behind(here, before.last)
-        looked.steps[place] = Step(before.first, here)
-
-    def _name(self, looked: Looked, index: int, value: bytes) -> bytes:
+    @staticmethod
+    def _name(looked: Looked, at: int, value: bytes) -> bytes:
         try:
             event = parse_event(value)
             source, name = event["source"], event["id"]
             if event.get("type") == _PRUNED:
-                looked.pruned.append(_pruned(index, event["data"]))
+                looked.pruned.append(_pruned(looked.tile.first + at, event["data"]))
             return name_of(source, name)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            index = looked.tile.first + at
             looked.damage.append(damage("order", "order.event", index, index))
             return NO_NAME
 
 
-def stands_behind(here: tuple[int, datetime], before: tuple[int, datetime]) -> bool:
+def _no_header(looked: Looked, at: int, error: EntryError) -> Damage:
+    index = looked.tile.first + at
+    return damage("order", "order.header", index, index, what=str(error))
+
+
+def stands_behind(here: Here, before: Here) -> bool:
     """Whether a place on the bus comes after another one of its partition."""
     return here[0] > before[0] and here[1] >= before[1]
 
@@ -206,12 +213,9 @@ def parse_event(value: bytes) -> dict[str, Any]:
         RecursionError: it is nested too deeply.
     """
     text = value.decode()
-    try:
-        event, end = _DECODER.raw_decode(text)
-    except ValueError:
-        event, end = _DECODER.decode(text), len(text)  # white space before it
+    event, end = _DECODER.raw_decode(text) if text[:1] == "{" else (None, -1)
     if end != len(text):
-        event = _DECODER.decode(text)
+        event = _DECODER.decode(text)  # white space around it, or something else
     if not isinstance(event, dict):
         raise ValueError("not an object")  # noqa: TRY004  # wrong bytes, not a wrong call
     return event

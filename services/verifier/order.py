@@ -1,14 +1,10 @@
 """Did the entries of each partition come in the order in which they stood on the bus."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 
 from services.shared.tlog.entry import EntryError, HeaderReader, Place
 from services.verifier.damage import Damage, damage
-from services.verifier.look import Looked, stands_behind
-
-Here = tuple[int, datetime]
-"""Offset and ingest time."""
+from services.verifier.look import Here, Looked, stands_behind
 
 
 class Order:

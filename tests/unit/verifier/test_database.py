@@ -78,12 +78,12 @@ def edit(database: Path, *statements: str) -> None:
         connection.commit()
 
 
-def flip(table: str, column: str, where: str, at: int = -3) -> Callable[[Path], None]:
+def flip(table: str, column: str, where: str, at: int = -3, *, letter: bool = False) -> Callable[[Path], None]:
     def damage(database: Path) -> None:
         with closing(sqlite3.connect(database)) as connection:
             ((data,),) = connection.execute(f"SELECT {column} FROM {table} WHERE {where}").fetchall()  # noqa: S608  # ours
         changed = bytearray(data)
-        changed[at] ^= 1
+        changed[at] = b"AB"[changed[at] == ord("A")] if letter else changed[at] ^ 1
         edit(database, f"UPDATE {table} SET {column} = x'{changed.hex()}' WHERE {where}")  # noqa: S608  # ours
 
     return damage
@@ -124,7 +124,7 @@ EDITS: Mapping[str, tuple[Callable[[Path], None], int, Sequence[str]]] = {
         ["tile/1/000.p/2, over entries 0 to 511: its hashes are not", "hashes in the head of the log are not"],
     ),
     "a bit of the signature": (
-        flip("checkpoint", "note", "size = 701", -20),
+        flip("checkpoint", "note", "size = 701", -20, letter=True),
         1,
         ["checkpoint: the note's signature does not fit"],
     ),
