@@ -495,13 +495,21 @@ class LedgerContract:
 
     def test_idle_seats_are_those_nobody_used_for_four_weeks(self, world: World) -> None:
         world.register(SEATS, seat_price("31.00"))
-        used = {"p-1": date(2026, 10, 1), "p-2": date(2026, 9, 1), "p-3": None}
+        used = {"p-1": date(2026, 10, 1), "p-2": date(2026, 9, 1), "p-3": None, "p-4": None, "p-5": None}
         held = [seat(person, date(2026, 1, 1), last_active_on=day) for person, day in used.items()]
-        world.publish(*held, seat_count(date(2026, 10, 1), 4, assigned=3))
+        world.publish(*held, seat_count(date(2026, 10, 1), 6, assigned=5))
         world.settle()
         [found] = world.service.queries.seats(OCTOBER)
-        assert (found.purchased, found.assigned, found.active) == (4, 3, 1)
-        assert (found.month_nano, found.idle_nano) == (4_000_000_000, 3_000_000_000)
+        assert (found.purchased, found.assigned, found.active) == (6, 5, 1)
+        assert (found.month_nano, found.idle_nano) == (6_000_000_000, 5_000_000_000)
+
+    def test_of_fewer_than_five_holders_nobody_is_told_who_is_active(self, world: World) -> None:
+        world.register(SEATS, seat_price("31.00"))
+        held = [seat(f"p-{number}", date(2026, 1, 1), last_active_on=date(2026, 10, 1)) for number in range(4)]
+        world.publish(*held, seat_count(date(2026, 10, 1), 4, assigned=4))
+        world.settle()
+        [found] = world.service.queries.seats(OCTOBER)
+        assert (found.active, found.idle_nano) == (None, 0)
 
     # Budgets
 

@@ -34,6 +34,7 @@ from services.cost_alerts.domain.view import Book, View
 from services.shared.events.outcomes import Crossing
 from services.shared.events.register import UNALLOCATED
 from services.shared.periods import Month
+from services.shared.privacy import FEWEST_PERSONS
 from services.shared.store import Store
 from services.shared.store.tables import instant
 
@@ -69,8 +70,9 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SeatState:
-    """A SKU's seats on the latest observed day. `active`: used within 28 days; None when nobody tells.
+    """A SKU's seats on the latest observed day.
 
+    `active`: used within 28 days; None when nobody tells, or when so few hold a seat that it would tell of each.
     `month_nano`: what all its seats cost in the month asked for, 10⁻⁹ euro.
     """
 
@@ -311,6 +313,8 @@ def _seat_state(connection: Connection, row: Any, month: Month) -> SeatState:  #
     holders, active = _holders(connection, row.system, row.sku, day)
     cost = _seat_cost(connection, row.system, row.sku, month)
     told_active = active if holders else row.active
+    if (holders or row.assigned) < FEWEST_PERSONS:
+        told_active = None
     return SeatState(row.system, row.sku, day, row.purchased, row.assigned, told_active, cost)
 
 

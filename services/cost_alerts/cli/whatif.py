@@ -19,13 +19,14 @@ from services.cost_alerts.adapters.whatif.simulate import last_months, register_
 from services.cost_alerts.cli.figures import cents
 from services.cost_alerts.cli.opening import opened_ledger, progress
 from services.cost_alerts.domain.whatif.comparing import Comparison, Row
-from services.cost_alerts.domain.whatif.estimate import FEWEST_GROUPS, FEWEST_PERSONS, FEWEST_SINGLE
+from services.cost_alerts.domain.whatif.estimate import FEWEST_GROUPS, FEWEST_SINGLE
 from services.cost_alerts.domain.whatif.plan import Estimate, Nano, PlanPart
 from services.cost_alerts.exports.delimited import write_csv
 from services.cost_alerts.exports.tables import Cell, Column, Locale, Table, euro
 from services.shared.clock import SystemClock
 from services.shared.money import as_text, from_nano
 from services.shared.periods import helsinki_day
+from services.shared.privacy import FEWEST_PERSONS
 
 app = typer.Typer()
 

@@ -14,6 +14,7 @@ from services.shared.events.plans import BenefitResult
 from services.shared.events.register import UseCase
 from services.shared.money import EXACT
 from services.shared.periods import Month
+from services.shared.privacy import FEWEST_PERSONS
 
 CostedBy = Literal["project", "unit_and_systems"]
 """How a use's cost is found: by the project on its charges, or by what its unit pays for its systems."""
@@ -95,8 +96,6 @@ def _per(nano: int, brought: Decimal | None) -> int | None:
 
 # What a licence adds ------------------------------------------------------------------------------------------------
 
-FEWEST_PERSONS = 5
-"""Figures about fewer persons are not shown: one could tell who they are."""
 
 A_MONTH = 30
 """Days in the month that amounts of use are told for, since reports come by weeks as well as by months."""

@@ -47,7 +47,7 @@ def samples(registry: CollectorRegistry) -> dict[str, float]:
 
 
 def fed(world: World) -> World:
-    """3.60 euro each for kymp, kymp and nobody; one model without a tariff; 10 seats, of which 4 are held."""
+    """3.60 euro each for kymp, kymp and nobody; one model without a tariff; 10 seats, of which 5 are held."""
     copilot = tariff(
         "seats", "31.00", id="seat", system="copilot", sku="M365", model="per_seat_month", per="1", currency="EUR"
     )
@@ -59,8 +59,8 @@ def fed(world: World) -> World:
         reading("b", start=datetime(2026, 10, 4, 8, 0, tzinfo=UTC)),
         reading("c", account="unknown"),
         reading("d", sku="claude-new"),
-        seat_count(date(2026, 10, 9), 10, assigned=4),
-        *(seat(f"p-000{n}", date(2026, 10, 1), last_active_on=date(2026, 10, 8 if n < 3 else 1)) for n in range(4)),
+        seat_count(date(2026, 10, 9), 10, assigned=5),
+        *(seat(f"p-000{n}", date(2026, 10, 1), last_active_on=date(2026, 10, 8 if n < 3 else 1)) for n in range(5)),
     )
     world.clock.set(datetime(2026, 10, 11, 9, 0, tzinfo=UTC))
     world.settle()
@@ -79,9 +79,9 @@ def test_a_scrape_shows_the_ledger(world: World) -> None:
         'valvomo_unpriced_readings{system="claude-api"}': 1.0,
         'valvomo_unpriced_ratio{system="claude-api"}': 0.25,
         'valvomo_seats{state="purchased",system="copilot"}': 10.0,
-        'valvomo_seats{state="assigned",system="copilot"}': 4.0,
-        'valvomo_seats{state="active",system="copilot"}': 4.0,
-        'valvomo_idle_seat_cost_eur{system="copilot"}': 6.0,
+        'valvomo_seats{state="assigned",system="copilot"}': 5.0,
+        'valvomo_seats{state="active",system="copilot"}': 5.0,
+        'valvomo_idle_seat_cost_eur{system="copilot"}': 5.0,
         "valvomo_restatement_pending_readings": 0.0,
         "valvomo_restatement_progress_ratio": 1.0,
         'valvomo_fx_age_seconds{currency="USD"}': 11 * 86_400.0,

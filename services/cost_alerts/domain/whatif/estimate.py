@@ -27,9 +27,8 @@ from services.cost_alerts.domain.whatif.basket import (
     prices,
 )
 from services.shared.periods import Month
+from services.shared.privacy import FEWEST_PERSONS
 
-FEWEST_PERSONS = 5
-"""A group of fewer is not looked at: a mean of four tells of each of them."""
 FEWEST_GROUPS = 5
 """So many groups must there be for quantiles of their means."""
 FEWEST_SINGLE = 20

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
+from services.cost_alerts import web
 from services.cost_alerts.domain.alerts.letter import Action, Letter, LetterKind, Named
 from services.cost_alerts.web.letters.card import MOST_BYTES, card
 from services.cost_alerts.web.letters.document import document
@@ -19,7 +20,6 @@ from services.cost_alerts.web.letters.mail import mail_text
 from services.cost_alerts.web.letters.picture import HEIGHT, WIDTH, bars
 from services.cost_alerts.web.letters.telling import Links, Told, figure_label, tell, used_ratio
 from services.shared.events.outcomes import AlertKind
-from services.shared.web import words as words_module
 from services.shared.web.words import LANGUAGES, Language, Words, text_names
 from tests.unit.cost_alerts.alerts import (
     FIGURES,
@@ -44,7 +44,7 @@ EVERY_KIND: dict[str, Letter] = {
     **{kind: condition_letter(kind) for kind in FIGURES},
 }
 PARTS = ("subject", "lead")
-FOLDER = Path(words_module.__file__).parent
+FOLDER = Path(web.__file__).parent
 EVIL = "<script>alert(1)</script>[here](https://evil.example)"
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from services.cost_alerts.domain.value import (
     CLASSES,
-    FEWEST_PERSONS,
     Asked,
     CostMonth,
     Licence,
@@ -26,6 +25,7 @@ from services.shared.events.plans import BenefitResult, BenefitTarget
 from services.shared.events.register import UseCase
 from services.shared.money import NANO
 from services.shared.periods import Month
+from services.shared.privacy import FEWEST_PERSONS
 
 SEPTEMBER, OCTOBER = Month(2026, 9), Month(2026, 10)
 FIRST, LAST = date(2026, 9, 1), date(2026, 10, 31)
