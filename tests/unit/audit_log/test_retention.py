@@ -12,6 +12,7 @@ from sqlalchemy import insert, text
 from typer.testing import CliRunner, Result
 
 from services.audit_log.adapters import retention
+from services.audit_log.adapters.entries import entries_named
 from services.audit_log.adapters.tables import receipt
 from services.audit_log.cli import app
 from services.audit_log.domain.retention import (
@@ -26,10 +27,12 @@ from services.audit_log.domain.retention import (
 )
 from services.audit_log.domain.review import Case, KnownFinding, State
 from services.audit_log.main import signer
+from services.cost_alerts.adapters.explaining.evidence import Evidence
+from services.explain.evidence import find_evidence
 from services.shared.bus.open import open_bus
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError
-from services.shared.events import TOPICS
+from services.shared.events import TOPICS, Event
 from services.shared.events.outcomes import FindingKind
 from services.shared.settings import Settings
 from tests.contract.log_contract import Program
@@ -145,6 +148,11 @@ def sentence(result: Result) -> str:
     return str(result.exception)
 
 
+def entry_of(program: Program, event: Event) -> int:
+    with program.service.store.reading() as connection:
+        return entries_named(connection, [(event.source, event.id)])[event.source, event.id]
+
+
 def do(program: Program, statement: str) -> None:
     with unguarded_store(program.service.store), program.service.store.transaction() as tx:
         tx.connection.execute(text(statement))
@@ -162,10 +170,15 @@ def test_the_ceremony_by_command(old_log: Program, tmp_path: Path) -> None:
     assert len(old_log.entries()) == old_log.size() - done["gone"]
     assert not any(_OLD in path.read_bytes() for path in (tmp_path / "var").glob("log.db*")), "gone from the file, too"
     old_log.settle()
-    told = old_log.outcomes()[-1]
-    assert told.type == "valvomo.log.pruned.v1"
-    assert (told.data.first, told.data.last, told.data.export_root) == (0, 511, done["export_root"])
+    pruning = old_log.outcomes()[-1]
+    assert pruning.type == "valvomo.log.pruned.v1"
+    assert (pruning.data.first, pruning.data.last, pruning.data.export_root) == (0, 511, done["export_root"])
     assert "no whole bundle" in sentence(run(*prune))
+    index = entry_of(old_log, window(10))
+    assert "pruned" in sentence(run("proof", index, "--output", tmp_path / "proof"))
+    named = find_evidence(old_log.settings, [Evidence("its reading", event=(window(10).source, window(10).id))])
+    (told,) = named.events
+    assert (told.entry, told.pruned, len(told.leaf_hash or "")) == (index, True, 64), "a euro still leads to its hash"
     old_log.publish(window(2000))
     old_log.settle()
     old_log.sign()
