@@ -1,5 +1,6 @@
 """The log's pages, and who is told to have looked."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,12 +10,16 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner, Result
 
 from services.audit_log.adapters.indexing import index_some
 from services.audit_log.adapters.reads import NOT_TOLD, QUESTIONS, Reads
+from services.audit_log.cli import app
 from services.audit_log.web.shown import flat, given_in, question
 from services.shared.access import Access, Token, new_token
 from services.shared.clock import SteppedClock
+from services.shared.errors import ConfigurationError
+from services.shared.events import decode
 from services.shared.events.log import LogRead
 from services.shared.http import make_app
 from services.shared.settings import Settings
@@ -29,7 +34,9 @@ TAGS = "<script>alert(1)</script>"
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A signed log of some outputs with their reviews; none of the tests adds to it but by looking."""
     made = Program(Settings(data_dir=tmp_path_factory.mktemp("log") / "var", log_origin="log.example/audit"))
-    made.publish(*register_events(), generated(), reviewed(), used(), generated("o-2", unit=TAGS))
+    made.publish(
+        *register_events(), generated(), reviewed(), used(), generated("o-2", unit=TAGS), generated("[red]o-3")
+    )
     made.publish(window(1), window(2))
     made.settle()
     made.publish(window(1).model_copy(update={"source": "test/usage", "subject": "other"}))
@@ -279,3 +286,44 @@ class TestReads:
                 reads.step()
             reads.close()
         assert len(self.told(log)) == 1
+
+
+class TestQuery:
+    """`valvomo audit query`."""
+
+    @pytest.fixture(autouse=True)
+    def settings_of(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VALVOMO_DATA_DIR", str(program.settings.data_dir))
+        monkeypatch.setenv("VALVOMO_LOG_READS", "false")
+        monkeypatch.chdir(program.settings.data_dir)
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, ["audit", "query", *arguments])
+
+    def test_what_fits_as_a_table_and_as_json(self) -> None:
+        found = self.run("--output", "o-1", "--json")
+        entries = json.loads(found.stdout)["entries"]
+        assert (found.exit_code, [one["event"]["subject"] for one in entries]) == (0, ["o-1"] * 3)
+        table = self.run("--output", "o-1", "--limit", "2", "--newest-first")
+        assert table.exit_code == 0
+        assert str(entries[2]["index"]) in table.stdout
+        assert "More may follow: --after -1 --before" in table.stdout
+
+    def test_what_a_sender_wrote_is_no_markup(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        assert "[red]o-3" in self.run("--output", "[red]o-3").stdout
+
+    def test_nothing_that_fits_has_exit_code_1(self) -> None:
+        nothing = self.run("--unit", "nobody")
+        assert (nothing.exit_code, "Nothing fits among" in nothing.stdout) == (1, True)
+
+    def test_a_time_that_cannot_be_read_is_said(self) -> None:
+        assert isinstance(self.run("--since", "yesterday").exception, ConfigurationError)
+
+    def test_a_question_is_an_entry(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VALVOMO_LOG_READS", "true")
+        self.run("--output", "o-1")
+        pending = program.service.store.pending(["bus"], program.clock.now() + timedelta(days=9_999), 10)
+        (told,) = (decode(one.message.value) for one in pending)
+        assert isinstance(told, LogRead)
+        assert (told.data.reader, told.data.asked, told.data.entries) == ("command", {"output": "o-1"}, 3)
