@@ -14,6 +14,9 @@ from services.verifier.words import printable
 _RECEIPT = re.compile(r"anchors/[^/]+/([0-9]{1,19})\.receipt", re.ASCII)
 _LINE = "\N{EM DASH} ".encode()
 
+_LATEST = 253_402_300_799
+"""The last second of the year 9999: beyond it no date can be written."""
+
 Named = tuple[str, bytes]
 """What to call a file, and its bytes."""
 
@@ -99,7 +102,7 @@ def _weigh(found: Confirmed, policy: Policy, size: int, note: Named, lines: Iter
     quorum = quorum_met(policy, parse_note(whole))
     if quorum.met:
         found.size = max(found.size or 0, size)
-        times = [] if quorum.newest is None else [datetime.fromtimestamp(quorum.newest, UTC)]
+        times = [] if quorum.newest is None else [datetime.fromtimestamp(min(quorum.newest, _LATEST), UTC)]
         found.newest = max([*times, *([found.newest] if found.newest else [])], default=None)
 
 

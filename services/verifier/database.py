@@ -194,11 +194,11 @@ class Audit:
         said = dict(pair for pair in self._tables.contradictions() if pair[0] < self._signed)
         known = dict(shown)
         for index in sorted(said.keys() | known.keys()):
-            if said.get(index) == known.get(index):
+            if said.get(index) == known.get(index) or self._is_pruned(index) or self._is_pruned(said.get(index, -1)):
                 continue
             if index in known:
                 yield damage("row", "row.conflict", index, index, earlier=known[index])
-            elif not self._is_pruned(index) and not self._is_pruned(said[index]):
+            else:
                 yield damage("row", "row.no_conflict", index, index, earlier=said[index])
 
 
