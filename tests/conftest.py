@@ -138,7 +138,7 @@ def _postgres(roll: Roll, name: str, find: Callable[[], PostgresProgram]) -> Ite
     except ServerUnavailableError as error:
         roll.unavailable(name, error)
     with server, pytest.MonkeyPatch.context() as patched:
-        # These servers do not wait for the disk; the log refuses to sign over that (signing_contract.py).
+        # These servers do not wait for the disk; the log refuses to sign over that (test_signing_postgres.py).
         patched.delitem(LOSES_COMMITS, "fsync", raising=False)
         roll.ran(name, server.version)
         yield server

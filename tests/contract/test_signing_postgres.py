@@ -1,4 +1,4 @@
-"""Signing on PostgreSQL."""
+"""Signing and restoring on PostgreSQL."""
 
 import pytest
 from sqlalchemy import text
@@ -6,6 +6,7 @@ from sqlalchemy import text
 from services.audit_log.adapters.checkpoints import LOSES_COMMITS
 from services.shared.errors import ConfigurationError
 from tests.contract.log_contract import Program
+from tests.contract.restoring_contract import RestoringContract
 from tests.contract.signing_contract import SigningContract, grow, sizes
 
 
@@ -36,3 +37,8 @@ class TestSigningOnPostgres(SigningContract):
         monkeypatch.setitem(LOSES_COMMITS, "fsync", "off")
         with pytest.raises(ConfigurationError, match="found fsync = off"):
             program.sign()
+
+
+class TestRestoringOnPostgres(RestoringContract):
+    def store_address(self, request: pytest.FixtureRequest) -> str:
+        return str(request.getfixturevalue("postgres_url"))

@@ -76,6 +76,7 @@ def restore(
     with store.transaction() as tx:
         first = read_frontier(tx.connection).size
         if first >= signed.size:
+            check_beginning(tx.connection, signed.size, signed.root)
             check_signed(tx.connection, evidence.memory, evidence.ring.known())
             return None
         source = _append(tx, evidence, signed, progress)
