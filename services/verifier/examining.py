@@ -22,6 +22,7 @@ from services.verifier.lines import folder_lines
 from services.verifier.look import Read
 from services.verifier.manifest import MANIFEST
 from services.verifier.notes import Signed, forks, open_all
+from services.verifier.runs import joined
 from services.verifier.telling import Shown
 from services.verifier.verify import Verification, stale
 from services.verifier.words import printable
@@ -52,7 +53,7 @@ def examine(path: Path, asked: Asked, bar: Bar) -> tuple[Report, Shown]:
     whole = _Whole(files, lambda: read_notes(path), lambda: read_receipts(path))
     report, shown = whole.examine(asked, bar, lambda: FileReader(path))
     strangers = list(_counted(files.strangers(report.size)))
-    return report.with_more(notices=strangers), shown
+    return _in_order(report.with_more(notices=strangers)), shown
 
 
 def examine_tables(
@@ -75,7 +76,7 @@ def examine_tables(
     except TablesError as error:
         wrong = damage("unreadable", "database.unreadable", what=str(error))
         return Report(0, EMPTY_ROOT.hex(), (wrong,)), Shown(extract=False)
-    return report.with_more(reader.troubles), shown
+    return _in_order(report.with_more(reader.troubles)), shown
 
 
 def _audited(report: Report, tables: Tables, verification: Verification | None) -> Report:
@@ -180,4 +181,9 @@ def _nothing(*wrong: Damage) -> tuple[Report, Shown]:
 
 
 def _report(signed: Checkpoint, wrong: Sequence[Damage], notices: Sequence[Notice]) -> Report:
-    return Report(signed.size, signed.root.hex(), tuple(wrong), tuple(notices))
+    return _in_order(Report(signed.size, signed.root.hex(), tuple(wrong), tuple(notices)))
+
+
+def _in_order(report: Report) -> Report:
+    """The worst first."""
+    return Report(report.size, report.root, tuple(joined(report.damage)), tuple(joined(report.notices)))
