@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select
 
-from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.anchors.folder import FolderAnchor
+from services.audit_log.adapters.entries import SqlEntryLog, read_frontier, tile_reader
 from services.audit_log.adapters.restoring import Evidence, restore
 from services.audit_log.adapters.succession import NOT_A_BUS, Places, Words, begin_new, close_old, plan_succession
 from services.audit_log.adapters.tables import APPEND_ONLY, METADATA
@@ -23,6 +24,7 @@ from services.shared.events.log import (
 from services.shared.store import Store
 from services.shared.store.open import open_store
 from services.shared.tlog.entry import parse_entry
+from services.shared.tlog.tiles import node_reader
 from services.verifier.folder import read_regular
 from tests.contract.log_contract import Program, arrival, unguarded
 from tests.contract.signing_contract import DAY, ORIGIN, WHY, SignedLog, die, grow, newest, opened
@@ -58,6 +60,16 @@ class RestoringContract(SignedLog):
         grow(program, 2000)
         program.sign()
         assert program.verify(program.export(tmp_path / "after"), kept=disaster.note).exit == 0
+
+    def test_the_folder_of_an_anchor_whose_last_push_was_broken_off_is_enough(
+        self, program: Program, tmp_path: Path
+    ) -> None:
+        disaster = lose(program, tmp_path, "bus")
+        partial = disaster.folder / "tile/0/001.p/44"
+        (disaster.folder / "tile/0/001").write_bytes(partial.read_bytes() + bytes(32 * 212))
+        shutil.rmtree(partial.parent)
+        restored = disaster.restore()
+        assert (restored.first, restored.last) == (260, 299)
 
     def test_a_log_that_lacks_nothing_is_left_alone(self, program: Program, tmp_path: Path) -> None:
         grow(program, 3)
@@ -243,15 +255,23 @@ def lose(program: Program, tmp_path: Path, kind: str, later: timedelta = timedel
     copy, kept = rows(program.service.store), program.size()
     grow(program, 300)
     program.sign()
-    folder = program.export(tmp_path / "folder")
+    folder = program.export(tmp_path / "folder") if kind == "export" else anchored(program, tmp_path / "folder")
     program.clock.advance(later)
     program.settle()
-    if kind == "bus":
-        shutil.rmtree(folder / "tile/entries")
     disaster = Disaster(program, folder, kept)
     put_back(program, copy)
     program.service.consumer.close()
     return disaster
+
+
+def anchored(program: Program, folder: Path) -> Path:
+    """What the folder of an anchor holds: hashes, no entries."""
+    folder.mkdir()
+    note = newest(program)
+    with program.service.store.reading() as connection:
+        tiles = tile_reader(connection, read_frontier(connection))
+        FolderAnchor(folder).push(note, opened(program, note), node_reader(tiles), tiles)
+    return folder
 
 
 def rows(store: Store) -> dict[str, list[dict[str, Any]]]:

@@ -173,7 +173,7 @@ def _from_bus(evidence: Evidence, search: "_BusSearch", first: int, end: int) ->
     for tile in level_tiles(0, end):
         if tile.first + tile.width <= first:
             continue
-        data = evidence.read(tile.path) or b""
+        data = evidence.read(tile.path) or _trimmed(evidence, tile)
         if len(data) != HASH_BYTES * tile.width:
             raise _lost(max(first, tile.first), tile.first + tile.width - 1, f"{tile.path} is missing or cut")
         for index, wanted in enumerate(split_hashes(data), tile.first):
@@ -182,6 +182,11 @@ def _from_bus(evidence: Evidence, search: "_BusSearch", first: int, end: int) ->
                 if raw is None:
                     raise _lost(index, end - 1, "no record of the bus gives the hash that was signed")
                 yield raw
+
+
+def _trimmed(evidence: Evidence, tile: Tile) -> bytes:
+    """Of a folder whose newest checkpoint was not written any more: the full tile holds what the partial one did."""
+    return (evidence.read(tile._replace(width=TILE_WIDTH).path) or b"")[: HASH_BYTES * tile.width]
 
 
 def _lost(first: int, last: int, why: str) -> IncompatibleStoreError:
