@@ -19,9 +19,13 @@ def texts() -> Mapping[str, Mapping[Language, str]]:
 
 
 def told(language: Language, name: str, first: int | None = None, last: int | None = None, **values: str | int) -> str:
-    """The text `name`. `{entries}` in it is "entry 300" or "entries 300 to 511"; other braces are `values`."""
+    """The text `name`. `{entries}` in it is "entry 300" or "entries 300 to 511"; other braces are `values`.
+
+    Texts among the values may come from whoever wrote what is verified: they are made printable.
+    """
     entries = "" if first is None else _entries(language, first, first if last is None else last)
-    return texts()[name][language].format(entries=entries, first=first, last=last, **values)
+    shown = {key: printable(value) if isinstance(value, str) else value for key, value in values.items()}
+    return texts()[name][language].format(entries=entries, first=first, last=last, **shown)
 
 
 def _entries(language: Language, first: int, last: int) -> str:

@@ -83,9 +83,10 @@ def parse_entry(entry: bytes) -> Entry:
     header, newline, value = entry.partition(b"\n")
     try:
         position = _parse_header(json.loads(header))
-    except (ValueError, RecursionError):
+        written = _header(position)
+    except (ValueError, RecursionError, OverflowError):  # a time beyond the calendar, once it is in UTC
         raise EntryError("the header line is not the JSON that version 1 of an entry begins with") from None
-    if not newline or _header(position) != header:
+    if not newline or written != header:
         raise EntryError("the header line is not written the way version 1 writes it")
     return Entry(position, value)
 

@@ -71,3 +71,17 @@ def test_another_spelling_is_refused_although_the_partition_is_known(old: bytes,
     changed = GOOD.replace(old, new, 1)
     assert changed != GOOD
     assert quickly(reader, changed) is None is slowly(changed)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "time"),
+    [
+        pytest.param("\\ud800", "2026-11-17T08:00:00Z", id="half a character"),
+        pytest.param("c", "0001-01-01T00:00:00+05:00", id="a time before the calendar"),
+        pytest.param("c", "9999-12-31T23:59:59-05:00", id="a time after the calendar"),
+    ],
+)
+def test_what_cannot_be_written_again_is_refused(cluster: str, time: str) -> None:
+    header = f'{{"v":1,"cluster":"{cluster}","topic":"t","partition":0,"offset":0,"ingest_time":"{time}"}}'
+    with pytest.raises(EntryError):
+        HeaderReader()(header.encode() + b"\n{}")

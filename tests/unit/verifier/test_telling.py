@@ -88,6 +88,12 @@ def test_nothing_that_a_stranger_named_moves_the_cursor() -> None:
     assert printable("a\x1b[2J\nverified\u202e") == "a?[2J?verified?"
 
 
+def test_a_topic_of_the_log_moves_no_cursor_either() -> None:
+    told = damage("order", "order.back", 3, 3, topic="\x1b[2Jgood\n", partition=0)
+    assert all("\x1b" not in told.told(language) and "\n" not in told.told(language) for language in LANGUAGES)
+    assert "\x1b" not in told.sentence
+
+
 def test_a_bar_shows_only_to_who_watches() -> None:
     class Screen(io.StringIO):
         def isatty(self) -> bool:
