@@ -10,7 +10,11 @@ class Service(Protocol):
     """One of the three services, built and not yet started. Its metrics are on the registry it was built with."""
 
     name: str
-    router: APIRouter
+
+    @property
+    def router(self) -> APIRouter:
+        """What it answers over HTTP."""
+        ...
 
     def start(self) -> None:
         """Begin the background work."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from services.audit_log.domain.duty import Duty, Rulebook, duty_of
 from services.audit_log.domain.review import (
-    SOURCE,
     Case,
     assign,
     decide,
@@ -17,6 +16,7 @@ from services.audit_log.domain.review import (
     fold,
     judge,
 )
+from services.audit_log.domain.telling import SOURCE
 from services.shared.events import Event, decode, encode
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import ReviewerMandate
