@@ -104,7 +104,9 @@ def test_a_cosignature_confirms_no_other_log(folder: Path) -> None:
     report = examined(folder, POLICY)
     assert (report.exit, {one.kind for one in report.damage}) == (DAMAGED, {"anchor", "stale"})
     write(folder, {"checkpoints/000000000300": FILES["checkpoint"]})
-    assert "fork" in {one.kind for one in examined(folder, POLICY).damage}
+    report = examined(folder, POLICY)
+    assert "fork" in {one.kind for one in report.damage}
+    assert "cosigned" not in {one.kind for one in report.notices}
 
 
 def test_receipts_without_a_policy_are_only_counted(folder: Path) -> None:
@@ -128,9 +130,9 @@ def proof(tmp_path: Path) -> Path:
 
 
 def test_a_proof_verifies(proof: Path) -> None:
-    report, shown = examine(proof, asked(older=checkpoint(ENTRIES[:100])), Bar())
+    report, shown = examine(proof, asked(same=checkpoint(ENTRIES)), Bar())
     assert (report.exit, report.size, report.damage) == (VERIFIED, 300, ())
-    assert (shown.extract, shown.entries, shown.kept) == (True, 1, 100)
+    assert (shown.extract, shown.entries, shown.kept) == (True, 1, 300)
     assert report.notices[0].sentence == "entry 299: this proof is about it, in a log of 300 entries"
 
 
@@ -158,12 +160,33 @@ def spoil(name: str) -> Edit:
             lambda proof: None, {"mine": checkpoint(ENTRIES, Signer("log.example/audit", bytes(range(1, 33))))},
             UNVERIFIABLE, "unknown_key", id="a kept checkpoint of another key",
         ),
+        pytest.param(
+            lambda proof: None, {"mine": checkpoint([*ENTRIES[:99], entry(99, "x")])}, UNVERIFIABLE, "missing",
+            id="nothing ties it to a smaller tree that was kept",
+        ),
+        pytest.param(
+            lambda proof: None, {"mine": checkpoint([*ENTRIES, entry(300)])}, UNVERIFIABLE, "missing",
+            id="nothing ties it to a larger tree that was kept",
+        ),
+        pytest.param(
+            lambda proof: None, {"mine": FILES["checkpoint"].replace(b"\n", b"\r\n")}, UNVERIFIABLE, "unreadable",
+            id="the auditor's own file was damaged, not the log",
+        ),
     ],
 )  # fmt: skip
 def test_a_proof_that_does_not_hold(proof: Path, damage: Edit, kept: dict[str, bytes], code: int, kind: str) -> None:
     damage(proof)
     report = examined(proof, None, None, **kept)
     assert (report.exit, report.damage[0].kind) == (code, kind)
+
+
+def test_a_kept_checkpoint_of_another_log_is_told_and_not_compared(proof: Path) -> None:
+    """Its key is trusted, since an auditor has several logs."""
+    other = Signer("log.example/other", bytes(range(9, 41)))
+    brought = Asked([SIGNER.key, other.key], [("mine", checkpoint(ENTRIES, other))], None, None, NOW)
+    report, shown = examine(proof, brought, Bar())
+    assert (report.exit, [one.name for one in report.damage]) == (UNVERIFIABLE, ["checkpoint.other_log"])
+    assert shown.kept is None
 
 
 def test_a_manifest_does_not_make_a_whole_export_an_extract(folder: Path) -> None:

@@ -16,7 +16,7 @@ from tests.unit.verifier.exports import SIGNER, START, entry, export
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_KEPT_BYTES", 24)
+    monkeypatch.setattr(module, "_KEPT_BYTES", 3 * 24)
 
 
 def repeated(numbers: list[int]) -> list[list[int]]:
@@ -34,7 +34,8 @@ def test_every_repeated_name_with_all_its_places(numbers: list[int]) -> None:
 
 @pytest.mark.usefixtures("little_memory")
 def test_files_give_what_memory_gives() -> None:
-    assert repeated([*range(500), 3, 499, 3]) == [[3, 500, 502], [499, 501]]
+    """Some of a bucket is in its file, and the rest still in memory."""
+    assert repeated([*range(2_000), 3, 1_999, 3]) == [[3, 2_000, 2_002], [1_999, 2_001]]
 
 
 def test_entries_without_a_name_are_not_the_same() -> None:
@@ -62,7 +63,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, little_memory: None) -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_temporary_folder_is_a_sentence_and_hides_no_damage() -> None:
     with Names() as names, pytest.raises(NoRoomError, match="No space left on device"):
-        names.add(name_of("s", "1") * 2, 0)
+        names.add(name_of("s", "1") * 3, 0)
     entries = [entry(index) for index in range(600)]
     files = export(entries)
     report = verify(files.get, [], SIGNER.key, now=START + timedelta(days=1))
