@@ -62,6 +62,7 @@ class SearchContract(ABC):
     ) -> None:
         """Against a plain look at every entry, for every question, both ways, with few entries looked at a page."""
         monkeypatch.setattr(search, "_LOOKED_AT", 60)
+        monkeypatch.setattr(search, "_LOOKED_INTO", 20)
         monkeypatch.setattr(search, "_AT_LEAST", 7)
         for module in (search, indexing):
             monkeypatch.setattr(module, "BLOCK", 16)

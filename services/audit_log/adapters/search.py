@@ -20,9 +20,12 @@ from services.shared.events import types_of
 from services.shared.store import chunks
 
 _LOOKED_AT = 2_000
-"""Entries that one page looks at, at most."""
+"""Postings that one page walks along, at most."""
 
-_AT_LEAST = 50
+_LOOKED_INTO = 250
+"""Entries whose bytes one page reads, about at most."""
+
+_AT_LEAST, _PORTION = 50, 200
 _AT_ONCE = 500
 _COUNTED = 1_000
 _LISTED_OUTPUTS = 1_000
@@ -132,15 +135,19 @@ class _Search:
         driver = self._rarest(interval)
         named = self._named() if self._wanted.event_id is not None else None
         found: list[int] = []
-        looked, count = 0, max(limit, _AT_LEAST)
+        count = max(limit, _AT_LEAST)
+        looked = read = 0
         while looked < _LOOKED_AT:
             walked = self._listed(named, interval) if named is not None else self._walk(driver, interval, count)
             if not walked:
                 return found, None
-            for some in chunks([index for index, may_fit in walked if may_fit], max(limit, _AT_LEAST)):
+            for some in chunks([index for index, may_fit in walked if may_fit], max(limit, _PORTION)):
                 found += self.fitting(some)
+                read += len(some)
                 if len(found) >= limit:
                     return found[:limit], interval.left(found[limit - 1], newest_first=self._newest_first)
+                if read >= max(limit, _LOOKED_INTO):
+                    return found, interval.left(some[-1], newest_first=self._newest_first)
             interval = interval.left(walked[-1][0], newest_first=self._newest_first)
             looked, count = looked + len(walked), min(4 * count, _LOOKED_AT - looked - len(walked))
         return found, interval
@@ -226,9 +233,10 @@ class _Search:
         return [] if self._wanted.type in types else [()]
 
     def _keys_of_state(self, state: str) -> _Keys:
-        query = select(case_file.c.output_id).where(case_file.c.state == state).limit(_LISTED_OUTPUTS + 1)
-        outputs = self._connection.execute(query).scalars().all()
-        return _keys("type", TYPES_ABOUT_OUTPUTS) if len(outputs) > _LISTED_OUTPUTS else _keys("output", outputs)
+        query = select(case_file.c.output_id).where(case_file.c.state == state)
+        if self._connection.execute(query.offset(_LISTED_OUTPUTS).limit(1)).first():
+            return _keys("type", TYPES_ABOUT_OUTPUTS)
+        return _keys("output", self._connection.execute(query).scalars().all())
 
     def _in_state(self, outputs: set[str], state: str) -> set[str]:
         query = select(case_file.c.output_id).where(case_file.c.output_id.in_(outputs), case_file.c.state == state)
