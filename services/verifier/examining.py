@@ -21,7 +21,7 @@ from services.verifier.jobs import default_jobs
 from services.verifier.lines import folder_lines
 from services.verifier.look import Read
 from services.verifier.manifest import MANIFEST
-from services.verifier.notes import Signed, forks, open_all
+from services.verifier.notes import Signed, forks, open_all, other_origins
 from services.verifier.runs import joined
 from services.verifier.telling import Shown
 from services.verifier.verify import Verification, stale
@@ -131,7 +131,7 @@ def _extract(folder: Path, manifest: bytes, asked: Asked, bar: Bar) -> tuple[Rep
     own = next(open_all([("checkpoint", note)], asked.keys, found, kept=False), None)
     if own is None:
         return _nothing(*found)
-    kept = [(one.name, one.checkpoint) for one in open_all(asked.kept, asked.keys, found, kept=True)]
+    kept = [(one.name, one.checkpoint) for one in _kept(asked, own.checkpoint, found)]
     extracted = verify_extract(manifest, folder_lines(folder), own.checkpoint, kept, bar)
     wrong, notices = _witnessed(asked, "checkpoint", note, own.checkpoint)
     wrong = [*found, *extracted.damage, *stale(extracted.newest, asked.now, asked.max_age), *wrong]
@@ -157,16 +157,29 @@ def _proof(path: Path, asked: Asked) -> tuple[Report, Shown]:
         verify_proof(proof, entry, asked.keys)
     except (ProofError, NoteError) as error:
         found.append(damage("entry", "proof.bad", what=str(error)))
-    kept = list(open_all(asked.kept, asked.keys, found, kept=True))
-    found.extend(_forked(kept, own.checkpoint))
+    kept = _kept(asked, own.checkpoint, found)
+    found.extend(forks(kept, own.checkpoint, {}))
+    found.extend(_not_compared(kept, own.checkpoint))
     wrong, notices = _witnessed(asked, path.name, proof.checkpoint, own.checkpoint)
     told = notice("proof", "notice.proof", proof.index, proof.index, size=own.checkpoint.size)
     report = _report(own.checkpoint, [*found, *wrong], [told, *notices])
-    return report, Shown(max((one.checkpoint.size for one in kept), default=None), extract=True, entries=1)
+    compared = any(one.checkpoint.size == own.checkpoint.size for one in kept)
+    return report, Shown(own.checkpoint.size if compared else None, extract=True, entries=1)
 
 
-def _forked(kept: Sequence[Signed], tip: Checkpoint) -> Iterator[Damage]:
-    return forks((one for one in kept if one.checkpoint.origin == tip.origin), tip, {})
+def _kept(asked: Asked, tip: Checkpoint, found: list[Damage]) -> list[Signed]:
+    """The auditor's checkpoints of this log; what is wrong with the others goes to `found`."""
+    kept = list(open_all(asked.kept, asked.keys, found, kept=True))
+    found.extend(other_origins(kept, tip))
+    return [one for one in kept if one.checkpoint.origin == tip.origin]
+
+
+def _not_compared(kept: Sequence[Signed], tip: Checkpoint) -> Iterator[Damage]:
+    """A proof leads to one tree; nothing in it ties that one to a smaller or larger tree."""
+    for one in kept:
+        size = one.checkpoint.size
+        if size != tip.size:
+            yield damage("missing", "proof.no_way", who=printable(one.name), kept=size, size=tip.size)
 
 
 def _witnessed(asked: Asked, name: str, note: bytes, signed: Checkpoint) -> tuple[list[Damage], list[Notice]]:

@@ -38,14 +38,19 @@ def open_checkpoint(data: bytes, keys: Collection[VerifierKey]) -> Checkpoint:
 def open_all(
     notes: Iterable[tuple[str, bytes]], keys: Collection[VerifierKey], found: list[Damage], *, kept: bool
 ) -> Iterator[Signed]:
-    """The checkpoints that can be believed; what is wrong with the others goes to `found`."""
+    """The checkpoints that can be believed; what is wrong with the others goes to `found`.
+
+    A kept one that is damaged says nothing about the log: it lay with the auditor.
+    """
     for name, note in notes:
         try:
             yield Signed(name, open_checkpoint(note, keys), kept)
         except UnknownSignerError as error:
             found.append(damage("unknown_key", "checkpoint.unknown", note=printable(name), what=str(error)))
         except NoteError as error:
-            found.append(damage("checkpoint", "checkpoint.bad", note=printable(name), what=str(error)))
+            found.append(
+                damage("unreadable" if kept else "checkpoint", "checkpoint.bad", note=printable(name), what=str(error))
+            )
 
 
 def cut_off(signed: Iterable[Signed], tip: Checkpoint) -> Iterator[Damage]:
