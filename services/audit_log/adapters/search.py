@@ -239,8 +239,9 @@ class _Search:
         return _keys("output", self._connection.execute(query).scalars().all())
 
     def _in_state(self, outputs: set[str], state: str) -> set[str]:
-        query = select(case_file.c.output_id).where(case_file.c.output_id.in_(outputs), case_file.c.state == state)
-        return set(self._connection.execute(query).scalars())
+        # Asked for the state, too, SQLite would walk through all outputs that are in it.
+        query = select(case_file.c.output_id, case_file.c.state).where(case_file.c.output_id.in_(outputs))
+        return {row.output_id for row in self._connection.execute(query) if row.state == state}
 
 
 def _keys(kind: Kind, values: Sequence[str]) -> _Keys:
