@@ -17,7 +17,7 @@ from services.verifier.inputs import InputError, read_kept, read_keys, read_poli
 from services.verifier.jobs import default_jobs
 from services.verifier.sqlite import SqliteTables
 from services.verifier.telling import Shown, tell
-from services.verifier.words import DEFAULT, LANGUAGES, Language
+from services.verifier.words import DEFAULT, LANGUAGES, Language, printable
 
 STALE_DAYS = 35
 """A monthly export and some days."""
@@ -121,4 +121,5 @@ def examine_file(path: Path, asked: Asked, bar: Bar) -> tuple[Report, Shown]:
         with closing(SqliteTables(path)) as tables:
             return examine_tables(tables, asked, bar, lambda: SqliteTables(path))
     except TablesError as error:
-        raise InputError(f"the database cannot be read: {error}; expected the log's SQLite file") from None
+        what = printable(str(error))  # SQLite quotes names out of the file
+        raise InputError(f"the database cannot be read: {what}; expected the log's SQLite file") from None

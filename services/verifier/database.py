@@ -28,6 +28,8 @@ from services.verifier.notes import NOTES
 from services.verifier.runs import Runs
 
 _ROWS = 10 * TILE_WIDTH
+_BEFORE_ALL = -(2**63)
+"""Below every index of a row: one below zero is no entry, and told."""
 
 
 class TablesError(Exception):
@@ -81,14 +83,31 @@ class DatabaseReader:
     def __call__(self, path: str) -> bytes | None:
         try:
             return self._newest() if path == "checkpoint" else self._tile(parse_path(path))
-        except (TablesError, ValueError) as error:
-            if isinstance(error, TablesError) and not self.troubles:
-                self.troubles.append(damage("unreadable", "database.unreadable", what=str(error)))
+        except TablesError as error:
+            self.trouble(error)
             return None
+        except ValueError:
+            return None
+
+    def trouble(self, error: TablesError) -> None:
+        """Note that something cannot be read; once, since the rest has the same cause as a rule."""
+        if not self.troubles:
+            self.troubles.append(damage("unreadable", "database.unreadable", what=str(error)))
 
     def notes(self) -> Iterator[tuple[str, bytes]]:
         """All checkpoints, as an export names them."""
-        return ((f"{NOTES}/{size:012d}", note) for size, note in self._tables.notes())
+        return self._readable((f"{NOTES}/{size:012d}", note) for size, note in self._tables.notes())
+
+    def receipts(self) -> Iterator[tuple[str, bytes]]:
+        """What anchors gave."""
+        return self._readable(self._tables.receipts())
+
+    def _readable(self, found: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        """As many as can be read."""
+        try:
+            yield from found
+        except TablesError as error:
+            self.trouble(error)
 
     def _newest(self) -> bytes | None:
         newest = deque((note for _, note in self._tables.notes()), maxlen=1)
@@ -144,12 +163,14 @@ class Audit:
 
     def _walk(self, size: int) -> int:
         """Look at every row; the index behind the last."""
-        at = 0
-        while rows := self._tables.rows(at - 1, _ROWS):
+        at, after = 0, _BEFORE_ALL
+        while rows := self._tables.rows(after, _ROWS):
             for row in rows:
                 self._look_for_gap(at, row.seq)
+                if not at <= row.seq < size:  # also below zero, or an index once more, in tables without their keys
+                    self._beyond.add(row.seq)
                 self._look(row, size)
-                at = row.seq + 1
+                at, after = max(at, row.seq + 1), row.seq
         self._look_for_gap(at, max(size, self._signed))
         return at
 
@@ -161,8 +182,6 @@ class Audit:
             self._missing.add(start, last)
 
     def _look(self, row: Row, size: int) -> None:
-        if row.seq >= size:
-            self._beyond.add(row.seq)
         if size // TILE_WIDTH * TILE_WIDTH <= row.seq < size:
             self._last_leaves.append(leaf_hash(row.body))
         try:
@@ -186,8 +205,8 @@ class Audit:
     def _edge_of(self, level: int, size: int) -> Iterator[bytes]:
         count = size >> (TILE_BITS * level)
         for number in range(count - count % TILE_WIDTH, count):
-            hashes = split_hashes(self._tables.tile(level - 1, number) or b"")
-            yield complete_root(hashes) if len(hashes) == TILE_WIDTH else b""
+            hashes = self._tables.tile(level - 1, number) or b""
+            yield complete_root(split_hashes(hashes)) if len(hashes) == TILE_WIDTH * HASH_BYTES else b""
 
     def _conflicts(self, shown: Collection[tuple[int, int]]) -> Iterator[Damage]:
         """Merge what the table says with what the entries show; pruned entries can show nothing any more."""

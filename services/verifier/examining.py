@@ -68,14 +68,13 @@ def examine_tables(
         reopen: opens the tables once more, in another process; None: all is done in this one.
     """
     reader = DatabaseReader(tables)
-    whole = _Whole(reader, reader.notes, tables.receipts)
+    whole = _Whole(reader, reader.notes, reader.receipts)
     again = (lambda: DatabaseReader(reopen())) if reopen else None
+    report, shown = whole.examine(asked, bar, again)
     try:
-        report, shown = whole.examine(asked, bar, again)
         report = _audited(report, tables, whole.verification)
-    except TablesError as error:
-        wrong = damage("unreadable", "database.unreadable", what=str(error))
-        return Report(0, EMPTY_ROOT.hex(), (wrong,)), Shown(extract=False)
+    except TablesError as error:  # what was found before stays found
+        reader.trouble(error)
     return _in_order(report.with_more(reader.troubles)), shown
 
 

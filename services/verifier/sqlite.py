@@ -79,30 +79,44 @@ class SqliteTables:
         rows = self._all("SELECT size, edge FROM head")
         if len(rows) != 1:
             raise TablesError(f"found {len(rows)} rows in the table head, expected one")
-        return rows[0][0], rows[0][1]
+        return _number(rows[0][0]), _bytes(rows[0][1])
 
     def bodies(self, first: int, end: int) -> list[bytes]:
         query = "SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
-        return [row[0] for row in self._all(query, first, end)]
+        return [_bytes(body) for (body,) in self._all(query, first, end)]
 
     def rows(self, after: int, limit: int) -> Sequence[Row]:
         query = "SELECT seq, source_ref, source_offset, body FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [Row(*row) for row in self._all(query, after, limit)]
+        rows = self._all(query, after, limit)
+        return [Row(_number(seq), ref, offset, _bytes(body)) for seq, ref, offset, body in rows]
 
     def tile(self, level: int, number: int) -> bytes | None:
         rows = self._all("SELECT hashes FROM tile WHERE level = ? AND number = ?", level, number)
-        return rows[0][0] if rows else None
+        return _bytes(rows[0][0]) if rows else None
 
     def notes(self) -> Iterator[tuple[int, bytes]]:
-        return self._each("SELECT size, note FROM checkpoint ORDER BY size")
+        for size, note in self._each("SELECT size, note FROM checkpoint ORDER BY size"):
+            yield _number(size), _bytes(note)
 
     def receipts(self) -> Iterator[tuple[str, bytes]]:
         for anchor, size, data in self._each("SELECT anchor, size, receipt FROM receipt ORDER BY anchor, size"):
-            yield receipt_path(anchor, size), data
+            yield receipt_path(str(anchor), _number(size)), _bytes(data)
 
     def contradictions(self) -> Iterator[tuple[int, int]]:
-        return self._each("SELECT seq, first_seq FROM conflict ORDER BY seq")
+        for seq, earlier in self._each("SELECT seq, first_seq FROM conflict ORDER BY seq"):
+            yield _number(seq), _number(earlier)
 
     def partitions(self) -> Mapping[int, Place]:
         query = 'SELECT ref, cluster, topic, "partition" FROM source_partition'
         return {ref: (cluster, topic, partition) for ref, cluster, topic, partition in self._all(query)}
+
+
+def _bytes(value: object) -> bytes:
+    """A stranger's table may hold anything; what is no bytes is as good as none, and no entry, hash or signature."""
+    return value if isinstance(value, bytes) else b""
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TablesError(f"found {type(value).__name__} where the log has a whole number; it was written by hand")
+    return value

@@ -89,6 +89,12 @@ def flip(table: str, column: str, where: str, at: int = -3, *, letter: bool = Fa
     return damage
 
 
+def rebuilt(table: str, *statements: str) -> Callable[[Path], None]:
+    """Edit a table that its owner has made again, without types and keys."""
+    again = (f"CREATE TABLE x AS SELECT * FROM {table}", f"DROP TABLE {table}", f"ALTER TABLE x RENAME TO {table}")  # noqa: S608  # ours
+    return lambda database: edit(database, *again, *statements)
+
+
 def statements(*statements: str) -> Callable[[Path], None]:
     return lambda database: edit(database, *statements)
 
@@ -185,6 +191,46 @@ EDITS: Mapping[str, tuple[Callable[[Path], None], int, Sequence[str]]] = {
     "no checkpoints": (statements("DELETE FROM checkpoint"), 2, ["nothing signed to verify"]),
     "no head": (statements("DELETE FROM head"), 2, ["the database cannot be read: found 0 rows"]),
     "a table gone": (statements("DROP TABLE conflict"), 2, ["no such table: conflict"]),
+    "a table gone to hide an entry": (
+        statements("DROP TABLE conflict", "UPDATE entry SET body = x'7b7d' WHERE seq = 300"),
+        1,
+        ["entry 300: its bytes are not those that were signed", "no such table: conflict"],
+    ),
+    "receipts gone to hide an entry": (
+        statements("DROP TABLE receipt", "UPDATE entry SET body = x'7b7d' WHERE seq = 300"),
+        1,
+        ["entry 300: its bytes are not those that were signed", "no such table: receipt"],
+    ),
+    "hashes of odd length": (
+        statements("UPDATE tile SET hashes = x'616263' WHERE level = 0 AND number = 1"),
+        1,
+        ["tile/0/001, over entries 256 to 511: found 3 bytes, expected 8192"],
+    ),
+    "a row below zero": (
+        rebuilt(
+            "entry",
+            "INSERT INTO entry SELECT * FROM entry WHERE seq = 9",
+            "UPDATE entry SET seq = -1 WHERE rowid = 702",
+        ),
+        1,
+        ["entry -1: a row in the database that the head of the log does not count"],
+    ),
+    "a row twice": (
+        rebuilt("entry", "INSERT INTO entry SELECT * FROM entry WHERE seq = 9"),
+        1,
+        ["entry 9: a row in the database that the head of the log does not count"],
+    ),
+    "text for bytes": (
+        rebuilt("entry", "UPDATE entry SET body = 'text' WHERE seq = 300"),
+        1,
+        ["entry 300: its bytes are not those that were signed"],
+    ),
+    "nothing for hashes": (rebuilt("tile", "UPDATE tile SET hashes = NULL"), 1, ["found 0 bytes, expected 8192"]),
+    "text for a number": (rebuilt("head", "UPDATE head SET size = 'q'"), 2, ["found str where the log has a whole"]),
+    "no checkpoint's size": (rebuilt("checkpoint", "UPDATE checkpoint SET size = NULL"), 2, ["found NoneType where"]),
+    "no checkpoint's bytes": (rebuilt("checkpoint", "UPDATE checkpoint SET note = 5"), 1, ["not a signed note"]),
+    "no contradiction's index": (rebuilt("conflict", "UPDATE conflict SET seq = 'a'"), 2, ["found str where the log"]),
+    "no receipt's size": (rebuilt("receipt", "UPDATE receipt SET size = 'q'"), 2, ["found str where the log"]),
 }
 
 
@@ -236,6 +282,16 @@ def test_what_is_no_database_cannot_be_verified(
     (tmp_path / "log.db").write_bytes(content)
     code, told = run(tmp_path / "log.db")
     assert (code, "the database cannot be read" in told) == (2, True)
+
+
+def test_names_in_a_strangers_file_move_no_cursor(database: Path, run: Callable[..., tuple[int, str]]) -> None:
+    edit(
+        database,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET name = char(27), sql = 'CREATE x' WHERE name = 'conflict'",
+    )
+    code, told = run(database)
+    assert (code, "malformed" in told, "\x1b" in told) == (2, True, False)
 
 
 def test_a_page_that_cannot_be_read_is_never_good(database: Path, run: Callable[..., tuple[int, str]]) -> None:
