@@ -82,10 +82,12 @@ def plan_succession(store: Store, places: Places, words: Words, now: datetime) -
     """What is to be done, written down; what was written down before when the command was interrupted.
 
     Raises:
-        ConfigurationError: nothing was ever signed, or the new origin is the old one.
+        ConfigurationError: nothing was ever signed, the new origin is the old one, or another process works on the old
+            log: it would end at another entry than the plan says, and no program starts where a plan lies.
     """
     if places.plan.exists():
         return _read_plan(places.plan)
+    refuse_others(store)
     with store.reading() as connection:
         note = _last_note(connection, places)
         last = parse_checkpoint(parse_note(note).text) if note else None

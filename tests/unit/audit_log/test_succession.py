@@ -49,6 +49,7 @@ def test_after_the_loss_of_the_key_another_log_follows(
     assert (first.data.checkpoint or "").encode() == last
     assert program.size() == 301
     assert program.verify(program.export(tmp_path / "export")).exit == 0
+    program.close()
     again = run(*COMMAND)
     assert "names one log for good" in str(again.exception)
 
@@ -72,6 +73,8 @@ def test_a_running_program_is_not_succeeded(program: FileProgram, monkeypatch: p
     monkeypatch.setenv("VALVOMO_LOG_ORIGIN", NEXT_ORIGIN)
     result = run(*COMMAND)
     assert "stop the program" in str(result.exception)
+    program.close()
+    program.start()  # refused is not begun: the log goes on as it was
     program.close()
     assert run(*COMMAND).exit_code == 0
     program.of_origin(NEXT_ORIGIN)
