@@ -21,6 +21,8 @@ from services.verifier.words import DEFAULT, LANGUAGES, Language, printable
 
 STALE_DAYS = 35
 """A monthly export and some days."""
+_LONGEST_DAYS = 4_000_000
+"""More than the calendar has."""
 
 _EPILOG = """\
 exit codes: 0 verified; 1 damaged or forked; 2 cannot be verified (a file or the key is missing); 3 verified but stale.
@@ -95,7 +97,7 @@ def what_is_asked(
         keys=read_keys(keys, trusted, evidence),
         kept=list(read_kept(checkpoints, evidence)),
         policy=trusted,
-        max_age=timedelta(days=max_age_days) if max_age_days > 0 else None,
+        max_age=timedelta(days=min(max_age_days, _LONGEST_DAYS)) if max_age_days > 0 else None,
         now=datetime.now(UTC),
         jobs=jobs,
     )
@@ -104,11 +106,20 @@ def what_is_asked(
 def _examined(options: argparse.Namespace, bar: Bar) -> tuple[Report, Shown]:
     if (options.export is None) == (options.database is None):
         raise InputError("expected one thing to verify: the folder of an export, or --database FILE")
-    if options.export is not None and not options.export.exists():
+    if options.export is not None and not _exists(options.export):
         raise InputError(f"{options.export} is not there; expected the folder of an export, or a .tlog-proof")
+    if options.max_age_days < 0:
+        raise InputError(f"found --max-age-days {options.max_age_days}, expected days from 0 on; 0: any age")
     given = (options.key, options.checkpoint, options.policy, options.max_age_days)
     asked = what_is_asked(*given, evidence=options.export, jobs=options.jobs)
     return examine(options.export, asked, bar) if options.export else examine_file(options.database, asked, bar)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, RuntimeError):  # a name that is too long, a closed folder, links in a circle
+        return False
 
 
 def examine_file(path: Path, asked: Asked, bar: Bar) -> tuple[Report, Shown]:

@@ -16,7 +16,7 @@ from services.verifier.bar import Bar
 from services.verifier.damage import Damage, Notice, Report, damage, notice
 from services.verifier.database import Audit, DatabaseReader, Tables, TablesError
 from services.verifier.extract import verify_extract
-from services.verifier.folder import FileReader, read_notes, read_receipts, read_regular
+from services.verifier.folder import FileReader, Papers, read_regular
 from services.verifier.jobs import default_jobs
 from services.verifier.lines import folder_lines
 from services.verifier.look import Read
@@ -49,11 +49,17 @@ def examine(path: Path, asked: Asked, bar: Bar) -> tuple[Report, Shown]:
     manifest = read_regular(path / MANIFEST)
     if manifest is not None and not (path / _TILES).exists():
         return _extract(path, manifest, asked, bar)
-    files = FileReader(path)
-    whole = _Whole(files, lambda: read_notes(path), lambda: read_receipts(path))
+    files, papers = FileReader(path), Papers(path)
+    whole = _Whole(files, papers.notes, papers.receipts)
     report, shown = whole.examine(asked, bar, lambda: FileReader(path))
     strangers = list(_counted(files.strangers(report.size)))
-    return _in_order(report.with_more(notices=strangers)), shown
+    return _in_order(report.with_more(list(_unread(papers)), strangers)), shown
+
+
+def _unread(papers: Papers) -> Iterator[Damage]:
+    """A checkpoint that cannot be read could have shown a fork."""
+    if papers.unread:
+        yield damage("unreadable", "unread", count=len(papers.unread), path=printable(min(papers.unread)))
 
 
 def examine_tables(

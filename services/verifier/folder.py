@@ -13,31 +13,50 @@ ANCHORS = "anchors"
 _MAX_FILE_BYTES = 32 * 1024 * 1024
 """A bundle of 256 entries, the largest file of an export, has half as many; a longer one is damaged anyway."""
 _KNOWN = {"README.md", "checkpoint", "policy"}
+_LEFT_BY_SYSTEMS = "."
+"""What file managers leave in every folder of a stick begins with it (.DS_Store, ._name): strangers, no checkpoints."""
+
+
+class Papers:
+    """What an export has beside its tiles; `unread` are those that are there and cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.unread: set[str] = set()
+
+    def notes(self) -> Iterator[tuple[str, bytes]]:
+        """The older checkpoints, with what to call them."""
+        return self._read_all(NOTES)
+
+    def receipts(self) -> Iterator[tuple[str, bytes]]:
+        """What anchors gave for checkpoints: `anchors/<anchor>/<size>.receipt`."""
+        for anchor in self._names(ANCHORS):
+            yield from self._read_all(f"{ANCHORS}/{anchor}")
+
+    def _read_all(self, place: str) -> Iterator[tuple[str, bytes]]:
+        for name in self._names(place):
+            path = f"{place}/{name}"
+            data = read_regular(self._folder / path)
+            if data is None:
+                self.unread.add(path)
+            else:
+                yield path, data
+
+    def _names(self, place: str) -> list[str]:
+        """Half a million names are lighter than so many paths."""
+        try:
+            names = os.listdir(self._folder / place)  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+        except OSError:
+            self.unread.add(place)
+            return []
+        return sorted(name for name in names if not name.startswith(_LEFT_BY_SYSTEMS))
 
 
 def read_notes(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The older checkpoints of an export, with what to call them."""
-    return _read_all(folder, NOTES)
-
-
-def read_receipts(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """What anchors gave for checkpoints: `anchors/<anchor>/<size>.receipt`."""
-    for anchor in _names(folder / ANCHORS):
-        yield from _read_all(folder, f"{ANCHORS}/{anchor}")
-
-
-def _read_all(folder: Path, place: str) -> Iterator[tuple[str, bytes]]:
-    for name in _names(folder / place):
-        data = read_regular(folder / place / name)
-        if data is not None:
-            yield f"{place}/{name}", data
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))  # noqa: PTH208  # half a million names are lighter than so many paths
-    except OSError:
-        return []
+    """The older checkpoints of an export that we wrote ourselves: all can be read."""
+    return Papers(folder).notes()
 
 
 class FileReader:
@@ -61,6 +80,8 @@ class FileReader:
 
 def _belongs(path: str, size: int) -> bool:
     first, _, rest = path.partition("/")
+    if rest.rpartition("/")[2].startswith(_LEFT_BY_SYSTEMS):
+        return False
     if path in _KNOWN or (first == NOTES and rest and "/" not in rest) or (first == ANCHORS and rest.count("/") == 1):
         return True
     try:

@@ -33,6 +33,8 @@ class SqliteTables:
                     raise TablesError(f"{path.name} is no SQLite database")
         except OSError as error:
             raise TablesError(f"{path.name}: {error.strerror}") from None
+        except ValueError:
+            raise TablesError("no file has such a name") from None
         self._connection = self._opened()
 
     def _opened(self) -> sqlite3.Connection:

@@ -107,6 +107,14 @@ def test_the_words_come_out_on_a_terminal_that_lacks_letters(archive: Path, evid
         pytest.param(
             [".", "--key", str(SIGNER.key), "--checkpoint", "../x"], "the checkpoint ../x cannot", id="no checkpoint"
         ),
+        pytest.param([".", "--key", "a" * 400], "the key cannot be used", id="a key that is too long for a file"),
+        pytest.param(["a" * 400, "--key", str(SIGNER.key)], "is not there", id="a folder that is too long"),
+        pytest.param(["--database", "a\0b", "--key", str(SIGNER.key)], "no file has such a name", id="no name"),
+        pytest.param([".", "--key", str(SIGNER.key), "--max-age-days", "-1"], "days from 0 on", id="a negative age"),
+        pytest.param([".", "--key", str(SIGNER.key), "--checkpoint", "loop"], "loop cannot be read", id="a circle"),
+        pytest.param(
+            [".", "--key", str(SIGNER.key), "--policy", "loop"], "loop cannot be read", id="a policy's circle"
+        ),
     ],
 )
 def test_what_cannot_be_used_is_exit_code_2_and_a_sentence(
@@ -117,5 +125,6 @@ def test_what_cannot_be_used_is_exit_code_2_and_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err

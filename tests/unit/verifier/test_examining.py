@@ -197,6 +197,30 @@ def test_a_manifest_does_not_make_a_whole_export_an_extract(folder: Path) -> Non
     assert [one.values["path"] for one in report.notices] == ["manifest.json"]
 
 
+@pytest.mark.parametrize("path", ["checkpoints/000000000200", "anchors/w/000000000300.receipt"])
+@pytest.mark.parametrize("unread", [Path.mkdir, lambda path: path.symlink_to("nowhere")], ids=["a folder", "a link"])
+def test_papers_that_cannot_be_read_are_doubt(folder: Path, path: str, unread: Edit) -> None:
+    (folder / path).parent.mkdir(parents=True)
+    unread(folder / path)
+    report = examined(folder)
+    assert (report.exit, [(one.name, one.values["path"]) for one in report.damage]) == (
+        UNVERIFIABLE,
+        [("unread", path)],
+    )
+
+
+def test_a_file_in_place_of_the_folder_of_checkpoints_is_doubt(folder: Path) -> None:
+    (folder / "checkpoints").write_bytes(b"")
+    assert examined(folder).exit == UNVERIFIABLE
+
+
+def test_what_a_file_manager_leaves_is_no_damage(folder: Path) -> None:
+    write(folder, {"checkpoints/.DS_Store": b"\0", "checkpoints/._000000000300": b"\0", "tile/0/._000": b"\0"})
+    report = examined(folder)
+    assert (report.exit, report.damage) == (VERIFIED, ())
+    assert "3 files are no part of the log" in report.notices[0].sentence
+
+
 def test_an_extract_without_its_checkpoint_cannot_be_verified(tmp_path: Path) -> None:
     report = examined(write(tmp_path / "extract", {"manifest.json": b"{}"}))
     assert (report.exit, report.damage[0].name) == (UNVERIFIABLE, "missing.checkpoint")
