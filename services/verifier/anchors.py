@@ -14,6 +14,8 @@ from services.verifier.words import printable
 _RECEIPT = re.compile(r"anchors/[^/]+/([0-9]{1,19})\.receipt", re.ASCII)
 _LINE = "\N{EM DASH} ".encode()
 
+AHEAD = timedelta(days=1)
+"""Clocks differ; beyond this a time has not come yet, and no age follows from it."""
 _LATEST = 253_402_300_799
 """The last second of the year 9999: beyond it no date can be written."""
 
@@ -23,7 +25,10 @@ Named = tuple[str, bytes]
 
 @dataclass(slots=True)
 class Confirmed:
-    """What witnesses confirm: the first `size` entries, last at `newest`; and what is wrong with receipts."""
+    """What witnesses confirm: the first `size` entries, last at `newest`; and what is wrong with receipts.
+
+    A later time for fewer entries is not the age of what is confirmed.
+    """
 
     size: int | None = None
     newest: datetime | None = None
@@ -37,6 +42,10 @@ class Confirmed:
         elif max_age is not None and self.newest is not None and now - self.newest > max_age:
             when, days = f"{self.newest:%Y-%m-%d %H:%M}", (now - self.newest).days
             yield damage("stale", "stale.cosigned", when=when, days=days)
+        elif max_age is not None and self.newest is not None and self.newest - now > AHEAD:
+            yield damage(
+                "stale", "stale.cosigned_ahead", when=f"{self.newest:%Y-%m-%d %H:%M}", now=f"{now:%Y-%m-%d %H:%M}"
+            )
 
 
 def uncounted(receipts: Iterable[Named]) -> Iterator[Notice]:
@@ -101,9 +110,10 @@ def _weigh(found: Confirmed, policy: Policy, size: int, note: Named, lines: Iter
             whole += more
     quorum = quorum_met(policy, parse_note(whole))
     if quorum.met:
-        found.size = max(found.size or 0, size)
-        times = [] if quorum.newest is None else [datetime.fromtimestamp(min(quorum.newest, _LATEST), UTC)]
-        found.newest = max([*times, *([found.newest] if found.newest else [])], default=None)
+        newest = None if quorum.newest is None else datetime.fromtimestamp(min(quorum.newest, _LATEST), UTC)
+        if found.size is None or size >= found.size:
+            found.newest = newest if size != found.size else max(filter(None, (newest, found.newest)), default=None)
+            found.size = size
 
 
 def _good(found: Confirmed, policy: Policy, name: str, note: bytes) -> bool:

@@ -13,6 +13,7 @@ from itertools import chain
 from services.shared.tlog.checkpoint import Checkpoint
 from services.shared.tlog.merkle import EMPTY_ROOT
 from services.shared.tlog.note import VerifierKey
+from services.verifier.anchors import AHEAD
 from services.verifier.bundles import Bundles
 from services.verifier.damage import (
     DAMAGED,
@@ -42,7 +43,6 @@ __all__ = [
 Contradiction = tuple[int, int]
 """An entry, and the first one of its name, which says something else."""
 
-_AHEAD = timedelta(days=1)
 _TOLD_CONTRADICTIONS = 1_000
 
 
@@ -213,5 +213,5 @@ def stale(newest: datetime | None, now: datetime, max_age: timedelta | None) -> 
     when = f"{newest:%Y-%m-%d %H:%M}"
     if now - newest > max_age:
         yield damage("stale", "stale", when=when, days=(now - newest).days)
-    elif newest - now > _AHEAD:
+    elif newest - now > AHEAD:
         yield damage("stale", "stale.ahead", when=when, now=f"{now:%Y-%m-%d %H:%M}")

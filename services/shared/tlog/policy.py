@@ -52,16 +52,14 @@ class Quorum:
         met: whether enough witnesses cosigned.
         times: policy's name of each witness that did → when, in POSIX seconds.
         wrong: names of witnesses with a line that does not verify. Such a note is damaged, whatever else it carries.
+        newest: the last time since which enough witnesses have cosigned, in POSIX seconds: a witness that does not
+            count for the quorum makes nothing newer. None: not met, or none is asked for and none cosigned.
     """
 
     met: bool
     times: Mapping[str, int]
     wrong: tuple[str, ...] = ()
-
-    @property
-    def newest(self) -> int | None:
-        """The newest cosignature's time, in POSIX seconds."""
-        return max(self.times.values(), default=None)
+    newest: int | None = None
 
 
 @dataclass(slots=True)
@@ -101,8 +99,15 @@ def quorum_met(policy: Policy, note: Note) -> Quorum:
             wrong.append(witness.name)
         else:
             times |= {} if at is None else {witness.name: at}
-    met = policy.quorum in {NONE} | _witnessed(policy, set(times))
-    return Quorum(met and not wrong, times, tuple(wrong))
+    met = _met_since(policy, times, 0)
+    newest = next((at for at in sorted(times.values(), reverse=True) if _met_since(policy, times, at)), None)
+    return Quorum(met and not wrong, times, tuple(wrong), newest)
+
+
+def _met_since(policy: Policy, times: Mapping[str, int], since: int) -> bool:
+    """Whether the cosignatures from a time on are enough; where none is asked for, they always are."""
+    names = {name for name, at in times.items() if at >= since}
+    return policy.quorum in {NONE} | _witnessed(policy, names)
 
 
 def _witnessed(policy: Policy, names: set[str]) -> set[str]:

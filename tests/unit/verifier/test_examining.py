@@ -92,9 +92,26 @@ def test_an_old_confirmation_is_stale(folder: Path) -> None:
     assert (found.kind, found.name) == ("stale", "stale.cosigned")
 
 
-def test_a_time_far_ahead_can_be_told(folder: Path) -> None:
-    write(folder, receipts(line(FIRST, 2**62), line(SECOND)))
+def test_a_time_far_ahead_can_be_told_and_has_no_age(folder: Path) -> None:
+    write(folder, receipts(line(FIRST, 2**62), line(SECOND, 2**62)))
     assert "9999-12-31" in next(one.sentence for one in examined(folder, POLICY).notices if one.kind == "cosigned")
+    (found,) = examined(folder, POLICY, timedelta(days=2)).damage
+    assert (found.kind, found.name) == ("stale", "stale.cosigned_ahead")
+
+
+def test_a_witness_that_does_not_count_makes_nothing_newer(folder: Path) -> None:
+    one = parse_policy(f"witness a {FIRST.key}\nwitness b {SECOND.key}\nquorum a\n".encode())
+    write(folder, receipts(line(FIRST, AT - 90_000), line(SECOND)))
+    for policy in (one, POLICY):
+        assert [found.name for found in examined(folder, policy, timedelta(days=1)).damage] == ["stale.cosigned"]
+
+
+def test_a_new_confirmation_of_fewer_entries_makes_the_others_no_newer(folder: Path) -> None:
+    either = parse_policy(f"witness a {FIRST.key}\nwitness b {SECOND.key}\ngroup g any a b\nquorum g\n".encode())
+    older = checkpoint(ENTRIES[:200])
+    fewer = SECOND.cosign(older.decode().split("\n\n")[0] + "\n", AT)
+    write(folder, {"checkpoints/000000000200": older + fewer} | receipts(line(FIRST, AT - 90_000)))
+    assert [found.name for found in examined(folder, either, timedelta(days=1)).damage] == ["stale.cosigned"]
 
 
 def test_a_cosignature_confirms_no_other_log(folder: Path) -> None:
