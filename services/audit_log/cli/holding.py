@@ -16,7 +16,7 @@ from services.audit_log.adapters.indexing import read_told
 from services.audit_log.adapters.pruned import entry_portions, minimum_index
 from services.audit_log.cli.filtering import Since, Until, filter_of
 from services.audit_log.cli.keys import Approver, Reason
-from services.audit_log.cli.opening import AsJson, opened, progress
+from services.audit_log.cli.opening import MAX_INDEX, AsJson, opened, progress
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.events.log import Hold, HoldRelease
@@ -33,8 +33,10 @@ def place(
     *,
     reason: Reason,
     approver: Approver,
-    first: Annotated[int | None, typer.Option(help="the first index that is held", min=0)] = None,
-    last: Annotated[int | None, typer.Option(help="the last one; unsaid: and all that come", min=0)] = None,
+    first: Annotated[int | None, typer.Option(help="the first index that is held", min=0, max=MAX_INDEX)] = None,
+    last: Annotated[
+        int | None, typer.Option(help="the last one; unsaid: and all that come", min=0, max=MAX_INDEX)
+    ] = None,
     since: Since = None,
     until: Until = None,
 ) -> None:

@@ -13,6 +13,9 @@ from services.shared.settings import Settings
 from services.shared.store import Store
 from services.shared.store.open import open_store
 
+MAX_INDEX = 2**63 - 1
+"""What the database can count to."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from services.audit_log.adapters.export import writing
 from services.audit_log.adapters.matters import proof_of
-from services.audit_log.cli.opening import AsJson, opened
+from services.audit_log.cli.opening import MAX_INDEX, AsJson, opened
 from services.shared.settings import load_settings
 from services.shared.tlog.checkpoint import parse_checkpoint
 from services.shared.tlog.note import parse_note
@@ -20,7 +20,7 @@ ENTRY_SUFFIX = ".entry"
 
 
 def prove(
-    entry: Annotated[int, typer.Argument(help="index of the entry, from 0", min=0)],
+    entry: Annotated[int, typer.Argument(help="index of the entry, from 0", min=0, max=MAX_INDEX)],
     output: Annotated[Path | None, typer.Option(help="an empty or new folder; without it, `proof-ENTRY`")] = None,
     as_json: AsJson = False,
 ) -> None:

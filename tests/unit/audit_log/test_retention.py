@@ -259,6 +259,8 @@ def test_holds_by_command(old_log: Program, tmp_path: Path) -> None:
     )
     assert "expected --first" in sentence(run("hold", "place", "K", *hold))
     assert "before --first" in sentence(run("hold", "place", "K", "--first", 9, "--last", 3, *hold))
+    beyond = run("hold", "place", "K", "--first", 2**63, *hold)
+    assert (beyond.exit_code, "--first" in beyond.stderr) == (2, True), beyond.exception
     assert "the hold KHO-2 keeps entries" in sentence(run(*prune))
     old_log.settle()
     listed = json.loads(run("hold", "list", "--json").stdout)
