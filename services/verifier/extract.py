@@ -216,6 +216,7 @@ class _Examination:
         self.entries = 0
         self.newest: datetime | None = None
         self._before = said.first - 1 if said.complete and said.first is not None else -1
+        self._first: int | None = None
         for name, watched in self._files.items():
             if watched.missing:
                 self.damage.add("missing", "extract.file_missing", file=name, path=name)
@@ -270,7 +271,7 @@ class _Examination:
             return
         if self._said.complete:
             self._gap(index)
-        self._before = index
+        self._first, self._before = index if self._first is None else self._first, index
         if self._said.last is None or index > self._said.last:
             self.damage.add("manifest", "extract.beyond", index, file=ENTRIES)
 
@@ -290,6 +291,12 @@ class _Examination:
         said = self._said
         if self.entries != said.entries:
             self.damage.add("manifest", "extract.count", file=ENTRIES, found=self.entries, said=said.entries)
+        elif ENTRIES not in self.damage.files() and not self._bounds_fit():
+            self.damage.add("manifest", "extract.bounds", file=MANIFEST)
+
+    def _bounds_fit(self) -> bool:
+        """No extract is of nothing: where no entry was placed, the manifest cannot be true."""
+        return self._first is not None and (self._first, self._before) == (self._said.first, self._said.last)
 
     def read_consistency(self, kept: Sequence[tuple[str, Checkpoint]]) -> None:
         """Hold what was kept against this checkpoint; the file is read to its end in any case."""

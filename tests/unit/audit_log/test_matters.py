@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from services.shared.tlog.note import parse_note
 from services.verifier.extract import Extracted, entry_line, parse_entry_line, verify_extract
 from services.verifier.lines import folder_lines
 from services.verifier.table import COLUMNS, table_head, table_row
+from services.verifier.words import LANGUAGES
 from tests.contract.log_contract import Program
 from tests.unit.audit_log.events import MONDAY, generated, reviewed, used, window
 
@@ -98,6 +100,9 @@ def test_a_range_is_whole_and_verifies_with_every_checkpoint_that_was_ever_kept(
     found = verified(program, ranged, *notes(program))
     assert (found.entries, found.damage) == (20, ())
     assert [notice.name for notice in found.notices] == ["extract.range"]
+    assert all(
+        "250" in found.notices[0].told(language) and "269" in found.notices[0].told(language) for language in LANGUAGES
+    )
     manifest = json.loads((ranged / "manifest.json").read_bytes())
     assert (manifest["scope"], manifest["first"], manifest["last"], manifest["complete"]) == ("range", 250, 269, True)
     assert manifest["files"]["entries.jsonl"]["lines"] == 20
@@ -279,6 +284,26 @@ def test_an_entry_left_out_of_a_matter_shows_by_the_count_alone(program: Program
     line_changed(C, 2, nothing)(folder)
     (count, *_) = damage(verified(program, folder))
     assert count[1] == "extract.count"
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_a_matter_names_its_own_first_and_last_entry(program: Program, matter: Path, tmp_path: Path, end: str) -> None:
+    folder = shutil.copytree(matter, tmp_path / "matter")
+    said = json.loads((matter / M).read_bytes())[end]
+    replaced(M, f'"{end}": {said}'.encode(), f'"{end}": {599 if end == "last" else 0}'.encode())(folder)
+    assert damage(verified(program, folder)) == [("manifest", "extract.bounds", None, None)]
+
+
+def test_no_range_is_empty(program: Program, copied: Path) -> None:
+    """Such a manifest would make an extract of nothing good."""
+    for name, left in ((J, b""), (C, table_head())):
+        before = (copied / name).read_bytes()
+        (copied / name).write_bytes(left)
+        replaced(M, sha256(before).hexdigest().encode(), sha256(left).hexdigest().encode())(copied)
+    for old, new in ((b'"last": 269', b'"last": 249'), (b'"entries": 20', b'"entries": 0'),
+                     (b'"lines": 20', b'"lines": 0'), (b'"lines": 21', b'"lines": 1')):  # fmt: skip
+        replaced(M, old, new)(copied)
+    assert damage(verified(program, copied)) == [("manifest", "extract.bounds", None, None)]
 
 
 # What was kept
