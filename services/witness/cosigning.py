@@ -64,7 +64,10 @@ class Witness:
     def checkpoint_at(self, path: str) -> Answer:
         """The checkpoint cosigned last of the log that a path of monitoring names."""
         origin = self._paths.get(path)
-        note = self._memory.shown().get(origin) if origin is not None else None
+        try:
+            note = self._memory.shown().get(origin) if origin is not None else None
+        except sqlite3.Error:
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the witness cannot look up anything now; try again\n")
         if note is None:
             return Answer(HTTPStatus.NOT_FOUND, b"found nothing that was cosigned here\n")
         return Answer(HTTPStatus.OK, note)

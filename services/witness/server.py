@@ -5,9 +5,10 @@ Plain HTTP, since nothing that passes is secret and all of it is signed; a proxy
 
 import sys
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 from services.shared.tlog.witnessing import MAX_REQUEST_BYTES
@@ -15,6 +16,9 @@ from services.witness.cosigning import Answer, Witness
 
 PATIENCE_SECONDS = 10.0
 """With one read of a request."""
+LIFETIME_SECONDS = 60.0
+"""Of a connection, whatever comes over it: who sends a byte now and then must not hold it."""
+_LENGTH_DIGITS = 10
 MAX_CONNECTIONS = 100
 """At once; what comes beyond them is hung up on, so that nobody can fill the machine with idle lines."""
 
@@ -42,14 +46,23 @@ class WitnessServer(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401
+        end = threading.Timer(LIFETIME_SECONDS, _hang_up, [request])
+        end.daemon = True
+        end.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            end.cancel()
             self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
         """One line instead of the library's traceback, which would name who asked."""
         sys.stderr.write(f"a request was not answered ({type(sys.exception()).__name__})\n")
+
+
+def _hang_up(request: socket) -> None:
+    with suppress(OSError):  # it is closed already
+        request.shutdown(SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -60,15 +73,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # the library's name
         length = self.headers.get("content-length", "")
-        if not (length.isascii() and length.isdigit()):
+        if not (length.isascii() and length.isdigit()) or "transfer-encoding" in self.headers:
             self._refuse(HTTPStatus.LENGTH_REQUIRED)
-        elif int(length) > MAX_REQUEST_BYTES:
+        elif len(length) > _LENGTH_DIGITS or int(length) > MAX_REQUEST_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             body = self.rfile.read(int(length))
             self._answer(self._add(body) if len(body) == int(length) else Answer(HTTPStatus.BAD_REQUEST, b"cut\n"))
 
     def do_GET(self) -> None:
+        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+            self.close_connection = True  # else what follows would be read as another request
         self._answer(self.server.witness.checkpoint_at(self.path))
 
     def _add(self, body: bytes) -> Answer:

@@ -4,8 +4,10 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,9 @@ from services.shared.tlog.cosignature import cosigned_at, parse_cosigner_key
 from services.shared.tlog.note import parse_note
 from services.shared.tlog.witnessing import MAX_REQUEST_BYTES, SIZE_TYPE, monitoring_path
 from services.witness.__main__ import main
-from services.witness.identity import DATABASE, KEY_FILE, load
+from services.witness.cosigning import Witness
+from services.witness.identity import DATABASE, KEY_FILE, create, load
+from services.witness.server import WitnessServer
 from tests.servers.process import ServerProcess, free_port, listens
 from tests.unit.witness.world import EIGHT, LOG, Tree
 from tools.witness import pack
@@ -96,6 +100,53 @@ def test_requests_that_are_none_are_refused(process: Process) -> None:
         line.close()
     assert httpx.post(f"http://127.0.0.1:{process.port}/other", content=b"x").status_code == 404
     assert httpx.put(f"http://127.0.0.1:{process.port}/add-checkpoint").status_code == 501
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[WitnessServer]:
+    """In this process."""
+    create(tmp_path / "w", NAME)
+    cosigner, memory = load(tmp_path / "w")
+    with WitnessServer("127.0.0.1", 0, Witness(memory, cosigner, [LOG.key], lambda: 1_800_000_000)) as made:
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+def said(server: WitnessServer, request: bytes) -> bytes:
+    """All that comes back until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as line:
+        line.sendall(request)
+        return b"".join(iter(lambda: line.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        pytest.param(b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: " + b"9" * 5_000, b"413", id="digits"),
+        pytest.param(
+            b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked", b"411", id="two ways"
+        ),
+        pytest.param(b"GET /x HTTP/1.1\r\nContent-Length: 20", b"404", id="a body where there is none"),
+    ],
+)
+def test_no_request_hides_in_another(server: WitnessServer, request_: bytes, status: bytes) -> None:
+    answer = said(server, request_ + b"\r\n\r\nGET /y HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_line_that_trickles_is_hung_up_on(server: WitnessServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.witness.server.LIFETIME_SECONDS", 0.05)
+    assert said(server, b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 5\r\n\r\nold")[9:12] in (b"", b"400")
+
+
+def test_who_watches_is_told_that_the_database_is_held(server: WitnessServer, tmp_path: Path) -> None:
+    (tmp_path / "w" / DATABASE).unlink()
+    answer = said(server, f"GET {monitoring_path(LOG.key.name)} HTTP/1.0\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 503")
 
 
 @pytest.mark.crash
