@@ -32,7 +32,7 @@ from services.shared.store import Store
 from services.shared.store.open import open_store
 from services.usage_collector.adapters.people import open_people
 from services.usage_collector.adapters.tables import METADATA
-from services.usage_collector.erasing import Subject, erase, find_subject, tell_of_export
+from services.usage_collector.erasing import Subject, erase, find_subject, overwrite_traces, tell_of_export
 from services.usage_collector.people import normalised
 
 app = typer.Typer()
@@ -107,7 +107,13 @@ def erase_person(
         if not yes:
             _ask(subject)
         erase(store, subject, legal_basis=legal_basis, approver=approver, now=SystemClock().now())
+        overwritten = overwrite_traces(store)
     _say(f"erased; the log will tell it by the key id {subject.key_id}")
+    if not overwritten:
+        _say(
+            "The database may keep the deleted bytes for a while in unused parts of its files (docs/persons.md): they "
+            "name nobody to whoever lacks people.key"
+        )
     if names_person(settings, {who, subject.identity or who}):
         _say(
             f"{_PEOPLE} in the register's folder still names this person: remove the row and publish the register, or "

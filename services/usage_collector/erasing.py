@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, text
 
 from services.shared.bus import EventBus
-from services.shared.errors import ConfigurationError
+from services.shared.errors import ConfigurationError, TransientError
 from services.shared.events import OUTCOMES, decode, event_id
 from services.shared.events.log import PersonErased, PersonErasure, PersonExport, PersonExported
 from services.shared.store import Store, Transaction, chunks
+from services.shared.store.sqlite import SqliteStore
 from services.usage_collector.adapters.tables import ERASURE, PERSON, PERSON_LINK
 from services.usage_collector.people import People
 from services.usage_collector.poller import message_of
@@ -72,6 +73,23 @@ def erase(store: Store, subject: Subject, *, legal_basis: str, approver: str, no
         if not _erase(tx, {subject.key_id: now}):
             raise ConfigurationError("this person was erased a moment ago; nothing is left to do")
         tx.send([message_of(event)])
+
+
+def overwrite_traces(store: Store) -> bool:
+    """Destroy what the database itself keeps of deleted rows; whether that was possible. After `erase`."""
+    try:
+        return store.fold_wal() if isinstance(store, SqliteStore) else _vacuumed(store)
+    except TransientError:
+        return False  # they are erased all the same
+
+
+def _vacuumed(store: Store) -> bool:
+    """Only the owner of tables may do so; PostgreSQL passes the others over with a warning."""
+    with store.engine.connect() as found:
+        connection = found.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("VACUUM person, person_link"))
+        owns = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'person'::regclass"
+        return bool(connection.execute(text(owns)).scalar_one())
 
 
 def tell_of_export(store: Store, subject: Subject, now: datetime) -> None:

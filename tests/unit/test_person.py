@@ -138,6 +138,18 @@ class TestErasing:
         with pytest.raises(ConfigurationError, match="a moment ago"):
             erase(store, subject, **DECIDED, now=NOW)
 
+    def test_nothing_of_them_stays_in_the_files_of_a_running_collector(self, data: Path, store: Store) -> None:
+        """SQLite leaves what was deleted in free pages and in its log of writes, unless it is told otherwise."""
+        people = open_people(data, store)
+        pseudonym = people.pseudonym(AINO)
+        sealed = StoredPeople(store).sealed(pseudonym)
+        assert sealed is not None
+        assert any(sealed in path.read_bytes() for path in data.glob("collector.db*"))
+        assert erased(AINO).exit_code == 0
+        for path in data.glob("collector.db*"):
+            assert sealed not in path.read_bytes(), path.name
+            assert pseudonym.encode() not in path.read_bytes(), path.name
+
     def test_the_key_id_leads_to_nobody(self, data: Path, store: Store) -> None:
         people = open_people(data, store)
         pseudonym = people.pseudonym(AINO)

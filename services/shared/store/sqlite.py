@@ -171,6 +171,15 @@ class SqliteStore(CommonStore):
             self._guarded = before
             self.close()
 
+    def fold_wal(self) -> bool:
+        """Bring the log of writes into the file and empty it, so that nothing deleted is left there either.
+
+        Waits for readers as long as for a writer; whether it could be done.
+        """
+        with self._translated(), closing(sqlite3.connect(self.path, timeout=self._busy_seconds)) as connection:
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
     def close(self) -> None:
         self._readers.dispose()
         self.engine.dispose()
@@ -190,6 +199,7 @@ class SqliteStore(CommonStore):
         def prepare(connection: sqlite3.Connection, _record: object) -> None:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten; not every build does so
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA recursive_triggers = ON")  # or INSERT OR REPLACE deletes without a trigger
             connection.execute(pragma)
