@@ -1,5 +1,7 @@
 """Every kind of damage gets its exit code and its sentence; nothing doubtful gets 0."""
 
+import os
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -431,6 +433,23 @@ def test_several_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) 
     one, two = (verify(files.get, [], SIGNER.key, now=NOW, reopen=lambda: files.get, jobs=jobs) for jobs in (1, 2))
     assert one == two
     assert len(one.damage) == 3
+
+
+def test_a_process_that_is_ended_from_outside_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a machine that is short of memory does to the largest."""
+    monkeypatch.setattr("services.verifier.jobs._WORTH_IT", 1)
+    monkeypatch.setattr("services.verifier.jobs._BUNDLES_AT_ONCE", 1)
+    files, ours = dict(GOOD), os.getpid()
+    flip_body(files)
+
+    def read(path: str) -> bytes | None:
+        if path.startswith("tile/entries/001") and os.getpid() != ours:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return files.get(path)
+
+    report = verify(read, [], SIGNER.key, now=NOW, reopen=lambda: read, jobs=2)
+    assert report == check(files)
+    assert report.exit == DAMAGED
 
 
 def test_damage_that_is_too_much_for_a_list_is_told_as_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
