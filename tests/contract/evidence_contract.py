@@ -1,21 +1,17 @@
 """A store's tables, verified as they are: the same verdict and the same sentences on every store."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from services.audit_log.adapters.evidence import SqlTables
 from services.audit_log.cli import app
 from services.audit_log.main import signer
-from services.shared.settings import Settings
 from services.verifier.bar import Bar
 from services.verifier.damage import Report
 from services.verifier.examining import Asked, examine_tables
-from tests.contract.log_contract import Program, unguarded
+from tests.contract.log_contract import OnAStore, Program, unguarded
 from tests.unit.audit_log.events import at, window
 
 
@@ -25,23 +21,14 @@ def examined(program: Program, **kept: bytes) -> Report:
         return examine_tables(SqlTables(connection), asked, Bar())[0]
 
 
-class EvidenceContract(ABC):
+class EvidenceContract(OnAStore):
     """Inherited by a test class per store."""
 
-    @abstractmethod
-    def store_address(self, request: pytest.FixtureRequest) -> str:
-        """What VALVOMO_STORE says."""
-
-    @pytest.fixture
-    def program(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
+    def begin(self, program: Program) -> None:
         """A log of 301 signed entries; the last contradicts the first."""
-        address = SecretStr(self.store_address(request))
-        made = Program(Settings(data_dir=tmp_path / "var", store=address, log_origin="log.example/audit"))
-        made.publish(*(window(number) for number in range(300)), window(0).model_copy(update={"time": at(5)}))
-        made.settle()
-        made.sign()
-        yield made
-        made.close()
+        program.publish(*(window(number) for number in range(300)), window(0).model_copy(update={"time": at(5)}))
+        program.settle()
+        program.sign()
 
     def test_a_good_database_verifies(self, program: Program) -> None:
         report = examined(program)

@@ -120,19 +120,27 @@ class Program:
         return verify(FileReader(folder), notes, signer(self.settings).key, now=self.clock.now())
 
 
-class LogContract(ABC):
-    """Inherited by a test class per store."""
+class OnAStore(ABC):
+    """What is held on every store: inherited by a contract, and by a test class per store."""
 
     @abstractmethod
     def store_address(self, request: pytest.FixtureRequest) -> str:
         """What VALVOMO_STORE says."""
 
+    def begin(self, program: Program) -> None:  # noqa: B027  # most begin with an empty log
+        """What the log holds before each test; nothing, unless a contract says otherwise."""
+
     @pytest.fixture
     def program(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
         address = SecretStr(self.store_address(request))
         made = Program(Settings(data_dir=tmp_path / "var", store=address, log_origin="log.example/audit"))
+        self.begin(made)
         yield made
         made.close()
+
+
+class LogContract(OnAStore):
+    """Inherited by a test class per store."""
 
     # The list
 

@@ -1,13 +1,8 @@
 """What is derived from the log is what the log gives; an edit beside it is found and named, on every store."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from services.audit_log.adapters.cases import SqlCaseFiles
@@ -17,8 +12,7 @@ from services.audit_log.adapters.holds import place_hold
 from services.audit_log.adapters.indexing import index_some
 from services.audit_log.handlers import rebuild
 from services.shared.events.log import Hold
-from services.shared.settings import Settings
-from tests.contract.log_contract import Program
+from tests.contract.log_contract import OnAStore, Program
 from tests.unit.audit_log.events import at, generated, register_events, reviewed, used, window
 
 
@@ -56,20 +50,11 @@ EDITS = (
 )  # fmt: skip
 
 
-class RebuildingContract(ABC):
+class RebuildingContract(OnAStore):
     """Inherited by a test class per store."""
 
-    @abstractmethod
-    def store_address(self, request: pytest.FixtureRequest) -> str:
-        """What VALVOMO_STORE says."""
-
-    @pytest.fixture
-    def program(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
-        address = SecretStr(self.store_address(request))
-        made = Program(Settings(data_dir=tmp_path / "var", store=address, log_origin="log.example/audit"))
-        tell_a_story(made)
-        yield made
-        made.close()
+    def begin(self, program: Program) -> None:
+        tell_a_story(program)
 
     def test_nothing_differs_whatever_the_program_is_doing(self, program: Program) -> None:
         assert differences(program) == []

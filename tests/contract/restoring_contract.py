@@ -26,13 +26,13 @@ from services.shared.store.open import open_store
 from services.shared.tlog.entry import parse_entry
 from services.shared.tlog.tiles import node_reader
 from services.verifier.folder import read_regular
-from tests.contract.log_contract import Program, arrival, unguarded
-from tests.contract.signing_contract import DAY, ORIGIN, WHY, SignedLog, die, grow, newest, opened
+from tests.contract.log_contract import OnAStore, Program, arrival, unguarded
+from tests.contract.signing_contract import DAY, ORIGIN, WHY, die, grow, newest, opened
 from tests.contract.unguarded import unguarded_store
 from tests.unit.audit_log.events import generated, register_events, used
 
 
-class RestoringContract(SignedLog):
+class RestoringContract(OnAStore):
     """Inherited by a test class per store."""
 
     # Restoring

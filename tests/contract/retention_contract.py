@@ -1,13 +1,10 @@
 """Pruning: only what may go goes, all of it or nothing, and the log goes on as before, on every store."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import delete, select, text
 
 from services.audit_log.adapters import retention
@@ -26,12 +23,11 @@ from services.audit_log.handlers import rebuild
 from services.shared.errors import ConfigurationError
 from services.shared.events import Event
 from services.shared.events.log import Hold, HoldRelease, Pruning
-from services.shared.settings import Settings
 from services.shared.store.faults import RefusedStatementError
 from services.shared.tlog.merkle import leaf_hash, verify_inclusion
 from services.shared.tlog.note import decode_base64
 from services.verifier.verify import DAMAGED, UNVERIFIABLE, VERIFIED
-from tests.contract.log_contract import Program, client, projections, unguarded
+from tests.contract.log_contract import OnAStore, Program, client, projections, unguarded
 from tests.contract.unguarded import unguarded_store
 from tests.unit.audit_log.events import at, generated, register_events, reviewed, used, window
 
@@ -40,34 +36,25 @@ YEARS = timedelta(days=73 * 31)
 CONTRADICTION = window(3).model_copy(update={"time": at(5)})
 
 
-class RetentionContract(ABC):
+class RetentionContract(OnAStore):
     """Inherited by a test class per store."""
 
-    @abstractmethod
-    def store_address(self, request: pytest.FixtureRequest) -> str:
-        """What VALVOMO_STORE says."""
-
-    @pytest.fixture
-    def program(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
+    def begin(self, program: Program) -> None:
         """Six years ago: two bundles and some more entries. Now: a few."""
-        address = SecretStr(self.store_address(request))
-        made = Program(Settings(data_dir=tmp_path / "var", store=address, log_origin="log.example/audit"))
-        made.publish(
+        program.publish(
             *register_events(), generated("settled"), generated("waits"), generated("long"), CONTRADICTION, window(3)
         )
-        made.publish(reviewed("settled", at(1)), reviewed("long", at(1)))
-        made.settle()
-        made.publish(*(window(number) for number in range(4, 530)))
-        made.settle()
-        made.sign()
-        made.clock.advance(YEARS)
-        made.publish(window(1000), used("long", at(2)), window(1001))
-        made.settle()
-        made.sign()
-        while index_some(made.service.store):
+        program.publish(reviewed("settled", at(1)), reviewed("long", at(1)))
+        program.settle()
+        program.publish(*(window(number) for number in range(4, 530)))
+        program.settle()
+        program.sign()
+        program.clock.advance(YEARS)
+        program.publish(window(1000), used("long", at(2)), window(1001))
+        program.settle()
+        program.sign()
+        while index_some(program.service.store):
             pass
-        yield made
-        made.close()
 
     def test_after_pruning_everything_goes_on(self, program: Program, tmp_path: Path) -> None:
         gone, old = place_of(program, window(3), generated("settled")), program.entries()

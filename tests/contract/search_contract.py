@@ -1,13 +1,9 @@
 """What queries find on every store: what the entries themselves say, each once, however the log grows meanwhile."""
 
 import random
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
 from services.audit_log.adapters import indexing, search
@@ -17,8 +13,7 @@ from services.audit_log.adapters.search import find, find_all
 from services.audit_log.adapters.tables import SEARCH, facet
 from services.audit_log.domain.search import Facet, Filter, facets_of, fits, key_of
 from services.shared.events import Event
-from services.shared.settings import Settings
-from tests.contract.log_contract import Program
+from tests.contract.log_contract import OnAStore, Program
 from tests.unit.audit_log.events import at, generated, register_events, reviewed, used, window
 
 WANTED = [
@@ -43,19 +38,8 @@ WANTED = [
 ]
 
 
-class SearchContract(ABC):
+class SearchContract(OnAStore):
     """Inherited by a test class per store."""
-
-    @abstractmethod
-    def store_address(self, request: pytest.FixtureRequest) -> str:
-        """What VALVOMO_STORE says."""
-
-    @pytest.fixture
-    def program(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
-        address = SecretStr(self.store_address(request))
-        made = Program(Settings(data_dir=tmp_path / "var", store=address, log_origin="log.example/audit"))
-        yield made
-        made.close()
 
     def test_pages_hold_what_fits_each_once_while_the_log_grows(
         self, program: Program, monkeypatch: pytest.MonkeyPatch

@@ -3,14 +3,10 @@
 import os
 import subprocess
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select
 
 from services.audit_log.adapters import checkpoints
@@ -26,13 +22,12 @@ from services.shared.events.log import (
     LogRead,
     Lookup,
 )
-from services.shared.settings import Settings
 from services.shared.tlog.checkpoint import open_checkpoint
 from services.shared.tlog.entry import parse_entry
 from services.shared.tlog.merkle import leaf_hash, root_of
 from services.shared.tlog.note import VerifierKey
 from tests.contract.appending_process import BATCH, append
-from tests.contract.log_contract import Program
+from tests.contract.log_contract import OnAStore, Program
 from tests.servers.process import dies_with_us
 from tests.unit.audit_log.events import MONDAY, window
 
@@ -41,22 +36,7 @@ WHY = {"reason": "a drill", "approver": "ciso"}
 DAY = timedelta(days=1)
 
 
-class SignedLog(ABC):
-    """A log to work with, on the store that a test class names."""
-
-    @abstractmethod
-    def store_address(self, request: pytest.FixtureRequest) -> str:
-        """What VALVOMO_STORE says."""
-
-    @pytest.fixture
-    def program(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
-        address = SecretStr(self.store_address(request))
-        made = Program(Settings(data_dir=tmp_path / "var", store=address, log_origin=ORIGIN))
-        yield made
-        made.close()
-
-
-class SigningContract(SignedLog):
+class SigningContract(OnAStore):
     """Inherited by a test class per store."""
 
     # What is signed

@@ -7,7 +7,7 @@ here so that nobody believes it is. Checkpoints outside the house show it.
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.tables import APPEND_ONLY
 from services.audit_log.adapters.tables import METADATA as LOG
 from services.audit_log.handlers import rebuild
+from services.cost_alerts.adapters.ledger import Memory
 from services.cost_alerts.adapters.tables import METADATA as LEDGER
 from services.shared.errors import ConfigurationError, IncompatibleStoreError
 from services.shared.settings import Settings
@@ -164,6 +165,10 @@ class GuardContract:
                 tx.connection.execute(outbox.delete())
         finally:
             store.close()
+
+    def test_the_ledger_may_number_its_readings(self, program: Program) -> None:
+        with closing(open_store(program.settings, "ledger", LEDGER)) as store, store.transaction() as tx:
+            assert len(Memory().begin(tx).enter([b"0" * 16, b"1" * 16])) == 2
 
     @pytest.mark.parametrize("statement", REFUSED)
     def test_the_programs_role_is_refused(self, program: Program, roles: Roles, statement: str) -> None:

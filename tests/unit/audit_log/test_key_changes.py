@@ -13,11 +13,11 @@ from services.shared.events.log import (
 )
 from services.shared.tlog.checkpoint import open_checkpoint
 from services.shared.tlog.note import ML_DSA_44, UnknownSignerError, VerifierKey, parse_note
-from tests.contract.log_contract import Program
-from tests.contract.signing_contract import WHY, SignedLog, die, grow, opened
+from tests.contract.log_contract import OnAStore, Program
+from tests.contract.signing_contract import WHY, die, grow, opened
 
 
-class TestKeys(SignedLog):
+class TestKeys(OnAStore):
     def store_address(self, request: pytest.FixtureRequest) -> str:
         return "sqlite"
 
