@@ -10,6 +10,8 @@ from services.verifier.damage import Damage
 from services.verifier.look import Looked, Looker, differing, leaf_hashes, tile_of
 
 _KEPT = 64
+_KEPT_BYTES = 32 * 1024 * 1024
+"""A bundle may have half of it."""
 
 
 class Bundles:
@@ -24,6 +26,7 @@ class Bundles:
         self._looker, self._size = looker, size
         self._header = HeaderReader()
         self._bundles: OrderedDict[int, list[bytes]] = OrderedDict()
+        self._bytes = 0
 
     def entries(self, number: int) -> list[bytes]:
         """The whole entries that a bundle begins with; none when it cannot be read."""
@@ -31,8 +34,9 @@ class Bundles:
         if found is None:
             found = self._looker.bundle(tile_of(ENTRIES, number, self._size))[0] or []
             self._bundles[number] = found
-            if len(self._bundles) > _KEPT:
-                self._bundles.popitem(last=False)
+            self._bytes += sum(map(len, found))
+            while len(self._bundles) > 1 and (len(self._bundles) > _KEPT or self._bytes > _KEPT_BYTES):
+                self._bytes -= sum(map(len, self._bundles.popitem(last=False)[1]))
         return found
 
     def leaves(self, number: int) -> tuple[list[bytes] | None, list[bytes] | None]:

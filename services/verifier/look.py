@@ -42,6 +42,11 @@ class Pruned(NamedTuple):
     first: int
     last: int
 
+    @property
+    def holds(self) -> bool:
+        """Whether that can be: only what stood before it can have been destroyed."""
+        return 0 <= self.first <= self.last < self.by
+
 
 @dataclass(slots=True)
 class Looked:

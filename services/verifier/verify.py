@@ -127,7 +127,7 @@ class Verification:
                 judge.add(looked)
                 self._damage.add(order.follow(looked))
                 self._add_names(names, looked)
-                self.pruned += looked.pruned
+                self.pruned += [one for one in looked.pruned if one.holds]
                 if not looked.readable:
                     absent.append(looked)
                 progress(looked.tile.first + looked.tile.width)
@@ -179,7 +179,7 @@ class Verification:
         """Bundles that are not there: pruned, when a later entry of the log says exactly that; else missing."""
         for looked in absent:
             first, last = looked.tile.first, looked.tile.first + looked.tile.width - 1
-            by = next((one for one in self.pruned if one.first <= first and last <= one.last < one.by), None)
+            by = next((one for one in self.pruned if one.first <= first and last <= one.last), None)
             if by is None:
                 self._damage.add([missing(looked.tile)])
             else:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.shared.tlog.entry import Position, make_entry
 from services.shared.tlog.note import Signer
-from services.verifier.verify import DAMAGED, STALE, UNVERIFIABLE, VERIFIED, Report, verify
+from services.verifier.verify import DAMAGED, STALE, UNVERIFIABLE, VERIFIED, Report, Verification, verify
 from tests.unit.verifier.exports import SIGNER, START, checkpoint, entry, export
 
 SIZE = 700
@@ -309,6 +309,15 @@ def test_what_is_missing_without_a_pruning_that_says_so(files: Files, kind: str,
     report = check(files)
     assert report.exit in (DAMAGED, UNVERIFIABLE)
     assert (kind, first, last) in [(one.kind, one.first, one.last) for one in report.damage]
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 700), (0, 2**62), (5, 4), (-1, 3)])
+def test_a_pruning_that_cannot_be_excuses_nothing(first: int, last: int) -> None:
+    """Neither here nor where the rows of a database are compared."""
+    verification = Verification(pruned(first, last, []).get, [SIGNER.key])
+    assert verification.begin([], [])
+    verification.walk(lambda: pruned(first, last, []).get, 1, lambda _: None)
+    assert verification.pruned == []
 
 
 def test_faults_in_several_places_are_each_told_where_they_are() -> None:
