@@ -118,6 +118,7 @@ def _grants(connection: Connection, service: str, metadata: MetaData, role: str)
         f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {whom}",
         f"GRANT USAGE ON SCHEMA {schema} TO {name}",
         f"GRANT SELECT ON {schema}.{VERSION_TABLE} TO {name}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {name}",  # to draw numbers, not to set them back
     ]
     for table, rights in rights_in(metadata).items():
         made.append(f"GRANT {', '.join(sorted(rights))} ON {schema}.{_quoted(connection, table)} TO {name}")
