@@ -35,7 +35,10 @@ class Program:
             **{f"VALVOMO_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        # A connection per request: one that is kept may be closed by the other side just as it is used again.
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=60, headers={"connection": "close"}
+        )
 
     def __enter__(self) -> Self:
         return self
