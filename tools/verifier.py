@@ -19,7 +19,7 @@ OUTPUT = ROOT / "dist" / "valvomo-verify.pyz"
 _FOLDERS = ("services/shared/tlog", "services/verifier")
 _EMPTY = ("services/__init__.py", "services/shared/__init__.py")
 """Ours hold the version and words about packages that are not in the archive."""
-_MAIN = b"import sys\n\nfrom services.verifier.command import main\n\nsys.exit(main())\n"
+_MAIN = b"import sys\n\nfrom services.verifier.__main__ import run\n\nsys.exit(run())\n"
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _TIME = (2026, 1, 1, 0, 0, 0)
 

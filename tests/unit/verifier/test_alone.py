@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.verifier import __main__ as program
 from services.verifier.command import main
 from tests.unit.verifier.exports import SIGNER, entry, export
 from tools.verifier import build
@@ -128,3 +129,23 @@ def test_what_cannot_be_used_is_exit_code_2_and_a_sentence(
     Path("loop").symlink_to("loop")
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_without_its_one_library_it_cannot_verify_and_says_what_to_install(archive: Path, evidence: Path) -> None:
+    """Python's own exit code for that, 1, would say that the log is damaged."""
+    command = [sys.executable, "-I", "-S", str(archive), str(evidence), "--key", str(SIGNER.key)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install cryptography" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_its_own_is_no_damage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fault() -> int:
+        raise KeyError("\x1b[2J")
+
+    monkeypatch.setattr("services.verifier.command.main", fault)
+    assert program.run() == 2
+    told = capsys.readouterr().err
+    assert "KeyError" in told
+    assert "\x1b" not in told
