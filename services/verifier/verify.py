@@ -195,6 +195,8 @@ class Verification:
     def report(self, now: datetime, max_age: timedelta | None = None) -> Report:
         """What was found, its age with it."""
         self._damage.add(stale(self._newest, now, max_age))
+        if self.tip is not None and self.tip.size == 0 and max_age is not None:
+            self._damage.add([damage("stale", "stale.empty")])
         size, root = (self.tip.size, self.tip.root) if self.tip else (0, EMPTY_ROOT)
         return Report(size, root.hex(), self._damage.all(), tuple(joined(self._notices)))
 

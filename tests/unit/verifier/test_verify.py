@@ -471,6 +471,13 @@ def test_damage_that_is_too_much_for_a_list_is_told_as_one_piece(monkeypatch: py
     assert set(told) == {(0, 0), (2, 2), (4, 4), (6, 6), (8, 8), (10, 498)}
 
 
+def test_an_empty_log_has_no_age() -> None:
+    """A signed nothing must not pass for the present state of a log."""
+    report = check(export([]), days=35)
+    assert (report.exit, [one.name for one in report.damage]) == (STALE, ["stale.empty"])
+    assert check(export([])).exit == VERIFIED
+
+
 def test_an_old_export_is_stale() -> None:
     assert check(GOOD, days=2).exit == VERIFIED
     assert check(GOOD, days=0).exit == STALE
