@@ -13,6 +13,7 @@ from itertools import chain
 from services.shared.tlog.checkpoint import Checkpoint
 from services.shared.tlog.merkle import EMPTY_ROOT
 from services.shared.tlog.note import VerifierKey
+from services.shared.tlog.tiles import Tile
 from services.verifier.anchors import AHEAD
 from services.verifier.bundles import Bundles
 from services.verifier.damage import (
@@ -119,7 +120,7 @@ class Verification:
         """Look at every entry and every tile."""
         assert self.tip is not None
         bundles = Bundles(Looker(self._read, self.tip.size), self.tip.size)
-        judge, order, absent = Judge(self._read, self.tip, bundles), Order(bundles.undisputed), list[Looked]()
+        judge, order, absent = Judge(self._read, self.tip, bundles), Order(bundles.undisputed), list[Tile]()
         with Names() as names:
             for looked in look_at_all(reopen, self.tip.size, jobs):
                 self._damage.add(looked.damage)
@@ -129,7 +130,7 @@ class Verification:
                 self._add_names(names, looked)
                 self.pruned += [one for one in looked.pruned if one.holds]
                 if not looked.readable:
-                    absent.append(looked)
+                    absent.append(looked.tile)
                 progress(looked.tile.first + looked.tile.width)
             self._look_for_repeats(names, bundles)
         self._weigh_absence(absent)
@@ -175,13 +176,13 @@ class Verification:
                     told = notice("contradiction", "notice.contradiction", index, index, earlier=indexes[0])
                     self._notices.append(told)
 
-    def _weigh_absence(self, absent: Sequence[Looked]) -> None:
+    def _weigh_absence(self, absent: Sequence[Tile]) -> None:
         """Bundles that are not there: pruned, when a later entry of the log says exactly that; else missing."""
-        for looked in absent:
-            first, last = looked.tile.first, looked.tile.first + looked.tile.width - 1
+        for tile in absent:
+            first, last = tile.first, tile.first + tile.width - 1
             by = next((one for one in self.pruned if one.first <= first and last <= one.last), None)
             if by is None:
-                self._damage.add([missing(looked.tile)])
+                self._damage.add([missing(tile)])
             else:
                 self._notices.append(notice("pruned", "notice.pruned", first, last, by=by.by))
 
