@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from services.__main__ import app
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.succession import Words, plan_succession
 from services.audit_log.adapters.tables import APPEND_ONLY
 from services.audit_log.adapters.tables import METADATA as LOG
 from services.audit_log.handlers import rebuild
@@ -33,6 +34,7 @@ from services.shared.store.open import open_store, prepare_stores
 from services.shared.store.roles import owns_tables
 from services.usage_collector.adapters.tables import METADATA as COLLECTOR
 from tests.contract.log_contract import Program
+from tests.contract.restoring_contract import places_of
 from tests.servers.postgres import PostgresServer
 from tests.unit.audit_log.events import at, generated, register_events, window
 
@@ -170,6 +172,15 @@ class GuardContract:
         with closing(open_store(program.settings, "ledger", LEDGER)) as store, store.transaction() as tx:
             assert len(Memory().begin(tx).enter([b"0" * 16, b"1" * 16])) == 2
 
+    def test_the_programs_role_begins_no_succession(self, program: Program) -> None:
+        """What was begun would have to be finished before any program starts."""
+        program.service.store.close()
+        places = places_of(program)
+        with closing(open_store(program.settings, "log", LOG)) as store, pytest.raises(ConfigurationError) as refused:
+            plan_succession(store, places, Words("log.example/next", "a drill", "cio", "ciso"), program.clock.now())
+        assert "the role that owns it" in str(refused.value)
+        assert not places.plan.exists()
+
     @pytest.mark.parametrize("statement", REFUSED)
     def test_the_programs_role_is_refused(self, program: Program, roles: Roles, statement: str) -> None:
         before = program.entries()
@@ -281,6 +292,15 @@ class TestGuardOnPostgres(GuardContract):
             role = make_url(roles.program).username
             with psycopg.connect(roles.superuser, autocommit=True) as connection:
                 connection.execute(f"CREATE ROLE {role} LOGIN")
+            with pytest.raises(IncompatibleStoreError, match="valvomo store prepare"):
+                open_store(roles.settings(tmp_path), "log", LOG)
+
+    def test_a_schema_that_it_may_not_use_is_a_sentence(self, server: PostgresServer, tmp_path: Path) -> None:
+        with database_with_roles(server) as roles:
+            role = make_url(roles.program).username
+            with psycopg.connect(roles.superuser, autocommit=True) as connection:
+                connection.execute(f"CREATE ROLE {role} LOGIN")
+                connection.execute("CREATE SCHEMA log")
             with pytest.raises(IncompatibleStoreError, match="valvomo store prepare"):
                 open_store(roles.settings(tmp_path), "log", LOG)
 

@@ -82,13 +82,15 @@ def plan_succession(store: Store, places: Places, words: Words, now: datetime) -
     """What is to be done, written down; what was written down before when the command was interrupted.
 
     Raises:
-        ConfigurationError: nothing was ever signed, the new origin is the old one, or another process works on the old
-            log: it would end at another entry than the plan says, and no program starts where a plan lies.
+        ConfigurationError: nothing was ever signed, the new origin is the old one, the role may not do it, or another
+            process works on the old log: it would end at another entry than the plan says. No program starts where a
+            plan lies, so nothing is planned that cannot be done.
     """
     if places.plan.exists():
         return _read_plan(places.plan)
     refuse_others(store)
     with store.reading() as connection:
+        _refuse_without_rights(connection, store.service)
         note = _last_note(connection, places)
         last = parse_checkpoint(parse_note(note).text) if note else None
         if last is None:
@@ -110,6 +112,20 @@ def plan_succession(store: Store, places: Places, words: Words, now: datetime) -
     document = {"tag": plan.tag, "event": encode(plan.event).decode(), "begun_at": now.isoformat()}
     write_durably(places.plan, json.dumps(document).encode())
     return plan
+
+
+def _refuse_without_rights(connection: Connection, schema: str) -> None:
+    if connection.dialect.name == "postgresql" and not connection.execute(_MAY_RENAME, {"schema": schema}).scalar_one():
+        raise ConfigurationError(
+            "the role in VALVOMO_STORE may not put the old log's schema aside; expected the role that owns it: give "
+            "its address for this one command (docs/log-keys.md)"
+        )
+
+
+_MAY_RENAME = text(
+    "SELECT pg_has_role(nspowner, 'USAGE') AND has_database_privilege(current_database(), 'CREATE') "
+    "FROM pg_namespace WHERE nspname = :schema"
+)
 
 
 def close_old(store: Store, plan: Plan) -> str:

@@ -27,6 +27,7 @@ CONNECT_SECONDS = 10
 
 _SCHEMA = text("SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = :name)")
 _MAY_CREATE = text("SELECT has_database_privilege(current_database(), 'CREATE')")
+_MAY_USE = text("SELECT has_schema_privilege(:name, 'USAGE')")
 _CONNECTIONS = 5
 _MORE_CONNECTIONS = 10
 _FEW = 100
@@ -172,6 +173,7 @@ class PostgresStore(CommonStore):
             # IF NOT EXISTS alone is no protection against a second starter of the same moment.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('valvomo schema'))"))
             if connection.execute(_SCHEMA, {"name": self.service}).scalar_one():
+                self._refuse_closed(connection)
                 return
             if not connection.execute(_MAY_CREATE).scalar_one():
                 raise IncompatibleStoreError(
@@ -179,6 +181,13 @@ class PostgresStore(CommonStore):
                     "let its administrator run valvomo store prepare"
                 )
             connection.execute(text(f'CREATE SCHEMA "{self.service}"'))
+
+    def _refuse_closed(self, connection: Connection) -> None:
+        if not connection.execute(_MAY_USE, {"name": self.service}).scalar_one():
+            raise IncompatibleStoreError(
+                f"the role in VALVOMO_STORE may not use the schema {self.service}: let its administrator run "
+                "valvomo store prepare, then start again"
+            )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
