@@ -125,12 +125,13 @@ _NEEDS: tuple[tuple[str, Need], ...] = (
     ("/v1/", Need(scopes=frozenset({"events"}))),
 )
 _LOOKING_AT_PEOPLE: frozenset[Role] = frozenset({"reviewer", "auditor", "admin"})
-"""Entries tell, under pseudonyms, what single people did."""
+"""Entries, and outputs with their reviews, tell under pseudonyms what single people did."""
 
 _READING_NEEDS: tuple[tuple[str, Need], ...] = (
     ("/metrics", Need(frozenset({"metrics"}), EVERY_ROLE)),
     ("/log/", Need(frozenset({"log"}), frozenset({"auditor", "admin"}))),
     ("/api/v1/log/", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/api/v1/outputs", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/audit", Need(roles=_LOOKING_AT_PEOPLE)),
 )
 

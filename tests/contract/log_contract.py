@@ -609,6 +609,8 @@ class LogContract(OnAStore):
         assert (names, rest["next"]) == (["o-0", "o-1", "o-3", "o-4"], None)
         (approved,) = http.get("/api/v1/outputs", params={"state": "approved"}).json()["outputs"]
         assert approved["reviews"][0]["standing"] == "valid"
+        for name in ("state", "after"):
+            assert http.get("/api/v1/outputs", params={name: "\0"}).status_code == 422, "PostgreSQL refuses NUL"
 
     def test_no_personal_data_beyond_pseudonyms_leaves(self, program: Program) -> None:
         program.publish(*register_events(), generated())

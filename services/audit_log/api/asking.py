@@ -27,11 +27,12 @@ def _empty_is_none(given: object) -> object:
 
 _EmptyIsNone = BeforeValidator(_empty_is_none)
 """A form sends its empty fields, too."""
-_Plain = Annotated[str, StringConstraints(max_length=192, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Plain = Annotated[str, StringConstraints(max_length=192, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""What a database can compare: PostgreSQL refuses NUL in a text."""
 _BUS = "when the bus took the event: a day in Helsinki, or RFC 3339"
-Since = Annotated[_Plain | None, _EmptyIsNone, Query(description=f"from then on; {_BUS}")]
-Until = Annotated[_Plain | None, _EmptyIsNone, Query(description=f"to the end of that day, before that moment; {_BUS}")]
-Text = Annotated[_Plain | None, _EmptyIsNone, Query()]
+Since = Annotated[Plain | None, _EmptyIsNone, Query(description=f"from then on; {_BUS}")]
+Until = Annotated[Plain | None, _EmptyIsNone, Query(description=f"to the end of that day, before that moment; {_BUS}")]
+Text = Annotated[Plain | None, _EmptyIsNone, Query()]
 Person = Annotated[
     Annotated[str, StringConstraints(max_length=64, pattern=r"^p-[A-Za-z0-9_-]+$")] | None,
     _EmptyIsNone,
@@ -49,12 +50,12 @@ def filter_of(  # noqa: PLR0917  # FastAPI asks by name
     topic: Text = None,
     type: Text = None,  # noqa: A002  # the name that it has in an event
     system: Text = None,
-    unit: Annotated[_Plain | None, _EmptyIsNone, Query(description="finds what names it")] = None,
+    unit: Annotated[Plain | None, _EmptyIsNone, Query(description="finds what names it")] = None,
     use_case: Text = None,
     state: StateText = None,
     person: Person = None,
     output: Text = None,
-    event_id: Annotated[_Plain | None, _EmptyIsNone, Query(alias="id", description="of the event")] = None,
+    event_id: Annotated[Plain | None, _EmptyIsNone, Query(alias="id", description="of the event")] = None,
     source: Text = None,
 ) -> Filter:
     """What a request looks for; all of it must hold."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from services.audit_log.adapters.cases import list_cases, list_findings
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.api.asking import LARGEST, Limit, reader_of
+from services.audit_log.api.asking import LARGEST, Limit, Plain, reader_of
 from services.shared.periods import timestamp
 from services.shared.store import Store
 
@@ -29,7 +29,7 @@ def add_reviews(router: APIRouter, store: Store, reads: Reads) -> None:
         return {"findings": found, "next": rows[-1].opened_seq if len(rows) == limit else None}
 
     @router.get("/api/v1/outputs", tags=["reviews"])
-    def outputs(request: Request, state: str | None = None, after: str = "", limit: Limit = 100) -> dict[str, Any]:
+    def outputs(request: Request, state: Plain | None = None, after: Plain = "", limit: Limit = 100) -> dict[str, Any]:
         """AI outputs with their review state, by id; `next` is the `after` of the next page."""
         with store.reading() as connection:
             rows = list_cases(connection, state=state, after=after, limit=limit)

@@ -184,11 +184,17 @@ def test_who_may_look(program: Program) -> None:
     seen = {
         role: [
             guarded.get(path, headers={"authorization": f"Bearer {token}"}).status_code
-            for path in ("/audit", "/audit/entries/6", "/api/v1/log/entries", "/api/v1/log/proof?index=6")
+            for path in (
+                "/audit",
+                "/audit/entries/6",
+                "/api/v1/log/entries",
+                "/api/v1/log/proof?index=6",
+                "/api/v1/outputs",
+            )
         ]
         for role, (token, _) in tokens.items()
     }
-    assert seen == {"viewer": [403] * 4, "finance": [403] * 4, "reviewer": [200] * 4, "auditor": [200] * 4}
+    assert seen == {"viewer": [403] * 5, "finance": [403] * 5, "reviewer": [200] * 5, "auditor": [200] * 5}
 
 
 def test_an_event_as_names_and_values() -> None:
