@@ -1,6 +1,6 @@
 """What was altered: entries or hashes. The signed root decides."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from services.shared.tlog.checkpoint import Checkpoint
 from services.shared.tlog.tiles import TILE_WIDTH
@@ -45,12 +45,13 @@ class Judge:
         for runs in (self._altered, self._tiles, self._unclear):
             yield from runs.damage()
 
-    def roots(self, signed: Sequence[Signed]) -> dict[int, bytes]:
-        """The roots that the signed tree had at the sizes of older checkpoints; after `damage`."""
-        return {} if self._true is None else roots_at(self._sizes(signed), self._true, self._true_leaves)
+    def roots(self, signed: Sequence[Signed], others: Iterable[int] = ()) -> dict[int, bytes]:
+        """The roots that the signed tree had at the sizes of older checkpoints, and at others; after `damage`."""
+        return {} if self._true is None else roots_at(self._sizes(signed, others), self._true, self._true_leaves)
 
-    def _sizes(self, signed: Sequence[Signed]) -> list[int]:
-        return sorted({one.checkpoint.size for one in signed if one.checkpoint.size <= self._tip.size})
+    def _sizes(self, signed: Sequence[Signed], others: Iterable[int] = ()) -> list[int]:
+        sizes = {*(one.checkpoint.size for one in signed), *others}
+        return sorted(size for size in sizes if 0 <= size <= self._tip.size)
 
     def _tails(self) -> list[Sequence[bytes]]:
         number, width = divmod(self._tip.size, TILE_WIDTH)

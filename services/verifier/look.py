@@ -41,6 +41,9 @@ class Pruned(NamedTuple):
     by: int
     first: int
     last: int
+    size: int
+    root: str
+    """Of the tree of the export that was made before: it says which log's entries these were."""
 
     @property
     def holds(self) -> bool:
@@ -227,10 +230,10 @@ def parse_event(value: bytes) -> dict[str, Any]:
 
 
 def _pruned(index: int, data: dict[str, Any]) -> Pruned:
-    first, last = data["first"], data["last"]
-    if type(first) is not int or type(last) is not int:
+    first, last, size = (data[name] for name in ("first", "last", "export_size"))
+    if any(type(number) is not int for number in (first, last, size)):
         raise ValueError("indexes are whole numbers")
-    return Pruned(index, first, last)
+    return Pruned(index, first, last, size, str(data["export_root"]))
 
 
 def _broken(tile: Tile, leaves: Sequence[bytes], stored: Sequence[bytes]) -> Damage:

@@ -133,8 +133,8 @@ class Verification:
                     absent.append(looked.tile)
                 progress(looked.tile.first + looked.tile.width)
             self._look_for_repeats(names, bundles)
-        self._weigh_absence(absent)
         self._judge(judge)
+        self._weigh_absence(absent)
 
     def _add_names(self, names: Names, looked: Looked) -> None:
         """Where they do not fit, the rest of the verification goes on without them, and says so."""
@@ -189,7 +189,9 @@ class Verification:
     def _judge(self, judge: Judge) -> None:
         assert self.tip is not None
         self._damage.add(judge.damage(self.signed))
-        roots = judge.roots(self.signed)
+        roots = judge.roots(self.signed, (one.size for one in self.pruned))
+        if roots:  # a log that follows another reads from the bus what that one pruned: it excuses nothing here
+            self.pruned = [one for one in self.pruned if one.size in roots and roots[one.size].hex() == one.root]
         self._damage.add(forks(self.signed, self.tip, roots))
         self.fitting = {c for _, c, _ in self.signed if roots.get(c.size) == c.root}
 

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.shared.tlog.entry import Position, make_entry
+from services.shared.tlog.merkle import leaf_hash, root_of
 from services.shared.tlog.note import Signer
 from services.verifier.verify import DAMAGED, STALE, UNVERIFIABLE, VERIFIED, Report, Verification, verify
 from tests.unit.verifier.exports import SIGNER, START, checkpoint, entry, export
@@ -274,11 +275,16 @@ def test_white_space_around_an_event_is_allowed() -> None:
     assert check(export([placed(0, b" " + event("a") + b"\n")])).exit == VERIFIED
 
 
-PRUNING = b'{"source":"log","id":"p","type":"valvomo.log.pruned.v1","data":{"first":%d,"last":%d}}'
+PRUNING = b'{"source":"log","id":"p","type":"valvomo.log.pruned.v1","data":{"first":%d,"last":%d,%s}}'
+EXPORTED = b'"export_size":%d,"export_root":"%s"'
 
 
-def pruned(first: int, last: int, bundles: list[str]) -> Files:
-    files = export([*ENTRIES, placed(0, PRUNING % (first, last))])
+def exported(entries: Sequence[bytes]) -> bytes:
+    return EXPORTED % (len(entries), root_of([leaf_hash(one) for one in entries]).hex().encode())
+
+
+def pruned(first: int, last: int, bundles: list[str], export_of: bytes = exported(ENTRIES)) -> Files:  # bytes
+    files = export([*ENTRIES, placed(0, PRUNING % (first, last, export_of))])
     for path in bundles:
         del files[path]
     return files
@@ -297,6 +303,13 @@ def test_pruned_entries_are_a_notice() -> None:
             pruned(0, 255, ["tile/entries/000", "tile/entries/001"]), "missing", 256, 511, id="more gone than was said"
         ),
         pytest.param(pruned(0, 254, ["tile/entries/000"]), "missing", 0, 255, id="not all of a bundle"),
+        pytest.param(
+            pruned(0, 511, ["tile/entries/000"], exported(ENTRIES[1:])), "missing", 0, 255, id="what another log pruned"
+        ),
+        pytest.param(
+            pruned(0, 511, ["tile/entries/000"], EXPORTED % (10**9, b"00" * 32)), "missing", 0, 255,
+            id="what a longer log pruned",
+        ),
         pytest.param(pruned(0, 700, ["tile/entries/000"]), "missing", 0, 255, id="a pruning that names itself"),
         pytest.param(pruned(0, 511, ["tile/entries/000", "tile/0/000"]), "missing", 0, 255, id="its hashes gone too"),
         pytest.param(
