@@ -1,5 +1,6 @@
 """What several routes ask alike."""
 
+from inspect import signature
 from typing import Annotated
 
 from fastapi import HTTPException, Path, Query, Request
@@ -70,6 +71,17 @@ def filter_of(  # noqa: PLR0917  # FastAPI asks by name
         raise HTTPException(
             422, "found a time that cannot be read; write a day as 2026-11-16 or a moment as 2026-11-16T08:00:00Z"
         ) from None
+
+
+_PAGING = frozenset({"after", "before", "limit", "newest_first"})
+_FILTERS = frozenset({*signature(filter_of).parameters, "id"} - {"event_id"})
+
+
+def refuse_unknown(request: Request) -> None:
+    """Whether every parameter is one that a search knows: a misspelt filter must not find everything."""
+    known = _FILTERS | _PAGING
+    if strange := sorted(set(request.query_params) - known):
+        raise HTTPException(422, f"found the parameter {strange[0][:40]!r}; expected of {', '.join(sorted(known))}")
 
 
 def newest(connection: Connection) -> tuple[bytes, Checkpoint]:

@@ -11,7 +11,17 @@ from services.audit_log.adapters.entries import conflict_of, entries_named, read
 from services.audit_log.adapters.pruned import minimum_index, said_pruned
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.search import bodies_of, conflicts_of, find
-from services.audit_log.api.asking import LARGEST, After, Before, Index, Limit, filter_of, newest, reader_of
+from services.audit_log.api.asking import (
+    LARGEST,
+    After,
+    Before,
+    Index,
+    Limit,
+    filter_of,
+    newest,
+    reader_of,
+    refuse_unknown,
+)
 from services.audit_log.domain.search import Filter
 from services.shared.periods import timestamp
 from services.shared.store import Store
@@ -31,7 +41,7 @@ def add_entries(router: APIRouter, store: Store, reads: Reads) -> None:
         reads.note(reader_of(request), "entry", {"index": str(index)}, 1)
         return found
 
-    @router.get("/api/v1/log/entries", tags=["log"])
+    @router.get("/api/v1/log/entries", tags=["log"], dependencies=[Depends(refuse_unknown)])
     def entries(
         request: Request,
         wanted: Wanted,

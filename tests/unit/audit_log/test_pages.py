@@ -154,6 +154,11 @@ def test_what_cannot_be_understood_is_said(client: TestClient, parameters: dict[
     assert client.get("/api/v1/log/entries", params=parameters).status_code == 422
 
 
+def test_a_misspelt_filter_does_not_find_everything(client: TestClient) -> None:
+    answer = client.get("/api/v1/log/entries", params={"usecase": "benefits"})
+    assert (answer.status_code, "use_case" in answer.text) == (422, True)
+
+
 def test_empty_fields_of_a_form_ask_nothing(client: TestClient) -> None:
     assert given_in({"unit": " ", "lang": "en", "type": ""}) == {}
     empty = {"unit": "", "person": "", "state": "", "since": ""}
