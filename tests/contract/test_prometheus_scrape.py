@@ -38,6 +38,9 @@ UNSEEN = {
     "valvomo_review_ratio",
     "valvomo_outputs",
     "valvomo_findings_open",
+    "valvomo_log_anchor_timestamp_seconds",
+    "valvomo_log_anchor_problem",
+    "valvomo_log_rewritable",
 }
 """Nothing of these kinds has happened in this little city: no vendor is polled, no output made."""
 BY_THE_CLOCK = {"valvomo_contract_deadline_timestamp_seconds"}

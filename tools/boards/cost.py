@@ -149,6 +149,13 @@ def _oversight() -> Sequence[Panel]:
         lines("Entries per minute", "What the log appends.", "short",
                [('sum by (topic) (rate(valvomo_events_total{group="audit-log"}[$__rate_interval])) * 60',
                  "{{topic}}")], width=THIRD),
+        lines("Since an anchor last took a checkpoint", "What nobody outside remembers can be rewritten.", "s",
+               [("time() - max by (anchor) (valvomo_log_anchor_timestamp_seconds)", "{{anchor}}")]),
+        bars("Anchors in trouble", "1: it is away. 2: it knows another log than ours; somebody must look.", "short",
+              "max by (anchor) (valvomo_log_anchor_problem)", "{{anchor}}",
+              steps=[(None, GOOD), (1, NEAR), (2, OVER)], width=THIRD),
+        figure("The program could rewrite the log", "1 where its own role on PostgreSQL could: valvomo store prepare.",
+                "short", "max(valvomo_log_rewritable)", [(None, GOOD), (1, OVER)], height=HEIGHT),
     ]  # fmt: skip
 
 

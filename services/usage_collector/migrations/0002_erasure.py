@@ -10,11 +10,12 @@ down_revision = "0001"
 
 _SMALL = {"sqlite_strict": True, "sqlite_with_rowid": False}
 _PERSON = sa.table("person", sa.column("pseudonym"), sa.column("key_id"), sa.column("sealed_identity"))
-_OLD = sa.table("person_0001", sa.column("pseudonym"), sa.column("sealed_identity"))
+_OLD = sa.table("person", sa.column("pseudonym"), sa.column("sealed_identity"))
 
 
 def upgrade() -> None:
-    op.rename_table("person", "person_0001")
+    rows = op.get_bind().execute(sa.select(_OLD)).all()
+    op.drop_table("person")
     op.create_table(
         "person",
         _text("pseudonym"),
@@ -23,7 +24,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pseudonym"),
         **_SMALL,
     )
-    rows = op.get_bind().execute(sa.select(_OLD)).all()
     op.bulk_insert(
         _PERSON,
         [
@@ -31,7 +31,6 @@ def upgrade() -> None:
             for row in rows
         ],
     )
-    op.drop_table("person_0001")
     op.create_table(
         "erasure",
         _text("key_id"),
