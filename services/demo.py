@@ -352,6 +352,7 @@ def _places(program: Program) -> dict[str, str]:
         "pools, changes, invoices": f"{at}/ledger",
         "for Prometheus": f"{at}/metrics",
         "for programs": f"{at}/docs",
+        "the log, entry by entry": f"{at}/audit",
         "the log's checkpoint": f"{at}/log/checkpoint",
         "mails of alerts": f"{folder / 'mail'}",
     }
