@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.audit_log.adapters.entries import entries_named
 from services.audit_log.adapters.tables import METADATA as LOG
+from services.audit_log.cli.opening import progress
 from services.shared.bus import EventBus
 from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
@@ -76,7 +75,7 @@ def export(
         raise ConfigurationError(f"there is a file {output.name} already; nothing was written, choose a new name")
     with _collector(settings) as store, closing(open_bus(settings, clock)) as bus:
         subject = find_subject(store, open_people(settings.data_dir, store), who)
-        with _progress() as told:
+        with progress("events") as told:
             kept = list(events_about(bus, subject.pseudonym, told))
         problem = add_entries(settings, kept)
         _write_new(output, document(subject, kept, clock.now()))
@@ -193,8 +192,9 @@ def names_person(settings: Settings, names: set[str]) -> bool:
         text = (settings.register_dir / _PEOPLE).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return False
-    cells = {normalised(cell) for row in csv.reader(text.replace(";", ",").splitlines()) for cell in row}
-    return not cells.isdisjoint(normalised(name) for name in names)
+    cells = [cell for row in csv.reader(text.replace(";", ",").splitlines()) for cell in row]
+    held = {normalised(part) for cell in cells for part in (cell, *cell.split())}  # `also` has ids with blanks between
+    return not held.isdisjoint(normalised(name) for name in names)
 
 
 def _ask(subject: Subject) -> None:
@@ -223,15 +223,6 @@ def _collector(settings: Settings) -> Iterator[Store]:
         raise ConfigurationError("found no collector.db in VALVOMO_DATA_DIR; ask where the collector runs")
     with closing(open_store(settings, "collector", METADATA)) as store:
         yield store
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    screen = Console(stderr=True)
-    columns = (TextColumn("events"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _say(sentence: str) -> None:

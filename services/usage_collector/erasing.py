@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from services.shared.bus import EventBus
 from services.shared.errors import ConfigurationError, TransientError
@@ -43,8 +43,8 @@ def find_subject(store: Store, people: People, asked: str) -> Subject:
     with store.reading() as connection:
         pseudonym = _pseudonym(connection, people, asked)
         row = connection.execute(select(PERSON).where(PERSON.c.pseudonym == pseudonym)).one_or_none()
-        links = select(PERSON_LINK.c.digest).where(PERSON_LINK.c.pseudonym == pseudonym)
-        ids = len(connection.execute(links).all())
+        links = select(func.count()).where(PERSON_LINK.c.pseudonym == pseudonym)
+        ids = connection.execute(links).scalar_one()
     if row is None:
         raise ConfigurationError(
             "found nobody of that identity or pseudonym; expected an address or a vendor's id as a source tells it, or "

@@ -204,12 +204,15 @@ def people_key(data: Path) -> bytes:
 
 
 class TestCommands:
+    @pytest.mark.parametrize(
+        "row", [f"{AINO.upper()},kymp,2026-01-01,", f"other@example.org,kymp,2026-01-01,user_7 {AINO}"]
+    )
     def test_the_register_that_still_names_them_is_said(
-        self, data: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, data: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
     ) -> None:
         open_people(data, store).pseudonym(AINO)
         (tmp_path / "city").mkdir()
-        (tmp_path / "city/people.csv").write_text(f"person,unit\n{AINO.upper()},kymp\n")
+        (tmp_path / "city/people.csv").write_text(f"person,unit,valid_from,also\n{row}\n")
         monkeypatch.setenv("VALVOMO_REGISTER_DIR", str(tmp_path / "city"))
         found = erased(AINO)
         assert found.exit_code == 1

@@ -27,7 +27,7 @@ from services.audit_log.cli.filtering import (
     UseCase,
     filter_of,
 )  # fmt: skip
-from services.audit_log.cli.opening import AsJson, opened, progress
+from services.audit_log.cli.opening import READER, AsJson, opened, progress
 from services.audit_log.domain.search import Filter
 from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import message_of
@@ -38,9 +38,6 @@ from services.shared.settings import load_settings
 from services.shared.store import Store
 from services.shared.tlog.checkpoint import parse_checkpoint
 from services.shared.tlog.note import NoteError, parse_note
-
-READER = "command"
-"""Whoever may work on the server."""
 
 
 def export(

@@ -16,6 +16,9 @@ from services.shared.store.open import open_store
 MAX_INDEX = 2**63 - 1
 """What the database can count to."""
 
+READER = "command"
+"""Who reads: whoever may work on the server."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 
 
@@ -30,10 +33,10 @@ def opened(settings: Settings, *, guarded: bool = True) -> Iterator[Store]:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[int, int | None], None]]:
-    """Told (entries done, entries in all); a bar where a person watches."""
+def progress(what: str = "entries") -> Iterator[Callable[[int, int | None], None]]:
+    """Told (entries done, entries in all), or of `what` else there is; a bar where a person watches."""
     screen = Console(stderr=True)
-    columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -28,14 +28,11 @@ from services.audit_log.cli.filtering import (
     UseCase,
     filter_of,
 )
-from services.audit_log.cli.opening import AsJson, opened
+from services.audit_log.cli.opening import READER, AsJson, opened
 from services.audit_log.domain.search import Filter
 from services.shared.clock import SystemClock
 from services.shared.periods import timestamp
 from services.shared.settings import load_settings
-
-_READER = "command"
-"""Whoever may work on the server."""
 
 
 def query(
@@ -77,7 +74,7 @@ def query(
             page = _page(connection, wanted, after, before, limit, newest_first=newest_first)
             rows = [_row(index, body) for index, body in bodies_of(connection, page.indexes).items()]
         reads = Reads(store, SystemClock(), told=settings.log_reads)
-        reads.note(_READER, "entries", wanted.asked(), len(rows))
+        reads.note(READER, "entries", wanted.asked(), len(rows))
         reads.close()
     _print(rows, page, as_json=as_json)
     raise typer.Exit(0 if rows else 1)
