@@ -5,7 +5,9 @@ one file (`adapters/keys.py`). Several identities may belong to one person: thei
 """
 
 import hmac
+import math
 import secrets
+import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
@@ -19,6 +21,8 @@ from services.usage_collector.source import Identity
 _NONCE_BYTES = 12
 _RANDOM_BYTES = 10
 _CACHED = 100_000
+_FORGETS_WITHIN_SECONDS = 0.1
+"""A question to the database for every person of every request would cost more than all the rest here."""
 
 
 class PeopleTable(Protocol):
@@ -40,13 +44,20 @@ class PeopleTable(Protocol):
 class People:
     """Gives pseudonyms, and tells who is behind one. Thread-safe."""
 
-    def __init__(self, key: bytes, table: PeopleTable, fresh: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        table: PeopleTable,
+        fresh: Callable[[], str] | None = None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._lookup = hmac.digest(key, b"valvomo people lookup", "sha256")
         self._seal = AESGCM(hmac.digest(key, b"valvomo people seal", "sha256"))
         self._table = table
         self._fresh = fresh or (lambda: f"p-{secrets.token_hex(_RANDOM_BYTES)}")
         self._cache: dict[bytes, str] = {}
-        self._erasures = 0
+        self._ticks = ticks
+        self._erasures, self._asked_at = 0, -math.inf
 
     def pseudonym(self, identity: str, *also: str) -> str:
         """The pseudonym of one person, made when missing; `also`: other ids of the same person."""
@@ -82,7 +93,10 @@ class People:
 
     def _forget_the_erased(self) -> None:
         """Whoever erases somebody is another process."""
-        erasures = self._table.erasures()
+        now = self._ticks()
+        if now - self._asked_at < _FORGETS_WITHIN_SECONDS:
+            return
+        erasures, self._asked_at = self._table.erasures(), now
         if erasures != self._erasures:
             self._erasures, self._cache = erasures, {}
 

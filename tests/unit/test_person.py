@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def test_the_story_of_a_person_in_a_running_program(data: Path, tmp_path: Path) 
 
 class TestErasing:
     def test_all_ids_of_a_person_go_and_nobody_elses(self, data: Path, store: Store) -> None:
-        people = open_people(data, store)
+        open_people(data, store)  # makes the key
+        people = People(people_key(data), StoredPeople(store), ticks=map(float, count()).__next__)
         aino, eero = people.pseudonym(AINO, "user_1"), people.pseudonym(EERO)
         subject = find_subject(store, people, "user_1")
         assert (subject.pseudonym, subject.identity, subject.ids) == (aino, AINO, 2)

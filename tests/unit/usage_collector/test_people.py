@@ -1,6 +1,7 @@
 """Pseudonyms: the same for one person for good, told to nobody without the key."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from services.shared.store import Store
 from services.shared.store.open import open_store
 from services.usage_collector.adapters.people import StoredPeople, open_people
 from services.usage_collector.adapters.tables import METADATA
+from services.usage_collector.erasing import erase, find_subject
 from services.usage_collector.people import People, normalised
 
 KEY = bytes(range(32))
@@ -104,6 +106,16 @@ def test_two_collectors_that_meet_somebody_at_once_agree(store: Store) -> None:
     assert len(found) == 8
     assert len(set(found)) == 1
     assert People(KEY, StoredPeople(store)).who(found[0]) == "aino@example.org"
+
+
+def test_who_was_erased_elsewhere_is_forgotten_within_a_tenth_of_a_second(store: Store) -> None:
+    now = [0.0]
+    people = People(KEY, StoredPeople(store), ticks=lambda: now[0])
+    pseudonym = people.pseudonym("aino@example.org")
+    decided = {"legal_basis": "GDPR 17", "approver": "dpo", "now": datetime(2026, 11, 22, tzinfo=UTC)}
+    erase(store, find_subject(store, people, "aino@example.org"), **decided)  # type: ignore[arg-type]
+    now[0] = 0.1
+    assert people.pseudonym("aino@example.org") != pseudonym
 
 
 @pytest.mark.postgres
