@@ -24,8 +24,9 @@ from services.shared.settings import Settings, load_settings
 from services.shared.store import Store
 from services.shared.tlog.merkle import root_at
 from services.shared.tlog.tiles import node_reader
-from services.verifier.folder import FileReader, read_notes
-from services.verifier.verify import VERIFIED, Report, verify
+from services.verifier.bar import Bar
+from services.verifier.examining import Asked, examine
+from services.verifier.verify import VERIFIED, Report
 
 _EXTRACT = "manifest.json"
 
@@ -93,9 +94,11 @@ def _verified(settings: Settings, folder: Path, now: datetime) -> Report:
         raise ConfigurationError(f"{folder} lies with the log's own data; expected an export on another disk or medium")
     if (folder / _EXTRACT).exists():
         raise ConfigurationError(f"{folder} is a part of the log; expected a whole export: valvomo audit export FOLDER")
-    with progress() as told:
-        keys = key_ring(settings).known()
-        report = verify(FileReader(folder), read_notes(folder), keys, now=now, progress=lambda done: told(done, None))
+    bar = Bar()
+    try:
+        report, _ = examine(folder, Asked(key_ring(settings).known(), (), None, None, now), bar)
+    finally:
+        bar.close()
     if report.exit != VERIFIED:
         why = report.damage[0].sentence if report.damage else "it is in doubt"
         raise ConfigurationError(
