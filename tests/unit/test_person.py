@@ -108,6 +108,7 @@ def test_the_story_of_a_person_in_a_running_program(data: Path, tmp_path: Path) 
             told = json.loads((tmp_path / "aino.json").read_text())
             assert erased(AINO).exit_code == 0
             settle(program)
+            time.sleep(0.1)  # within which it promises to forget
             assert people.pseudonym(AINO) != before, "the running program has forgotten, too"
             assert people.who(before) is None
     assert (told["identity"], told["pseudonym"]) == (AINO, before)
