@@ -13,8 +13,8 @@ from services.audit_log.domain.review import Case, assign, decide, fold, judge
 from services.audit_log.ports import Arrival, CaseFiles, EntryLog, EntryReader, Judged
 from services.shared.clock import Clock
 from services.shared.consumer import Delivered
-from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event, decode, encode, key_of, topic_of
-from services.shared.events.log import LogHoldPlaced, LogHoldReleased
+from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event, decode, encode, key_of
+from services.shared.events.governance import OutputFact
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange, RegisterPublished
 from services.shared.store import OutgoingMessage, Transaction
@@ -77,9 +77,7 @@ def fold_entries(news: Iterable[tuple[int, Event]], cases: CaseFiles, tx: Transa
             _apply_register(event.data.version, cases, tx)
         elif isinstance(event, RegisterChange):
             cases.stage(tx, event)
-        elif isinstance(event, LogHoldPlaced | LogHoldReleased):
-            cases.note_hold(tx, index, event)
-        else:
+        elif not cases.note(tx, index, event):
             segment.append((index, event))
     _fold_outputs(segment, cases, tx)
 
@@ -148,10 +146,9 @@ def _apply_register(version: int, cases: CaseFiles, tx: Transaction) -> None:
 
 def _output_of(event: Event) -> str | None:
     """The output that a governance event, or an outcome about one, is about."""
-    if topic_of(event) == GOVERNANCE.name or isinstance(event, FindingOpened | FindingClosed):
-        output_id: str = event.data.output_id  # type: ignore[attr-defined]  # all of these have it
-        return output_id
-    return None
+    if isinstance(event.data, OutputFact):
+        return event.data.output_id
+    return event.data.output_id if isinstance(event, FindingOpened | FindingClosed) else None
 
 
 def message_of(event: Event) -> OutgoingMessage:

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple, Protocol
 from services.audit_log.domain.duty import Rulebook
 from services.audit_log.domain.review import Case, Judgement
 from services.shared.errors import PlatformError
-from services.shared.events.log import AnchorKind, LogHoldPlaced, LogHoldReleased
+from services.shared.events.envelope import Event
+from services.shared.events.log import AnchorKind
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange
 from services.shared.store import Transaction
@@ -79,7 +80,9 @@ class CaseFiles(Protocol):
 
     def note_closed(self, tx: Transaction, index: int, event: FindingClosed) -> None: ...
 
-    def note_hold(self, tx: Transaction, index: int, event: LogHoldPlaced | LogHoldReleased) -> None: ...
+    def note(self, tx: Transaction, index: int, event: Event) -> bool:
+        """Keep an event that is about no single output, where something is kept of its kind; whether it is."""
+        ...
 
     def stage(self, tx: Transaction, change: RegisterChange) -> None:
         """Keep a fact of a register version until its marker comes; facts that reviews do not need are passed over."""

@@ -33,10 +33,12 @@ UNUSABLE_RETRY_SECONDS = 60.0
 TROUBLE_SHOWN = timedelta(seconds=60)
 """So long a bus that was away is told by `problem`; for ever would be a trap: who is not ready is sent no events."""
 
+_OURS = frozenset({"valvomo.ai.output.voided.v1", "valvomo.ai.review.requested.v1", "valvomo.ai.review.escalated.v1"})
 PUSHABLE = tuple(
     name
     for name in event_types()
-    if name == "valvomo.usage.recorded.v1" or name.startswith(("valvomo.ai.output.", "valvomo.ai.review."))
+    if name == "valvomo.usage.recorded.v1"
+    or (name.startswith(("valvomo.ai.output.", "valvomo.ai.review.")) and name not in _OURS)
 )
 """The event types that applications may send; all others are made by Valvomo itself."""
 

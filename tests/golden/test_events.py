@@ -30,6 +30,8 @@ def with_all_of(written: object, said: object) -> object:
     """`written` with every member that the example says put over it: equal to it when nothing is lost or altered."""
     if isinstance(written, dict) and isinstance(said, dict):
         return written | {name: with_all_of(written.get(name), value) for name, value in said.items()}
+    if isinstance(written, list) and isinstance(said, list) and len(written) == len(said):
+        return [with_all_of(old, new) for old, new in zip(written, said, strict=True)]
     return said
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.audit_log.adapters.holds import clear_holds, fold_hold
+from services.audit_log.adapters.holds import clear_holds
+from services.audit_log.adapters.noted import NOTED
 from services.audit_log.adapters.tables import REVIEWS, case_file, decision, finding, register_fact, register_staged
 from services.audit_log.domain.duty import Rulebook
-from services.audit_log.domain.review import REVIEWED_STATES, Case, State
+from services.audit_log.domain.review import REVIEWED_STATES, WAITING_STATES, Case, State
 from services.audit_log.ports import Judged
-from services.shared.events.log import LogHoldPlaced, LogHoldReleased
+from services.shared.events.envelope import Event
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import (
     Policy,
@@ -79,7 +80,11 @@ class SqlCaseFiles:
             "finding_id": data.finding_id,
             "output_id": data.output_id,
             "kind": data.kind,
+            "severity": data.severity or "warning",
             "unit": data.unit,
+            "use_case": data.use_case or "",
+            "system": data.system or "",
+            "detected_at": data.detected_at,
             "opened_seq": index,
             "opened": data.model_dump_json(),
         }
@@ -91,8 +96,11 @@ class SqlCaseFiles:
             update(finding).where(still_open).values(closed_seq=index, closed=event.data.model_dump_json())
         )
 
-    def note_hold(self, tx: Transaction, index: int, event: LogHoldPlaced | LogHoldReleased) -> None:
-        fold_hold(tx, index, event)
+    def note(self, tx: Transaction, index: int, event: Event) -> bool:
+        keep = NOTED.get(type(event))
+        if keep is not None:
+            keep(tx, index, event)
+        return keep is not None
 
     def stage(self, tx: Transaction, change: RegisterChange) -> None:
         kind = _KINDS.get(type(change))
@@ -196,10 +204,15 @@ def _row(case: Case, state: State | None, next_look: datetime | None) -> dict[st
         "document": case.model_dump_json(exclude_defaults=True),
         "system": case.output.system if case.output else "",
         "unit": case.duty.unit if case.duty else "",
+        "use_case": (case.output and case.output.use_case) or "",
+        "risk_class": case.duty.risk_class if case.duty else "",
+        "model": (case.output and case.output.model) or "",
+        "generated_at": case.output.generated_at if case.output else None,
+        "content_hash": case.output.content_hash if case.output else None,
         "due_at": case.duty.due_at if case.duty else None,
         "next_look": next_look,
     }
-    return row if state is None else {**row, "state": state}
+    return row if state is None else {**row, "state": state, "waits": int(state in WAITING_STATES)}
 
 
 def _put(tx: Transaction, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -209,7 +222,7 @@ def _put(tx: Transaction, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     key = [column.name for column in table.primary_key]
     statement = _insert(tx, table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    values = [{"state": "", **row} if table is case_file else row for row in rows]
+    values = [{"state": "", "waits": 0, **row} if table is case_file else row for row in rows]
     tx.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), values)
 
 

@@ -1,9 +1,8 @@
 """The log's tables.
 
-Primary data, append-only, guarded by triggers: `entry`, `tile`, `checkpoint`, `conflict`, `receipt`. Derived, made
-again from the entries: `case_file`, `finding`, `register_staged`, `register_fact`, `facet`, `time_block`,
-`event_source`, `indexed`. `decision` keeps what was decided, so that it is decided once; `anchor_state` how
-the anchors are doing now.
+Primary data, append-only, guarded by triggers: `APPEND_ONLY`. Derived, made again from the entries: what `REVIEWS` and
+`SEARCH` list, and `hold`. `decision` keeps what was decided, so that it is decided once; `anchor_state` how the anchors
+are doing now.
 """
 
 from sqlalchemy import (
@@ -99,27 +98,45 @@ case_file = Table(
     Column("state", Text, nullable=False),
     Column("system", Text, nullable=False),
     Column("unit", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("risk_class", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("waits", SmallInteger, nullable=False),
+    Column("generated_at", UtcMicros),
     Column("due_at", UtcMicros),
     Column("next_look", UtcMicros),
+    Column("content_hash", Text),
     **STRICT,
 )
+"""What the log says about an output. `waits`: 1 while a person must still review it. Texts are empty where nothing is
+known. `next_look`: when time alone may change what it is."""
 Index("case_file_next_look", case_file.c.next_look)
 Index("case_file_state", case_file.c.state, case_file.c.system)
+Index("case_file_queue", case_file.c.waits, case_file.c.due_at, case_file.c.output_id)
+Index("case_file_generated", case_file.c.generated_at, case_file.c.output_id)
+Index("case_file_content", case_file.c.content_hash)
 
 finding = Table(
     "finding",
     METADATA,
     Column("finding_id", Text, primary_key=True),
-    Column("output_id", Text, nullable=False),
+    Column("output_id", Text),
     Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
     Column("unit", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("detected_at", UtcMicros, nullable=False),
     Column("opened_seq", BigInteger, nullable=False),
     Column("closed_seq", BigInteger),
     Column("opened", Text, nullable=False),
     Column("closed", Text),
     **STRICT,
 )
+"""`opened`, `closed`: the data of the two events. `output_id` null: about a use case, a system or an incident."""
 Index("finding_output", finding.c.output_id)
+Index("finding_kind", finding.c.kind, finding.c.unit)
+Index("finding_seq", finding.c.opened_seq)
 
 register_staged = Table(
     "register_staged",
@@ -139,6 +156,83 @@ register_fact = Table(
     Column("document", Text, nullable=False),
     **STRICT,
 )
+
+joined = Table(
+    "joined",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("old", Text, primary_key=True),
+    Column("new", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    **STRICT,
+)
+"""Names that became one: `kind` is `person` or `case`."""
+
+sample_period = Table(
+    "sample_period",
+    METADATA,
+    Column("period", Text, primary_key=True),
+    Column("first_day", Text, nullable=False),
+    Column("last_day", Text, nullable=False),
+    Column("commitment", Text, nullable=False),
+    Column("committed_seq", BigInteger, nullable=False),
+    Column("salt", Text),
+    Column("revealed_seq", BigInteger),
+    **STRICT,
+)
+"""Periods whose draws are fixed; `salt` (hex) once it is revealed."""
+
+sighting = Table(
+    "sighting",
+    METADATA,
+    Column("system", Text, primary_key=True),
+    Column("aspect", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("first_at", UtcMicros, nullable=False),
+    Column("last_at", UtcMicros, nullable=False),
+    **STRICT,
+)
+"""What was seen in use: `aspect` is `system`, `model`, `agent`, `feature` or `region`."""
+
+incident = Table(
+    "incident",
+    METADATA,
+    Column("incident_id", Text, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("aware_at", UtcMicros, nullable=False),
+    Column("opened_seq", BigInteger, nullable=False),
+    Column("closed_seq", BigInteger),
+    Column("opened", Text, nullable=False),
+    Column("notified", Text, nullable=False),
+    Column("closed", Text),
+    **STRICT,
+)
+"""`opened`, `closed`: the data of the events; `notified`: a list of those of the notifications."""
+
+use_case_cost = Table(
+    "use_case_cost",
+    METADATA,
+    Column("use_case", Text, primary_key=True),
+    Column("band", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    **STRICT,
+)
+
+role_grant = Table(
+    "role_grant",
+    METADATA,
+    Column("person", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    **STRICT,
+)
+"""The roles that the log says people have; `unit` empty: everywhere."""
+
+refold = Table("refold", METADATA, Column("id", SmallInteger, primary_key=True, autoincrement=False), **STRICT)
+"""A row while the projections must be made again from the entries, because a newer program changed them."""
 
 decision = Table(
     "decision",
@@ -234,7 +328,10 @@ hold = Table(
 (None) holds already, one whose release is on its way still holds."""
 
 APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt, pruning)
-REVIEWS = (case_file, finding, register_staged, register_fact)
+REVIEWS = (
+    case_file, finding, register_staged, register_fact, joined, sample_period, sighting, incident, use_case_cost,
+    role_grant,
+)  # fmt: skip
 """What reviews fold."""
 SEARCH = (facet, time_block, event_source, indexed)
 """What queries find entries by."""

@@ -25,6 +25,7 @@ State = Literal[
     "late_reviewed", "used_unreviewed", "used_rejected", "reviewed_after_use", "superseded", "prohibited",
 ]  # fmt: skip
 REVIEWED_STATES: frozenset[State] = frozenset({"approved", "edited", "rejected", "late_reviewed", "reviewed_after_use"})
+WAITING_STATES: frozenset[State] = frozenset({"pending", "in_review", "overdue", "used_unreviewed"})
 MISSING_STATES: frozenset[State] = frozenset({"overdue", "used_unreviewed"})
 
 Standing = Literal["valid", "abstained", "not_evidence", "no_reviewer", "self_review", "not_mandated", "other_content"]

@@ -8,10 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.shared.events.envelope import Event, Fact, Id, Name, Utc
+from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Utc
 from services.shared.money import ExactDecimal, ExactQuantity
 
-FindingKind = Literal["overdue_review", "used_unreviewed", "used_rejected", "prohibited_use", "unclassified_use"]
+FindingKind = Literal[
+    "overdue_review", "used_unreviewed", "used_rejected", "prohibited_use", "unclassified_use", "orphan_review",
+    "conflicting_duplicate", "self_review", "reviewer_not_trained", "reviewer_not_mandated",
+    "review_of_unknown_content", "bulk_over_limit", "clock_differs", "deleted_unreviewed", "use_of_unlogged_output",
+    "unverifiable_use", "hasty_review", "no_person_reviewed", "resubmitted_after_reject", "use_while_suspended",
+    "uncovered_use", "record_missing", "sample_short", "incident_late",
+]  # fmt: skip
+"""What a person must look at. The last four are about a use case, a system or an incident, all others about an output.
+"""
 
 
 class Crossing(Fact):
@@ -192,18 +200,23 @@ class PostingsMade(Event):
 
 
 class Finding(Fact):
-    """Something about an AI output that a person must look at. Opened once, never deleted."""
+    """Something about an AI output, or a use of AI, that a person must look at. Opened once, never deleted.
+
+    `about`: what it is about besides: a review, a model that no entry covers, a record that is missing.
+    """
 
     finding_id: Id
     kind: FindingKind
-    output_id: Id
+    output_id: Id | None = None
     use_case: Id | None
-    system: Id
+    system: Id | None
     unit: Id
-    policy: Id
-    policy_version: int = Field(ge=1, strict=True)
+    policy: Id | None
+    policy_version: int | None = Field(ge=1, strict=True)
     due_at: Utc | None
     detected_at: Utc
+    severity: Literal["note", "warning", "severe"] | None = None
+    about: Name | None = None
 
 
 class FindingOpened(Event):
@@ -212,13 +225,22 @@ class FindingOpened(Event):
 
 
 class FindingClosing(Fact):
-    """Why a finding no longer needs anybody."""
+    """Why a finding no longer needs anybody.
+
+    `settled`: somebody looked at it and says so, with a reason and as a role or person (`closed_by`). `recorded`: what
+    was missing is there. `voided`: there was no such output.
+    """
 
     finding_id: Id
-    output_id: Id
+    output_id: Id | None = None
     closed_at: Utc
-    reason: Literal["reviewed_late", "reviewed_after_use", "reviewed_in_time", "superseded", "erased"]
+    reason: Literal[
+        "reviewed_late", "reviewed_after_use", "reviewed_in_time", "superseded", "erased", "settled", "recorded",
+        "voided", "resolved",
+    ]  # fmt: skip
     review_id: Id | None = None
+    closed_by: Id | None = None
+    note: Name | None = None
 
 
 class FindingClosed(Event):
@@ -267,3 +289,92 @@ class Conflict(Fact):
 class ReadingConflictFound(Event):
     type: Literal["valvomo.reading.conflict_found.v1"] = "valvomo.reading.conflict_found.v1"
     data: Conflict
+
+
+CostBand = Literal["none", "under_1000", "under_10000", "under_50000", "under_250000", "over_250000"]
+"""Euro of a use case's last twelve whole months, as the public is told."""
+
+
+class UseCaseCost(Fact):
+    """What a use case costs, in bands, so that a reader of the log can tell it without seeing the ledger."""
+
+    use_case: Id
+    as_of: date
+    band: CostBand
+
+
+class UseCaseCosted(Event):
+    """A use case's cost moved to another band."""
+
+    type: Literal["valvomo.usecase.costed.v1"] = "valvomo.usecase.costed.v1"
+    data: UseCaseCost
+
+
+IncidentKind = Literal["serious", "widespread", "death", "other"]
+"""Of Article 3(49) and 73: a death; a widespread infringement or critical infrastructure; another serious one."""
+
+
+class Incident(Fact):
+    """Something went wrong with a use of AI. No names: `what` says it in a few words. `opened_by`: a person or a role.
+
+    The clocks of Article 73 run from `aware_at`.
+    """
+
+    incident_id: Id
+    kind: IncidentKind
+    use_case: Id | None = None
+    system: Id | None = None
+    output_id: Id | None = None
+    unit: Id
+    aware_at: Utc
+    what: Name
+    opened_by: Id
+
+
+class IncidentOpened(Event):
+    type: Literal["valvomo.incident.opened.v1"] = "valvomo.incident.opened.v1"
+    data: Incident
+
+
+class Notification(Fact):
+    """Somebody was told of an incident. `reference`: the record number of what was sent."""
+
+    incident_id: Id
+    whom: Literal["provider", "importer", "distributor", "authority", "data_protection", "persons"]
+    notified_at: Utc
+    reference: Name | None = None
+    told_by: Id
+
+
+class IncidentNotified(Event):
+    type: Literal["valvomo.incident.notified.v1"] = "valvomo.incident.notified.v1"
+    data: Notification
+
+
+class IncidentEnd(Fact):
+    incident_id: Id
+    closed_at: Utc
+    outcome: Name
+    closed_by: Id
+
+
+class IncidentClosed(Event):
+    type: Literal["valvomo.incident.closed.v1"] = "valvomo.incident.closed.v1"
+    data: IncidentEnd
+
+
+class RoleChange(Fact):
+    """A person was given a role, or lost it. `unit`: the role holds there and below; null: everywhere."""
+
+    person: Pseudonym
+    role: Literal["viewer", "finance", "reviewer", "auditor", "admin"]
+    unit: Id | None = None
+    change: Literal["granted", "revoked"]
+    reason: Name
+    approver: Id
+    changed_at: Utc
+
+
+class RoleChanged(Event):
+    type: Literal["valvomo.role.changed.v1"] = "valvomo.role.changed.v1"
+    data: RoleChange

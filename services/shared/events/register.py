@@ -7,12 +7,15 @@ Money is text; dates are inclusive `valid_from` and exclusive `valid_to` (null: 
 begin at midnight of the contract's time zone (default UTC), all others at midnight in Helsinki.
 """
 
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from services.shared.events.dated import Dated, Day, Names, YearMonth
 from services.shared.events.envelope import Event, Fact, Id, Name, Pseudonym, Sha256, Utc
+from services.shared.events.governance import Gate, RiskClass
 from services.shared.events.plans import BenefitResult, BenefitTarget, Budget, PlannedChange, Programme, Vendor
 from services.shared.events.prices import Contract, Tariff
 from services.shared.events.usage import Currency
@@ -91,8 +94,38 @@ class AllocationRule(Dated):
     project: Name | None = None
 
 
+class Art5Check(Fact):
+    """Somebody compared a use with the prohibited practices of Article 5."""
+
+    on: Day
+    by: Name
+
+
+class Covered(Fact):
+    """What of its systems a use case covers. Empty: whatever is used. A final `*` fits every value that begins so."""
+
+    models: tuple[Name, ...] = ()
+    agents: tuple[Name, ...] = ()
+    features: tuple[Name, ...] = ()
+    regions: tuple[Name, ...] = ()
+
+
+LegalRecord = Literal[
+    "dpia", "fria", "eu_database_id", "workers_informed_on", "instructions", "authority", "art5_checked", "owner",
+    "notice", "training",
+]  # fmt: skip
+"""What the law or the city asks to be on record about a use case."""
+
+
 class UseCase(Dated):
-    """A use of AI with its purpose and risk class, as the AI register tells it."""
+    """A use of AI with its purpose and risk class, as the AI register tells it.
+
+    `annex_iii`: its point, as "5(a)". `art6_3`: the exception of Article 6(3) that is claimed, in words.
+    `instructions`: the provider's instructions for use, by their version. `notice`: how the persons concerned are
+    told. `replaces`: use cases that this one was renamed, split or merged from. `covers`: what of its systems belongs
+    to it.
+    `suspended_from`: since when it must not be used (Article 26(5)); `resumed_at`: until when.
+    """
 
     id: Id
     name: Names
@@ -100,45 +133,147 @@ class UseCase(Dated):
     owner: Name
     purpose: Name
     systems: tuple[Id, ...]
-    risk_class: Literal[
-        "prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"
-    ]
+    risk_class: RiskClass
     project: Name | None = None
     """Its cost is what allocation rules write this project on; without one, the unit's cost of its systems."""
     benefit: BenefitTarget | None = None
+    annex_iii: Name | None = None
+    art6_3: Name | None = None
+    profiling: bool = False
+    decision_effect: Literal["none", "preparatory", "decision"] | None = None
+    channel: Literal["internal", "citizen_chat", "public_text", "decision", "code"] | None = None
+    environment: Name = "production"
+    art5_checked: Art5Check | None = None
+    dpia: Name | None = None
+    fria: Name | None = None
+    eu_database_id: Name | None = None
+    authority: Name | None = None
+    workers_informed_on: Day | None = None
+    instructions: Name | None = None
+    notice: Name | None = None
+    training: Name | None = None
+    in_use_since: Day | None = None
+    design_changed_on: Day | None = None
+    suspended_from: Utc | None = None
+    resumed_at: Utc | None = None
+    covers: Covered = Covered()
+    replaces: tuple[Id, ...] = ()
+    public: bool = True
+    """Whether the public register shows it."""
+
+    def is_suspended_at(self, moment: datetime) -> bool:
+        """Whether it must not be used at `moment`."""
+        began = self.suspended_from is not None and self.suspended_from <= moment
+        return began and not (self.resumed_at is not None and self.resumed_at <= moment)
 
 
 class ReviewerMandate(Dated):
-    """A person may review outputs of these use cases (empty: of the unit's)."""
+    """A person may review outputs of these use cases (empty: of the unit's).
+
+    `rank`: where reviewers of one rank disagree, the decision of a higher one stands. `reports_to`: who may not be the
+    second reviewer. `training`: what `trained_on` was about; `trained_until`: the day from which it no longer counts.
+    """
 
     reviewer: Pseudonym
     unit: Id
     use_cases: tuple[Id, ...] = ()
     trained_on: Day | None = None
+    trained_until: Day | None = None
+    training: Name | None = None
+    capacity: Name = "reviewer"
+    rank: int = Field(default=1, ge=1, le=9, strict=True)
+    reports_to: Pseudonym | None = None
+
+    def is_trained_on(self, day: date) -> bool:
+        """Whether the training counts on a Helsinki day."""
+        began = self.trained_on is not None and self.trained_on <= day
+        return began and (self.trained_until is None or day < self.trained_until)
+
+
+class EscalationStep(Fact):
+    """After this share of the time to review, the role is told."""
+
+    share: ExactQuantity
+    role: Id
 
 
 class ReviewRule(Fact):
     """What a risk class demands: review before or after use, or none, and how soon.
 
     `deadline_business_hours` counts hours of the policy calendar (Mon-Fri 8-16 Helsinki, Finnish holidays off);
-    null where no review is demanded. `accepted_evidence`: the grades of evidence that count as a review.
+    null where no review is demanded. `accepted_evidence`: the grades of evidence that count as a review; for a source
+    named in `accepted_by_source` (a final `*` fits every source that begins so), what stands there instead.
+    `sample_rate`: the share that is drawn; `sample_least`: so many per system and period at least. `second_rate`: the
+    share that another unit reviews once more. `four_eyes`: when two reviewers are needed. `max_bulk`: more approvals
+    in one bulk do not count (null: any number). `min_dwell_seconds`: a decision that came sooner after opening does
+    not count, nor one without opening (null: not looked at). `one_click`: whether approving needs no reason.
     """
 
-    risk_class: Literal[
-        "prohibited", "high_decision", "high_support", "public_text", "limited", "minimal", "unclassified"
-    ]
-    gate: Literal["never", "before_use", "after_use", "none"]
+    risk_class: RiskClass
+    gate: Gate
     deadline_business_hours: int | None = Field(default=None, ge=1, strict=True)
     accepted_evidence: tuple[Literal["explicit_accept", "edited", "thumb"], ...] = ("explicit_accept", "edited")
+    accepted_by_source: dict[Name, tuple[Literal["explicit_accept", "edited", "thumb"], ...]] = Field(
+        default_factory=dict
+    )
+    sample_rate: ExactQuantity = Decimal(1)
+    sample_least: int = Field(default=0, ge=0, le=300, strict=True)
+    sample_period: Literal["month", "quarter", "year"] = "quarter"
+    second_rate: ExactQuantity = Decimal(0)
+    reviewers: int = Field(default=1, ge=1, le=5, strict=True)
+    four_eyes: Literal["none", "adverse", "all"] = "none"
+    independence: Literal["not_author", "other_unit", "no_reporting_line"] = "not_author"
+    training_required: bool = False
+    capacity: Name | None = None
+    max_bulk: int | None = Field(default=None, ge=0, strict=True)
+    min_dwell_seconds: int | None = Field(default=None, ge=0, strict=True)
+    one_click: bool = True
+    escalation: tuple[EscalationStep, ...] = ()
+
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> "ReviewRule":
+        if max(self.sample_rate, self.second_rate, *(step.share for step in self.escalation)) > 1:
+            raise ValueError('a share is at most "1"; for example sample_rate: "0.05"')
+        return self
+
+
+class LegalDate(Fact):
+    """From a day on, use cases of these classes must have something on record.
+
+    `in_use_before`: only those in use since before that day (Article 111(2)). `warn_days`: so long before the day it is
+    told what is missing.
+    """
+
+    id: Id
+    on: Day
+    risk_classes: tuple[RiskClass, ...]
+    requires: tuple[LegalRecord, ...]
+    article: Name
+    annex_iii_only: bool = False
+    in_use_before: Day | None = None
+    warn_days: int = Field(default=180, ge=0, le=3_660, strict=True)
 
 
 class Policy(Dated):
-    """The review policy: one rule per risk class, with the record number of its approval."""
+    """The review policy: one rule per risk class, with the record number of its approval.
+
+    A new version never changes the past. `clock_grace_seconds`: by so much may clocks differ. `trusted_sources`: whose
+    times are believed when their news come late (a final `*` fits every source that begins so). `lease_minutes`: so
+    long an opened output is kept for who opened it. `orphan_hours`: so long a review waits for its output.
+    `renderings`: templates that may change a text after its approval. `calendar`: whose holidays are off.
+    """
 
     id: Id
     version: int = Field(ge=1, strict=True)
     approved_by: Name
     rules: tuple[ReviewRule, ...]
+    published_on: Day | None = None
+    clock_grace_seconds: int = Field(default=120, ge=0, le=86_400, strict=True)
+    trusted_sources: tuple[Name, ...] = ()
+    lease_minutes: int = Field(default=30, ge=1, le=1_440, strict=True)
+    orphan_hours: int = Field(default=24, ge=1, le=720, strict=True)
+    renderings: tuple[Name, ...] = ()
+    legal_dates: tuple[LegalDate, ...] = ()
 
 
 class FxRates(Fact):
