@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from services.shared.store.names import NameIndex
@@ -112,7 +113,15 @@ case_file = Table(
 known. `next_look`: when time alone may change what it is."""
 Index("case_file_next_look", case_file.c.next_look)
 Index("case_file_state", case_file.c.state, case_file.c.system)
-Index("case_file_queue", case_file.c.waits, case_file.c.due_at, case_file.c.output_id)
+_WAITS = text("waits = 1")
+Index(
+    "case_file_queue",
+    *(case_file.c[name] for name in ("due_at", "output_id", "unit", "use_case", "risk_class", "system", "state")),
+    sqlite_where=_WAITS,
+    postgresql_where=_WAITS,
+)
+"""What waits for a person, in the order of its due times, with all that a queue is filtered by: walked, never sorted.
+"""
 Index("case_file_generated", case_file.c.generated_at, case_file.c.output_id)
 Index("case_file_content", case_file.c.content_hash)
 

@@ -37,7 +37,14 @@ def _make_case_file() -> None:
     )
     op.create_index("case_file_next_look", "case_file", ["next_look"])
     op.create_index("case_file_state", "case_file", ["state", "system"])
-    op.create_index("case_file_queue", "case_file", ["waits", "due_at", "output_id"])
+    waits = sa.text("waits = 1")
+    op.create_index(
+        "case_file_queue",
+        "case_file",
+        ["due_at", "output_id", "unit", "use_case", "risk_class", "system", "state"],
+        sqlite_where=waits,
+        postgresql_where=waits,
+    )
     op.create_index("case_file_generated", "case_file", ["generated_at", "output_id"])
     op.create_index("case_file_content", "case_file", ["content_hash"])
 
