@@ -20,6 +20,7 @@ _KIND_OF_MEMBER: Mapping[str, Kind] = {
     "use_case": "use_case",
     "use_cases": "use_case",
     "output_id": "output",
+    "output_ids": "output",
     "superseded_by": "output",
     "parent_output_id": "output",
     "person": "person",
