@@ -5,7 +5,20 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, case, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 
 from services.audit_log.adapters.tables import case_file
 from services.audit_log.domain.deciding import Remit
@@ -141,5 +154,5 @@ def _asked(
 
 
 def _item(row: Row[Any]) -> Item:
-    *shown, document = row
-    return Item(*shown, (json.loads(document).get("output") or {}).get("requester"))
+    requester = (json.loads(row.document).get("output") or {}).get("requester")
+    return Item(**{name: getattr(row, name) for name in _SHOWN}, requester=requester)

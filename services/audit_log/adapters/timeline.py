@@ -1,9 +1,10 @@
 """The life of one output: every entry about it, in the order of the log."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,7 +21,8 @@ _UNINDEXED = 5_000
 """
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Step:
     """One entry about an output."""
 
     index: int
@@ -32,7 +34,8 @@ class Step(NamedTuple):
         return str(self.event.get("type"))
 
 
-class Life(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Life:
     """Steps in the order of the log. `known`: of how many entries this tells; `size`: how many there are."""
 
     steps: list[Step]
