@@ -1,84 +1,63 @@
-"""Who may send and read: bearer tokens, stored as hashes, each with its scopes, systems, sources and roles.
+"""Who may send and read: bearer tokens (`tokens.py`), and people who have signed in (`sessions.py`).
 
-The tokens file (`VALVOMO_TOKENS_FILE`) is a YAML list:
-
-    - id: library-chatbot            # names the token in logs and pages; not secret
-      sha256: 3f0a…                  # of the token; `valvomo token new` prints both
-      scopes: [events, otlp]         # events, otlp, metrics, log
-      systems: [library-chatbot]     # whose use it may report; "*" is every one
-      sources: ["apps/library", "otlp/*"]   # CloudEvents sources it may use; a final * matches the rest
-      otlp_purpose: telemetry        # what its OpenTelemetry readings are for; billing must be said
-      roles: []                      # viewer, finance, reviewer, auditor, admin: for reading
-      expires_on: 2027-06-30         # last day is the day before (UTC)
-
-A token is 256 random bits, so one SHA-256 keeps it as safe as a slow hash would. Without the file everything is open,
-which is only allowed on a loopback address.
+Without a tokens file everything is open for sending and reading, which is only allowed on a loopback address. What a
+person decides needs a person who has signed in, then too.
 """
 
 import base64
 import binascii
 import hmac
 import ipaddress
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from hashlib import sha256
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, cast
-
-import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from services.shared.clock import Clock, SystemClock
-from services.shared.errors import ConfigurationError, PlatformError
-from services.shared.events.envelope import Id, Name
+from services.shared.errors import ConfigurationError
 from services.shared.logs import logger
+from services.shared.sessions import COOKIE, Grant, NotAllowedError, Sessions, SignedIn, cookie_in, cookie_name
 from services.shared.settings import Settings
+from services.shared.tokens import (
+    EVERY_ROLE,
+    EVERY_SCOPE,
+    Purpose,
+    Role,
+    Scope,
+    Token,
+    digest_of,
+    new_token,
+    read_tokens,
+)
 
-Scope = Literal["events", "otlp", "metrics", "log"]
-Role = Literal["viewer", "finance", "reviewer", "auditor", "admin"]
-Purpose = Literal["telemetry", "attribution", "billing"]
+__all__ = [
+    "ANYBODY",
+    "EVERY_ROLE",
+    "Access",
+    "Grant",
+    "Holder",
+    "Need",
+    "NotAllowedError",
+    "Role",
+    "Token",
+    "is_loopback",
+    "load_access",
+    "need_of",
+    "new_token",
+    "open_access",
+    "read_tokens",
+]
 
-EVERY_ROLE: frozenset[Role] = frozenset({"viewer", "finance", "reviewer", "auditor", "admin"})
-_EVERY_SCOPE: frozenset[Scope] = frozenset({"events", "otlp", "metrics", "log"})
-_READING_METHODS = frozenset({"GET", "HEAD"})
-
-
-class NotAllowedError(PlatformError):
-    """The caller is unknown (`status` 401) or may not do this (403)."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Token(BaseModel):
-    """One entry of the tokens file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: Id
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    scopes: tuple[Scope, ...] = ()
-    systems: tuple[Name, ...] = ()
-    sources: tuple[Name, ...] = ()
-    otlp_purpose: Purpose = "telemetry"
-    roles: tuple[Role, ...] = ()
-    expires_on: date | None = None
-
-    @model_validator(mode="after")
-    def _allows_something(self) -> "Token":
-        if not self.scopes and not self.roles:
-            raise ValueError(
-                "a token needs at least one scope (events, otlp, metrics, log) or role (viewer, finance, …)"
-            )
-        return self
+READING_METHODS = frozenset({"GET", "HEAD"})
+"""They change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who sent a request, as far as it was proved: the token's rights, never its text."""
+    """Who sent a request, as far as it was proved: the rights of a token or of a person, never a secret.
+
+    `person`: the pseudonym of who signed in; None for tokens. `units`: where their roles hold (and below); empty:
+    everywhere. `form_token`: what the person's forms must bring.
+    """
 
     token_id: str
     scopes: frozenset[Scope]
@@ -86,6 +65,10 @@ class Holder:
     systems: tuple[str, ...]
     sources: tuple[str, ...]
     otlp_purpose: Purpose = "telemetry"
+    person: str | None = None
+    units: frozenset[str] = frozenset()
+    form_token: str | None = None
+    grants: frozenset[Grant] = frozenset()
 
     @property
     def is_known(self) -> bool:
@@ -100,8 +83,17 @@ class Holder:
         """Whether its events may carry this CloudEvents source."""
         return _matches(self.sources, source)
 
+    def acting_as(self, roles: frozenset[Role]) -> "Holder":
+        """The same person with the units in which one of these roles holds: another role's do not count."""
+        return replace(self, units=_units_of(grant for grant in self.grants if grant.role in roles))
 
-ANYBODY = Holder("open", _EVERY_SCOPE, EVERY_ROLE, ("*",), ("*",))
+
+def _units_of(grants: Iterable[Grant]) -> frozenset[str]:
+    units = {grant.unit for grant in grants}
+    return frozenset() if None in units else frozenset(unit for unit in units if unit is not None)
+
+
+ANYBODY = Holder("open", EVERY_SCOPE, EVERY_ROLE, ("*",), ("*",))
 """Whoever comes while everything is open."""
 
 
@@ -117,68 +109,124 @@ class Need:
 
 
 _NOTHING = Need()
-_OPEN = frozenset({"/healthz", "/readyz", "/alerts/ack"})
-"""Probes; and the page that acknowledges an alert, whose link proves by itself who may."""
+_SIGNING_IN = {"/sign-in", "/sign-out", "/account", "/account/password", "/account/sessions"}
+_OPEN = frozenset({"/healthz", "/readyz", "/alerts/ack", *_SIGNING_IN})
+"""Probes; the page that acknowledges an alert, whose link proves by itself who may; and the pages of signing in, which
+ask for themselves who is there."""
 
-_NEEDS: tuple[tuple[str, Need], ...] = (
-    ("/v1/otlp/", Need(scopes=frozenset({"otlp"}))),
-    ("/v1/", Need(scopes=frozenset({"events"}))),
-)
+_OPEN_BELOW = ("/oidc/", "/public/")
+
+_JUDGING: frozenset[Role] = frozenset({"auditor", "admin"})
 _LOOKING_AT_PEOPLE: frozenset[Role] = frozenset({"reviewer", "auditor", "admin"})
 """Entries, and outputs with their reviews, tell under pseudonyms what single people did."""
 
+_REVIEWING = Need(roles=frozenset({"reviewer"}))
+_NEEDS: tuple[tuple[str, Need], ...] = (
+    ("/v1/otlp/", Need(scopes=frozenset({"otlp"}))),
+    ("/v1/", Need(scopes=frozenset({"events"}))),
+    ("/reviews/", _REVIEWING),
+    ("/api/v1/reviews/", _REVIEWING),
+    ("/findings", Need(roles=_JUDGING)),
+    ("/api/v1/findings", Need(roles=_JUDGING)),
+    ("/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/api/v1/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
+)
+
 _READING_NEEDS: tuple[tuple[str, Need], ...] = (
     ("/metrics", Need(frozenset({"metrics"}), EVERY_ROLE)),
-    ("/log/", Need(frozenset({"log"}), frozenset({"auditor", "admin"}))),
+    ("/log/", Need(frozenset({"log"}), _JUDGING)),
     ("/api/v1/log/", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/api/v1/outputs", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/api/v1/reviews", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/audit", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/reviews", Need(roles=_LOOKING_AT_PEOPLE)),
 )
 
 
 def need_of(method: str, path: str) -> Need:
     """What a request must bring. A path that no rule names needs a role to be read and `admin` for anything else."""
-    if path in _OPEN:
+    if path in _OPEN or path.startswith(_OPEN_BELOW):
         return _NOTHING
-    if method in _READING_METHODS:
+    if method in READING_METHODS:
         return next((need for prefix, need in _READING_NEEDS if path.startswith(prefix)), Need(roles=EVERY_ROLE))
     return next((need for prefix, need in _NEEDS if path.startswith(prefix)), Need(roles=frozenset({"admin"})))
 
 
 class Access:
-    """Answers who may. `tokens` None: everything is open (loopback only)."""
+    """Answers who may.
 
-    def __init__(self, tokens: Sequence[Token] | None, clock: Clock) -> None:
+    Args:
+        tokens: None: everything is open for sending and reading (loopback only).
+        clock: for the days on which tokens end.
+        sessions: people who have signed in; None: nobody can.
+        public_url: the program's address as people reach it; with https, cookies are for HTTPS only.
+        sign_in_url: where a browser is sent that must sign in.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[Token] | None,
+        clock: Clock,
+        *,
+        sessions: Sessions | None = None,
+        public_url: str | None = None,
+        sign_in_url: str = "/sign-in",
+    ) -> None:
         self._tokens = None if tokens is None else tuple(tokens)
         self._clock = clock
+        self._sessions = sessions
+        self.public_url = public_url
+        self.sign_in_url = sign_in_url
+        self.is_secure = (public_url or "").startswith("https://")
+        self._cookie = cookie_name(COOKIE, secure=self.is_secure)
 
     @property
     def is_open(self) -> bool:
         return self._tokens is None
 
-    def admit(self, method: str, path: str, authorization: str | None) -> Holder:
+    def session_token(self, headers: Mapping[bytes, str]) -> str | None:
+        """The cookie's token, where the request brings no other proof of who sends it."""
+        if self._sessions is None or b"authorization" in headers:
+            return None
+        return cookie_in(headers.get(b"cookie"), self._cookie)
+
+    def signed_in(self, token: str) -> SignedIn | None:
+        """The session of a cookie's token. It may wait for a database.
+
+        Raises:
+            TransientError: the database is away.
+        """
+        return None if self._sessions is None else self._sessions.find(token)
+
+    def admit(self, method: str, path: str, authorization: str | None, signed_in: SignedIn | None = None) -> Holder:
         """The holder of a request that may go on.
 
         Raises:
-            NotAllowedError: no or an unknown token where one is needed, or one that may not do this.
+            NotAllowedError: nobody known where somebody is needed, or somebody who may not do this.
         """
+        person = None if signed_in is None else _person(signed_in)
         if self._tokens is None:
-            return ANYBODY
+            return ANYBODY if person is None else replace(person, scopes=EVERY_SCOPE, systems=("*",), sources=("*",))
         need = need_of(method, path)
-        holder = self._holder(_presented(method, authorization))
+        holder = person or self._holder(_presented(method, authorization))
         if need == _NOTHING:
             return holder or _NOBODY
         if holder is None:
-            raise NotAllowedError("no valid token was found; send the header Authorization: Bearer TOKEN", 401)
+            raise NotAllowedError(
+                "found no valid token and nobody signed in; send the header Authorization: Bearer TOKEN, or sign in "
+                f"at {self.sign_in_url}",
+                401,
+            )
         if not need.met_by(holder):
             wanted = " or ".join(sorted(need.scopes | need.roles))
-            raise NotAllowedError(f"this token may not do this; it needs one of: {wanted}", 403)
+            who = "this token" if holder.person is None else "your account"
+            raise NotAllowedError(f"{who} may not do this; it needs one of: {wanted}", 403)
         return holder
 
     def _holder(self, token: str | None) -> Holder | None:
         if token is None:
             return None
-        digest = _digest(token)
+        digest = digest_of(token)
         # Every entry is compared, and none returns early: the time taken tells nothing about the match.
         matches = [entry for entry in self._tokens or () if hmac.compare_digest(entry.sha256, digest)]
         today = self._clock.now().date()
@@ -190,26 +238,41 @@ class Access:
 _NOBODY = Holder("none", frozenset(), frozenset(), (), ())
 
 
-def load_access(settings: Settings, clock: Clock | None = None) -> Access:
+def load_access(settings: Settings, clock: Clock | None = None, sessions: Sessions | None = None) -> Access:
     """`open_access` as the settings say."""
-    return open_access(settings.tokens_file, settings.host, clock or SystemClock())
+    return open_access(
+        settings.tokens_file,
+        settings.host,
+        clock or SystemClock(),
+        sessions=sessions,
+        public_url=settings.public_url,
+        sign_in_url=settings.sign_in_url,
+    )
 
 
-def open_access(tokens_file: Path | None, host: str, clock: Clock) -> Access:
+def open_access(
+    tokens_file: Path | None,
+    host: str,
+    clock: Clock,
+    *,
+    sessions: Sessions | None = None,
+    public_url: str | None = None,
+    sign_in_url: str = "/sign-in",
+) -> Access:
     """The access rules for a program that listens on `host`.
 
     Raises:
         ConfigurationError: the file cannot be used, or there is none and `host` is not a loopback address.
     """
-    if tokens_file is not None:
-        return Access(read_tokens(tokens_file), clock)
-    if not is_loopback(host):
+    tokens = None if tokens_file is None else read_tokens(tokens_file)
+    if tokens is None and not is_loopback(host):
         raise ConfigurationError(
             f"found the address {host} and no VALVOMO_TOKENS_FILE: anybody on the network could send and read. "
             "Listen on 127.0.0.1, or write a tokens file (valvomo token new)"
         )
-    logger("access").warning("everything is open: no VALVOMO_TOKENS_FILE, listening on loopback only", host=host)
-    return Access(None, clock)
+    if tokens is None:
+        logger("access").warning("everything is open: no VALVOMO_TOKENS_FILE, listening on loopback only", host=host)
+    return Access(tokens, clock, sessions=sessions, public_url=public_url, sign_in_url=sign_in_url)
 
 
 def is_loopback(host: str) -> bool:
@@ -222,36 +285,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def read_tokens(path: Path) -> tuple[Token, ...]:
-    """The tokens a file lists.
-
-    Raises:
-        ConfigurationError: it cannot be read or says something that cannot be; the sentence names file and line.
-    """
-    root = _compose(path)
-    if not isinstance(root, yaml.SequenceNode) or not root.value:
-        raise ConfigurationError(f"{path}: found no list of tokens; write entries that begin with '- id:'")
-    tokens = tuple(_token(path, node) for node in root.value)
-    for what in ("id", "sha256"):
-        _refuse_repeats(path, root.value, [getattr(token, what) for token in tokens], what)
-    return tokens
-
-
-def new_token(token_id: str, **rights: object) -> tuple[str, str]:
-    """A fresh token, and the entry for the tokens file that lets it in. The token itself is stored nowhere.
-
-    Raises:
-        ConfigurationError: the rights are not such that a token can have them.
-    """
-    token = f"vt_{secrets.token_urlsafe(32)}"
-    try:
-        entry = Token.model_validate({"id": token_id, "sha256": _digest(token), **rights})
-    except ValidationError as error:
-        raise ConfigurationError(f"no token was made: {_reasons(error)}") from None
-    document = entry.model_dump(mode="json", exclude_defaults=True)
-    return token, yaml.safe_dump([document], sort_keys=False, default_flow_style=None, width=120)
-
-
 def _matches(patterns: Sequence[str], text: str) -> bool:
     return any(text == pattern or (pattern.endswith("*") and text.startswith(pattern[:-1])) for pattern in patterns)
 
@@ -262,15 +295,26 @@ def _holder_of(token: Token) -> Holder:
     )
 
 
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()
+def _person(found: SignedIn) -> Holder:
+    roles = frozenset(grant.role for grant in found.grants)
+    return Holder(
+        found.person,
+        frozenset(),
+        roles,
+        (),
+        (),
+        person=found.person,
+        units=_units_of(found.grants),
+        form_token=found.form_token,
+        grants=found.grants,
+    )
 
 
 def _presented(method: str, authorization: str | None) -> str | None:
     kind, _, text = (authorization or "").partition(" ")
     if kind.lower() == "bearer":
         return text.strip() or None
-    if kind.lower() == "basic" and method in _READING_METHODS:  # a browser's own way to ask for a password
+    if kind.lower() == "basic" and method in READING_METHODS:  # a browser's own way to ask for a password
         return _password(text.strip())
     return None
 
@@ -280,68 +324,3 @@ def _password(encoded: str) -> str | None:
         return base64.b64decode(encoded, validate=True).decode().partition(":")[2] or None
     except (binascii.Error, UnicodeDecodeError):
         return None
-
-
-def _compose(path: Path) -> yaml.Node | None:
-    try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: the tokens file cannot be read ({error.strerror}); check VALVOMO_TOKENS_FILE"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"{path}: found bytes that are not UTF-8; save the tokens file as UTF-8 text"
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigurationError(
-            f"{path}{line}: not YAML ({getattr(error, 'problem', None) or 'damaged'}); mend the file"
-        ) from None
-
-
-def _token(path: Path, node: yaml.Node) -> Token:
-    line = node.start_mark.line + 1
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigurationError(
-            f"{path}:{line}: found no entry; write '- id: …' with sha256, scopes and so on below it"
-        )
-    lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
-    if len(lines) != len(node.value):
-        raise ConfigurationError(f"{path}:{line}: found a member twice in this entry; keep one")
-    try:
-        return Token.model_validate(_plain(node))
-    except ValidationError as error:
-        raise ConfigurationError(f"{path}:{_line(error, lines, line)}: {_reasons(error)}") from None
-    except yaml.YAMLError:
-        raise ConfigurationError(f"{path}:{line}: found YAML tags, expected plain text and lists") from None
-
-
-def _plain(node: yaml.Node) -> object:
-    loader = yaml.SafeLoader("")
-    try:
-        return cast("object", loader.construct_document(node))
-    finally:
-        loader.dispose()
-
-
-def _line(error: ValidationError, lines: Mapping[str, int], otherwise: int) -> int:
-    location = error.errors(include_input=False)[0]["loc"]
-    return lines.get(str(location[0]), otherwise) if location else otherwise
-
-
-def _reasons(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'entry'}: {item['msg']}" for item in error.errors(include_input=False)
-    )
-
-
-def _refuse_repeats(path: Path, nodes: Sequence[yaml.Node], values: Sequence[str], what: str) -> None:
-    seen: set[str] = set()
-    for node, value in zip(nodes, values, strict=True):
-        if value in seen:
-            raise ConfigurationError(
-                f"{path}:{node.start_mark.line + 1}: this {what} stands above already; every token has its own"
-            )
-        seen.add(value)

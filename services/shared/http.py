@@ -1,16 +1,7 @@
-"""The HTTP application that every process serves: its services' routes behind one guard, and what operations ask.
+"""The HTTP application that every process serves: its services' routes behind one guard, and what operations ask."""
 
-The guard (`_Guard`) stands before every route: who may (`access.py`), how large a body may be, which headers every
-answer carries, and one log line per request with neither person nor token in it. Errors leave in one shape,
-`application/problem+json` (RFC 9457).
-"""
-
-import asyncio
-import time
-from collections.abc import Mapping, MutableMapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPMethod, HTTPStatus
 from typing import Any, Protocol, runtime_checkable
 
 from fastapi import FastAPI, Request
@@ -18,58 +9,32 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.shared.access import Access, Holder, NotAllowedError, is_loopback
+from services.shared.access import Access, NotAllowedError
+from services.shared.answers import platform_problem, problem, refusal
 from services.shared.bus import EventBus, Positions
-from services.shared.errors import InvalidEventError, PlatformError, TransientError
+from services.shared.errors import PlatformError
 from services.shared.events import TOPICS
-from services.shared.logs import frames, logger
+from services.shared.forms import check_token_header, form_lists, form_of, holder_of, person_of
+from services.shared.guard import MAX_BODY_BYTES, Guard
 from services.shared.service import Service
 from services.shared.serving import Server, serve
 
 __all__ = [
+    "MAX_BODY_BYTES",
     "ConsumerStatus",
     "ReportsStatus",
     "Server",
+    "check_token_header",
+    "form_lists",
+    "form_of",
     "holder_of",
     "make_app",
+    "person_of",
     "platform_problem",
     "problem",
     "serve",
 ]
-
-MAX_BODY_BYTES = 10 * 1024 * 1024
-"""A larger body is refused as soon as it is seen to be."""
-
-BODY_PATIENCE_SECONDS = 60.0
-CLIENT_LEFT = 499
-"""In the log line of a request whose sender went away before its body was whole; nobody gets this answer."""
-
-DEFAULT_RETRY_AFTER_SECONDS = 5.0
-
-_DRAINED_BYTES = 32 * 1024 * 1024
-_DRAIN_SECONDS = 10.0
-_METHODS = frozenset(HTTPMethod)
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-_PROBLEM = "application/problem+json"
-_ALWAYS = "default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-_STYLED = f"{_ALWAYS}; style-src 'self' 'unsafe-inline'"
-_PAGE_POLICY = f"{_STYLED}; script-src 'none'"
-_SCRIPT_POLICY = f"{_STYLED}; script-src 'self'"
-_SCRIPTED = "/audit"
-"""The log's pages have a script, as a file of its own; no other page has any."""
-# FastAPI's page of `/docs` takes its script and style from there.
-_DOCS_CDN = "'self' 'unsafe-inline' https://cdn.jsdelivr.net"
-_DOCS_POLICY = f"{_ALWAYS}; script-src {_DOCS_CDN}; style-src {_DOCS_CDN}"
-_HEADERS = {
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-resource-policy": b"same-origin",
-    b"cache-control": b"no-store",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +74,8 @@ def make_app(
         _add_status(app, services, bus)
     for service in services:
         app.include_router(service.router)
-    app.add_middleware(_Guard, access=access)
+    app.add_middleware(Guard, access=access)
     return app
-
-
-def holder_of(request: Request) -> Holder:
-    """Who sent a request that the guard let through."""
-    found = request.scope.get("valvomo.holder")
-    if not isinstance(found, Holder):
-        raise NotAllowedError("this request came past the guard; serve the routes by make_app", 401)
-    return found
-
-
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error as RFC 9457 writes it. `detail` says what was found, what was expected, what to do."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body, status, dict(headers or {}), _PROBLEM)
 
 
 def _add_operations(
@@ -208,170 +159,10 @@ def _answer_errors(app: FastAPI) -> None:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
         return problem(422, f"found parameters that cannot be used: {wrong}. See /docs")
 
+    @app.exception_handler(NotAllowedError)
+    async def not_allowed(request: Request, error: NotAllowedError) -> Response:
+        return refusal(request.scope, error)
+
     @app.exception_handler(PlatformError)
     async def platform_error(_request: Request, error: PlatformError) -> Response:
         return platform_problem(error)
-
-
-def platform_problem(error: PlatformError) -> Response:
-    """The answer to an error of our own tree."""
-    match error:
-        case TransientError():
-            wait = DEFAULT_RETRY_AFTER_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
-            return problem(503, f"not possible just now, try again: {error}", {"Retry-After": str(max(1, round(wait)))})
-        case NotAllowedError():
-            return problem(error.status, str(error))
-        case InvalidEventError():
-            return problem(400, str(error))
-        case _:
-            logger("http").error("request failed", error=type(error).__name__, reason=str(error))
-            return problem(500, "the program cannot do this in its present state; the log says why")
-
-
-class _Guard:
-    """ASGI middleware in front of every route."""
-
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app = app
-        self._access = access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._guarded(scope, receive, send)
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        answer = _Answer(scope, send)
-        headers = {name: text.decode("latin-1") for name, text in scope["headers"]}
-        try:
-            refusal = self._refusal(scope, headers)
-            if refusal is None:
-                await self._app(scope, _Body(receive).receive, answer.send)
-            else:
-                await _drain(receive, headers)
-                await refusal(scope, receive, answer.send)
-        except ClientDisconnect:
-            answer.status = answer.status or CLIENT_LEFT
-        except Exception as error:  # noqa: BLE001  # the last resort: no request ends in a traceback for the sender
-            logger("http").error(
-                "request broke", error=type(error).__name__, frames=frames(error)
-            )  # the message may hold a sender's text
-            if not answer.status:
-                await problem(500, "something unforeseen happened; the log has a line about it")(
-                    scope, receive, answer.send
-                )
-        finally:
-            _tell(scope, answer.status, time.perf_counter() - began)
-
-    def _refusal(self, scope: Scope, headers: Mapping[bytes, str]) -> Response | None:
-        if self._access.is_open and not _is_here(headers.get(b"host", "")):
-            return problem(
-                421, "found a Host that is not this machine; without a tokens file ask for 127.0.0.1 or localhost"
-            )
-        length = headers.get(b"content-length", "0")
-        if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-            return _too_large()
-        try:
-            scope["valvomo.holder"] = self._access.admit(scope["method"], scope["path"], headers.get(b"authorization"))
-        except NotAllowedError as error:
-            return problem(
-                error.status,
-                str(error),
-                _challenge(scope["method"]) if error.status == HTTPStatus.UNAUTHORIZED else None,
-            )
-        return None
-
-
-class _Answer:
-    """Passes an answer on, with our headers added; remembers its status (0: none yet)."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope = scope
-        self._send = send
-        self.status = 0
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message["headers"] = _with_ours(message.get("headers", ()), self._scope["path"])
-        await self._send(message)
-
-
-class _Body:
-    """Passes a body on until it grows too large or comes too slowly."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._bytes = 0
-        self._deadline: float | None = asyncio.get_running_loop().time() + BODY_PATIENCE_SECONDS
-
-    async def receive(self) -> Message:
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            raise HTTPException(408, _TOO_SLOW) from None
-        self._bytes += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            self._deadline = None  # what is awaited from now on is only the end of the connection
-        if self._bytes > MAX_BODY_BYTES:
-            await _drain(self._receive, {}, ends=self._deadline is None)
-            raise HTTPException(413, _TOO_LARGE)
-        return message
-
-
-_TOO_SLOW = f"the body did not come within {BODY_PATIENCE_SECONDS:.0f} seconds; send it again, or less at once"
-_TOO_LARGE = f"found a body of more than {MAX_BODY_BYTES} bytes; send smaller batches"
-
-
-def _too_large() -> Response:
-    return problem(413, _TOO_LARGE)
-
-
-async def _drain(receive: Receive, headers: Mapping[bytes, str], *, ends: bool = False) -> None:
-    """Read on and forget, within bounds: a sender whose connection closes while it writes never sees the answer."""
-    if ends or b"expect" in headers:  # it waits to be asked for its body, so it will read the answer
-        return
-    left = _DRAINED_BYTES
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while left > 0:
-                message = await receive()
-                left -= len(message.get("body", b"")) + 1
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-
-
-def _with_ours(headers: Sequence[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
-    present = {name.lower() for name, _ in headers}
-    ours = {**_HEADERS, b"content-security-policy": _policy_of(path).encode()}
-    return [*headers, *((name, text) for name, text in ours.items() if name not in present)]
-
-
-def _policy_of(path: str) -> str:
-    if path == "/docs":
-        return _DOCS_POLICY
-    return _SCRIPT_POLICY if f"{path}/".startswith(f"{_SCRIPTED}/") else _PAGE_POLICY
-
-
-def _challenge(method: str) -> Mapping[str, str]:
-    offered = 'Bearer realm="valvomo"' + (
-        ', Basic realm="valvomo", charset="UTF-8"' if method in {"GET", "HEAD"} else ""
-    )
-    return {"WWW-Authenticate": offered}
-
-
-def _is_here(host: str) -> bool:
-    """Whether the Host header names this machine: a page of another site cannot then read from an open program."""
-    name = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    return is_loopback(name)
-
-
-def _tell(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "unknown")  # the pattern, so that no identifier of a path is written
-    log = logger("http")
-    write = log.debug if route in _QUIET else log.info
-    method = scope["method"] if scope["method"] in _METHODS else "unknown"  # it may be any word of the sender's
-    write("request", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))

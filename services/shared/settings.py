@@ -149,6 +149,26 @@ class Settings(BaseSettings):
         None, description="Time-stamping authority (RFC 3161) that stamps a checkpoint daily", pattern=r"^https?://\S+$"
     )
     timestamp_roots: Path | None = Field(None, description="PEM file with the root certificates of that authority")
+    session_idle_minutes: float = Field(30.0, gt=0, le=1440, description="A session ends when nothing was done so long")
+    session_hours: float = Field(
+        12.0, gt=0, le=168, description="A session ends so long after signing in, whatever is done"
+    )
+    sign_in_url: str = Field(
+        "/sign-in",
+        description="Where people sign in: another address where the collector runs as a process of its own",
+        pattern=r"^(/|https?://)[^\s]*$",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Issuer of the city's OpenID Connect provider (docs/sign-in.md); without it, local passwords only",
+        pattern=r"^https?://[^\s?#]+$",
+    )
+    oidc_client_id: str | None = Field(None, description="Client id of this program at that provider")
+    oidc_client_secret: SecretStr | None = Field(None, description="Its secret")
+    oidc_roles: Words = Field(
+        (),
+        description="Value of the claim `roles` = role here, comma separated: `Audit=auditor`, `Kymp=reviewer@kymp`",
+    )
     review_tick_seconds: float = Field(30.0, gt=0, description="Pause between two looks for overdue reviews")
 
     @classmethod

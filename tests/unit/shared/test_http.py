@@ -174,7 +174,7 @@ def test_every_answer_carries_the_security_headers_and_no_banner(client: TestCli
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "server" not in headers
@@ -294,7 +294,7 @@ def test_a_real_server_sends_no_banner(server: str) -> None:
 
 
 def test_a_body_that_does_not_come_is_given_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.shared.http.BODY_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("services.shared.guard.BODY_PATIENCE_SECONDS", 0.1)
     host, port = server.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as line:
         line.sendall(f"POST /v1/size HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\nhalf".encode())
