@@ -708,6 +708,20 @@ class LedgerContract:
         world.settle()
         assert [(one.finding_id, one.unit) for one in world.service.queries.findings_open()] == [("a", "kymp")]
 
+    def test_a_finding_about_no_output_is_counted_like_any_other(self, world: World) -> None:
+        def told(name: str) -> FindingOpened:
+            data = Finding(
+                finding_id=name, kind="record_missing", use_case="benefits", system=None, unit="kymp", policy=None,
+                policy_version=None, due_at=None, detected_at=START, about="dpia",
+            )  # fmt: skip
+            return FindingOpened(id=name, source="valvomo/audit-log", subject="benefits", time=START, data=data)
+
+        data = FindingClosing(finding_id="b", closed_at=START, reason="recorded")
+        closed = FindingClosed(id="b-closed", source="valvomo/audit-log", subject="benefits", time=START, data=data)
+        world.publish(told("a"), closed, told("b"))
+        world.settle()
+        assert [(one.finding_id, one.unit) for one in world.service.queries.findings_open()] == [("a", "kymp")]
+
     def test_any_order_of_delivery_gives_the_same_ledger(self, world: World) -> None:
         """Readings with revisions, retractions and duplicates, shuffled in two ways."""
         events = [
