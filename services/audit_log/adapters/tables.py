@@ -184,12 +184,25 @@ sample_period = Table(
     Column("first_day", Text, nullable=False),
     Column("last_day", Text, nullable=False),
     Column("commitment", Text, nullable=False),
+    Column("committed_at", UtcMicros, nullable=False),
     Column("committed_seq", BigInteger, nullable=False),
     Column("salt", Text),
     Column("revealed_seq", BigInteger),
     **STRICT,
 )
 """Periods whose draws are fixed; `salt` (hex) once it is revealed."""
+
+sample_draw = Table(
+    "sample_draw",
+    METADATA,
+    Column("period", Text, primary_key=True),
+    Column("system", Text, primary_key=True),
+    Column("risk_class", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    **STRICT,
+)
+"""What was drawn after a period's end because its hashes drew too few; `document`: the data of the event."""
 
 sighting = Table(
     "sighting",
@@ -338,7 +351,7 @@ hold = Table(
 
 APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt, pruning)
 REVIEWS = (
-    case_file, finding, register_staged, register_fact, joined, sample_period, sighting, incident, use_case_cost,
+    case_file, finding, register_staged, register_fact, joined, sample_period, sample_draw, sighting, incident, use_case_cost,
     role_grant,
 )  # fmt: skip
 """What reviews fold."""

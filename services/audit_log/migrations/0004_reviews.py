@@ -75,10 +75,18 @@ def _make_samples() -> None:
     op.create_table(
         "sample_period",
         *map(_text, ("period", "first_day", "last_day", "commitment")),
-        _big("committed_seq"),
+        *map(_big, ("committed_at", "committed_seq")),
         sa.Column("salt", sa.Text()),
         _maybe_big("revealed_seq"),
         sa.PrimaryKeyConstraint("period"),
+        **_STRICT,
+    )
+    op.create_table(
+        "sample_draw",
+        *map(_text, ("period", "system", "risk_class")),
+        _big("seq"),
+        _text("document"),
+        sa.PrimaryKeyConstraint("period", "system", "risk_class"),
         **_STRICT,
     )
 
