@@ -20,7 +20,6 @@ from services.audit_log.domain.indicators import (
     kappa_of,
     share_of,
 )
-from services.audit_log.domain.statistics import wilson
 from tests.unit.audit_log.events import MONDAY
 
 
@@ -38,32 +37,6 @@ def many(count: int = 40, people: int = 4, **members: Any) -> list[Reviewed]:  #
 def only(found: Indicators) -> TeamIndicators:
     (team,) = found.teams
     return team
-
-
-@pytest.mark.parametrize(
-    ("count", "of", "low", "high"),
-    [
-        (0, 30, 0.0, 0.1135),
-        (1, 100, 0.0018, 0.0545),
-        (0, 200, 0.0, 0.0188),
-        (30, 30, 0.8865, 1.0),
-        (1, 2, 0.0945, 0.9055),
-    ],
-)
-def test_wilson_intervals_as_published(count: int, of: int, low: float, high: float) -> None:
-    assert wilson(count, of) == pytest.approx((low, high), abs=0.0001)
-
-
-@pytest.mark.parametrize(("count", "of"), [(0, 0), (2, 1), (-1, 3)])
-def test_a_share_of_nothing_is_refused(count: int, of: int) -> None:
-    with pytest.raises(ValueError, match="a share needs"):
-        wilson(count, of)
-
-
-@given(st.integers(1, 500).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
-def test_an_interval_holds_its_share(counted: tuple[int, int]) -> None:
-    low, high = wilson(*counted)
-    assert 0 <= low <= counted[0] / counted[1] <= high <= 1
 
 
 @pytest.mark.parametrize(
