@@ -351,8 +351,8 @@ hold = Table(
 
 APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt, pruning)
 REVIEWS = (
-    case_file, finding, register_staged, register_fact, joined, sample_period, sample_draw, sighting, incident, use_case_cost,
-    role_grant,
+    case_file, finding, register_staged, register_fact, joined, sample_period, sample_draw, sighting, incident,
+    use_case_cost, role_grant,
 )  # fmt: skip
 """What reviews fold."""
 SEARCH = (facet, time_block, event_source, indexed)
