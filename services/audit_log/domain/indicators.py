@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import quantiles
 from typing import Literal, NamedTuple, get_args
 
-from services.audit_log.domain.sampling import wilson
+from services.audit_log.domain.statistics import wilson
 
 LEAST_REVIEWS = 30
 """Governance practice of audit sampling: a rate of fewer items says nothing (0 of 30 is still 0 to 11 %)."""
