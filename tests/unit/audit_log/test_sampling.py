@@ -1,6 +1,6 @@
 """Draws: of an output by its id and a salt, of more by the log's root, and how many an auditor needs."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
 
@@ -33,6 +33,7 @@ from services.audit_log.domain.sampling import (
     sample_size,
     too_few,
     top_up,
+    wilson,
 )
 from services.shared.events import decode, encode, topic_of
 from services.shared.events.governance import Output
@@ -336,5 +337,28 @@ class TestSampleSize:
             sample_size(Decimal(confidence), Decimal(rate), deviations, population)
 
 
-def test_one_day_is_enough_for_news() -> None:
-    assert timedelta(hours=1) <= LATE_NEWS <= timedelta(days=7)
+class TestIntervals:
+    @pytest.mark.parametrize(
+        ("found", "tested", "low", "high"),
+        [
+            pytest.param(0, 30, 0.0, 0.11, id="none of 30 is up to 11 %"),
+            pytest.param(1, 100, 0.002, 0.054, id="1 of 100 is 0.2 to 5.4 %"),
+            pytest.param(0, 200, 0.0, 0.019, id="none of 200 is up to 1.9 %"),
+            pytest.param(30, 30, 0.89, 1.0, id="all of 30 is from 89 %"),
+        ],
+    )
+    def test_what_auditors_know(self, found: int, tested: int, low: float, high: float) -> None:
+        assert wilson(found, tested) == pytest.approx((low, high), abs=0.004)
+
+    @given(st.integers(1, 500), st.data())
+    def test_the_share_is_inside_and_more_confidence_is_wider(self, tested: int, data: st.DataObject) -> None:
+        found = data.draw(st.integers(0, tested))
+        (low, high), (lower, higher) = wilson(found, tested), wilson(found, tested, Decimal("0.99"))
+        assert 0 <= lower <= low <= found / tested <= high <= higher <= 1
+
+    @pytest.mark.parametrize(
+        ("found", "tested", "confidence"), [(0, 0, "0.95"), (2, 1, "0.95"), (-1, 5, "0.95"), (1, 5, "1")]
+    )
+    def test_what_is_no_share_is_refused(self, found: int, tested: int, confidence: str) -> None:
+        with pytest.raises(ValueError, match="at least one item"):
+            wilson(found, tested, Decimal(confidence))
