@@ -16,8 +16,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from hashlib import sha256
-from math import comb, sqrt
-from statistics import NormalDist
+from math import comb
 from typing import Literal, NamedTuple
 
 from services.audit_log.domain.calendar import due_time
@@ -358,20 +357,3 @@ def _tolerable(rate: Decimal, population: int) -> int:
     """The fewest deviations in a population that reach the rate."""
     above, below = rate.as_integer_ratio()
     return -(-population * above // below)
-
-
-def wilson(found: int, tested: int, confidence: Decimal = Decimal("0.95")) -> tuple[float, float]:
-    """The interval (Wilson's) of a share when `found` of `tested` had it: honest also for none or all of few.
-
-    Floats: for eyes, never for money.
-
-    Raises:
-        ValueError: nothing was tested, more was found than tested, or the confidence is not between 0 and 1.
-    """
-    if not (0 <= found <= tested and tested > 0 and 0 < confidence < 1):
-        raise ValueError(f"found {found} of {tested}, confidence {confidence}; a share needs at least one item tested")
-    share, square = found / tested, NormalDist().inv_cdf((1 + float(confidence)) / 2) ** 2
-    middle, whole = share + square / (2 * tested), 1 + square / tested
-    reach = sqrt(square * (share * (1 - share) / tested + square / (4 * tested * tested)))
-    low, high = (middle - reach) / whole, (middle + reach) / whole
-    return max(0.0, min(share, low)), min(1.0, max(share, high))  # the share is inside, whatever the rounding
