@@ -30,11 +30,13 @@ from services.cost_alerts.adapters.risks import RiskWatch
 from services.cost_alerts.adapters.seats import SqlSeats
 from services.cost_alerts.adapters.situation import SqlLookout
 from services.cost_alerts.adapters.tables import METADATA
+from services.cost_alerts.adapters.use_costs import SqlUseCosts
 from services.cost_alerts.api import make_router
 from services.cost_alerts.delivery.wiring import telling_loops
 from services.cost_alerts.handlers.alerting import AlertWatch
 from services.cost_alerts.handlers.budgets import BudgetWatch
 from services.cost_alerts.handlers.conflicts import ConflictTeller
+from services.cost_alerts.handlers.costing import CostTeller
 from services.cost_alerts.handlers.days import DayTeller
 from services.cost_alerts.handlers.forecasting import Forecaster
 from services.cost_alerts.handlers.outcomes import OutcomesHandler
@@ -90,6 +92,14 @@ class CostService:
             store, SqlForesight(), clock, horizon.passed, interval_seconds=forecast_interval_seconds
         )
         self.conflicts = ConflictTeller(store, SqlConflicts(), horizon.passed)
+        self.costs = CostTeller(
+            store,
+            SqlUseCosts(),
+            clock,
+            horizon.passed,
+            is_idle=lambda: not self.queries.work_pending(),
+            interval_seconds=forecast_interval_seconds,
+        )
         self.risks = risks
         self.relay = BusRelay(store, bus, clock)
         self.publisher = ChargePublisher(store, bus, SqlCharges(), horizon.passed)
@@ -106,6 +116,7 @@ class CostService:
             Loop("forecaster", self.forecaster.step),
             Loop("conflicts", self.conflicts.step),
             Loop("risks", self.risks.step),
+            Loop("use case costs", self.costs.step),
             Loop("cost-alerts relay", self.relay.step),
             *([Loop(PUBLISHER, self.publisher.step)] if publishes else []),
             *telling,
@@ -226,7 +237,9 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     handlers: Sequence[Handler] = (
         RegisterHandler(SqlRegister(), budgets),
         UsageHandler(Memory(publishes=settings.publish_charges).begin, SqlSeats(), SqlInvoices(), alerts),
-        OutcomesHandler(budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings(), periods, alerts),
+        OutcomesHandler(
+            budgets, SqlRestatements(), SqlConflicts(), SqlFindings(), SqlPostings(), periods, alerts, SqlUseCosts()
+        ),
     )
     key = hash_key(store)
     consumers = [

@@ -22,6 +22,7 @@ _TOLD = (
     "reading_conflict",
     "restatement",
     "posting",
+    "use_case_cost",
     "charge_sent",
     "outbox",
     "register_state",

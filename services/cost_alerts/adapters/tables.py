@@ -509,6 +509,18 @@ FORECAST_TEST = Table(
 )
 """How good the forecast would have been, as tested anew each month (year × 12 + month − 1): error and coverage."""
 
+USE_CASE_COST = Table(
+    "use_case_cost",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("use_case", Text, nullable=False),
+    Column("as_of", Integer, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    **SMALL,
+)
+"""Bands of cost that were told, decided here or read from the outcomes. Kept when the ledger is rebuilt."""
+
 FINDING = Table(
     "finding",
     METADATA,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.cost_alerts.ports.alerts import Alerts
 from services.cost_alerts.ports.ledger import ConflictRow
-from services.cost_alerts.ports.outcomes import Conflicts, Crossings, Findings, PostingBook
+from services.cost_alerts.ports.outcomes import Conflicts, Crossings, Findings, PostingBook, UseCosts
 from services.cost_alerts.ports.periods import Days
 from services.cost_alerts.ports.register import Restatements
 from services.shared.consumer import Delivered
@@ -22,6 +22,7 @@ from services.shared.events.outcomes import (
     ReadingConflictFound,
     ThresholdCrossed,
     ThresholdReceded,
+    UseCaseCosted,
 )
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
@@ -44,6 +45,7 @@ class OutcomesHandler:
         postings: PostingBook,
         days: Days,
         alerts: Alerts,
+        costs: UseCosts,
     ) -> None:
         self._crossings = crossings
         self._conflicts = conflicts
@@ -52,6 +54,7 @@ class OutcomesHandler:
         self._postings = postings
         self._days = days
         self._alerts = alerts
+        self._costs = costs
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
         events = [event for _, event in batch]
@@ -69,6 +72,8 @@ class OutcomesHandler:
         self._findings.opened(tx, [event.data for event in events if isinstance(event, FindingOpened)])
         made = [(event.data, micros(event.time)) for event in events if isinstance(event, PostingsMade)]
         self._postings.keep(tx, made)
+        costed = [(event.data, micros(event.time)) for event in events if isinstance(event, UseCaseCosted)]
+        self._costs.keep(tx, costed)
         self._findings.closed(tx, [event.data for event in events if isinstance(event, FindingClosed)])
 
     def _take_over_alerts(self, tx: Transaction, events: Sequence[Event]) -> None:

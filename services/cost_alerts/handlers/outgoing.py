@@ -27,6 +27,8 @@ from services.shared.events.outcomes import (
     Restatement,
     ThresholdCrossed,
     ThresholdReceded,
+    UseCaseCost,
+    UseCaseCosted,
 )
 from services.shared.money import from_nano
 from services.shared.periods import day_start
@@ -78,6 +80,15 @@ def postings_made(batch: PostingBatch, now: datetime) -> OutgoingMessage:
 
 def restatement_id(version: int) -> str:
     return event_id("restated", version)
+
+
+def costed(cost: UseCaseCost, now: datetime) -> OutgoingMessage:
+    """Tell that a use of AI moved to another band of cost."""
+    return for_bus(UseCaseCosted(id=costed_id(cost), source=SOURCE, subject=cost.use_case, time=now, data=cost))
+
+
+def costed_id(cost: UseCaseCost) -> str:
+    return event_id("usecase.costed", cost.use_case, cost.as_of.isoformat(), cost.band)
 
 
 def alert_raised(condition: Condition, now: datetime) -> OutgoingMessage:

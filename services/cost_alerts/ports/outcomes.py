@@ -1,13 +1,22 @@
 """What was decided or told once, and is known over every rebuild."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from services.cost_alerts.domain.budgets.look import Facts
 from services.cost_alerts.ports.ledger import ConflictRow
-from services.shared.events.outcomes import Crossing, Finding, FindingClosing, PostingBatch, Receding
+from services.shared.events.outcomes import (
+    CostBand,
+    Crossing,
+    Finding,
+    FindingClosing,
+    PostingBatch,
+    Receding,
+    UseCaseCost,
+)
 from services.shared.store import Transaction
 
 
@@ -54,4 +63,20 @@ class PostingBook(Protocol):
 
     def keep(self, tx: Transaction, batches: Sequence[tuple[PostingBatch, int]]) -> int:
         """Keep parts of batches with the time they were made (microseconds); how many of them were new."""
+        ...
+
+
+class UseCosts(Protocol):
+    """What uses of AI cost, in bands, and which of these the world was told."""
+
+    def bands(self, connection: Connection, today: date) -> Mapping[str, CostBand]:
+        """Use case → the band of its last twelve whole months, of those that hold today and are priced wholly."""
+        ...
+
+    def told(self, connection: Connection) -> Mapping[str, CostBand]:
+        """Use case → the band that was told last."""
+        ...
+
+    def keep(self, tx: Transaction, costs: Sequence[tuple[UseCaseCost, int]]) -> set[str]:
+        """Keep what was told, with the time of the decision (microseconds); the ids of those that are new."""
         ...
