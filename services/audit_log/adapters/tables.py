@@ -123,6 +123,14 @@ Index(
 """What waits for a person, in the order of its due times, with all that a queue is filtered by: walked, never sorted.
 """
 Index("case_file_generated", case_file.c.generated_at, case_file.c.output_id)
+Index(
+    "case_file_uses",
+    case_file.c.use_case,
+    case_file.c.unit,
+    case_file.c.state,
+    case_file.c.generated_at,
+    case_file.c.due_at,
+)
 Index("case_file_content", case_file.c.content_hash)
 
 finding = Table(
@@ -215,7 +223,8 @@ sighting = Table(
     Column("last_at", UtcMicros, nullable=False),
     **STRICT,
 )
-"""What was seen in use: `aspect` is `system`, `model`, `agent`, `feature` or `region`."""
+"""What was seen in use, kept beside the index: `aspect` is `system`, `model`, `agent`, `feature` or `region`.
+`first_at` is an hour, `last_at` the beginning of a Helsinki day."""
 
 incident = Table(
     "incident",
@@ -354,9 +363,9 @@ REVIEWS = (
     case_file, finding, register_staged, register_fact, joined, sample_period, sample_draw, sighting, incident,
     use_case_cost, role_grant,
 )  # fmt: skip
-"""What reviews fold."""
-SEARCH = (facet, time_block, event_source, indexed)
-"""What queries find entries by."""
+"""What the entries are folded into: reviews and what they need, incidents, roles."""
+SEARCH = (facet, time_block, event_source, sighting, indexed)
+"""What is read from the entries in the background: what queries find them by, and what they show to be in use."""
 DERIVED = (*REVIEWS, *SEARCH, hold)
 
 only("SELECT", "INSERT", of=(*APPEND_ONLY, source_partition, decision, names.archive))

@@ -1,6 +1,7 @@
 """Reviews with all that the policy asks, samples, what is seen in use, incidents, roles.
 
-The projections are dropped and made again from the entries at the next start.
+The projections, and the index beside which it is kept what is seen in use, are dropped and made again from the entries
+after the next start.
 """
 
 import sqlalchemy as sa
@@ -21,6 +22,9 @@ def upgrade() -> None:
     _make_finding()
     _make_samples()
     _make_register()
+    for table in ("facet", "time_block", "event_source"):
+        op.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608  # our own names
+    op.execute("UPDATE indexed SET size = 0")
     op.create_table("refold", _small("id"), sa.PrimaryKeyConstraint("id"), **_STRICT)
     op.execute("INSERT INTO refold (id) SELECT 1 FROM head WHERE size > 0")
 
@@ -46,6 +50,7 @@ def _make_case_file() -> None:
         postgresql_where=waits,
     )
     op.create_index("case_file_generated", "case_file", ["generated_at", "output_id"])
+    op.create_index("case_file_uses", "case_file", ["use_case", "unit", "state", "generated_at", "due_at"])
     op.create_index("case_file_content", "case_file", ["content_hash"])
 
 
