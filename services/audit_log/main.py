@@ -54,7 +54,7 @@ class AuditService:
         self, store: Store, bus: EventBus, clock: Clock, consumer: ConsumerRunner, checkpointer: Checkpointer,
         *, horizon: RebuildHorizon, settings: Settings, reads: Reads, anchors: Pusher,
     ) -> None:  # fmt: skip
-        self.store, self.reads, self.router = store, reads, make_router(store, reads, clock)
+        self.store, self.reads, self.router = store, reads, make_router(store, reads, clock, horizon.passed)
         self.consumer, self.checkpointer, self.anchors = consumer, checkpointer, anchors
         self.relay = BusRelay(store, bus, clock)
         self.indexer = Indexer(store, lambda: not consumer.status().caught_up)

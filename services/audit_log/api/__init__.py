@@ -4,19 +4,25 @@ A green answer of this server is no evidence: it is the server's own word. Evide
 verified on another machine with a key that came another way.
 """
 
+from collections.abc import Callable
+
 from fastapi import APIRouter
+from sqlalchemy import Connection
 
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.api.entries import add_entries
 from services.audit_log.api.files import add_files
+from services.audit_log.api.findings import add_findings
 from services.audit_log.api.pages import add_pages
 from services.audit_log.api.reviews import add_reviews
 from services.shared.clock import Clock
 from services.shared.store import Store
 
 
-def make_router(store: Store, reads: Reads, clock: Clock) -> APIRouter:
+def make_router(store: Store, reads: Reads, clock: Clock, may_decide: Callable[[Connection], bool]) -> APIRouter:
     """The routes over the log's database; `reads` is told who looked at what.
+
+    `may_decide`: whether all that the bus held at the first start was read; before that nothing is decided.
 
     The C2SP files are not told: they are public evidence, fetched by witnesses and caches, and name nobody who asks.
     """
@@ -24,5 +30,6 @@ def make_router(store: Store, reads: Reads, clock: Clock) -> APIRouter:
     add_files(router, store)
     add_entries(router, store, reads)
     add_reviews(router, store, reads)
+    add_findings(router, store, reads, clock, may_decide)
     add_pages(router, store, reads, clock)
     return router

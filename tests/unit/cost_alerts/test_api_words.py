@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 import services
+from services.audit_log.api.findings import TOLD
 from services.audit_log.domain.review import State as OutputState
+from services.audit_log.web.findings import SEVERITIES, STATES
 from services.cost_alerts.domain.budgets.state import Condition
 from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.domain.value import Users
 from services.cost_alerts.web.ledger import EXPLAINED
-from services.shared.events.outcomes import AlertKind, FindingKind
+from services.shared.events.governance import RiskClass
+from services.shared.events.outcomes import AlertKind, FindingClosing, FindingKind
 from services.shared.periods import Month
 from services.shared.web.words import LANGUAGES, TEXT_FILES, Language, Words, name_in, preferred, text_names
 
@@ -34,6 +37,11 @@ JOINED: dict[str, tuple[str, ...]] = {
     "licence_": get_args(Users),
     "value_per_": ("cases", "hours"),
     "output_state_": get_args(OutputState),
+    "finding_means_": get_args(FindingKind),
+    "finding_state_": STATES,
+    "finding_reason_": get_args(FindingClosing.model_fields["reason"].annotation),
+    "finding_class_": get_args(RiskClass),
+    "severity_": SEVERITIES,
 }
 """Texts that are named by what they tell of: how such a name begins, and how it ends."""
 
@@ -58,7 +66,12 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
         used.update(re.findall(r'words\("([a-z_]+)"', path.read_text()))
     joined = {one for one in used if one.endswith("_")}
     assert joined == set(JOINED)
-    kinds = {*get_args(FindingKind), *EXPLAINED, *(start + end for start, ends in JOINED.items() for end in ends)}
+    kinds = {
+        *get_args(FindingKind),
+        *EXPLAINED,
+        *TOLD,
+        *(start + end for start, ends in JOINED.items() for end in ends),
+    }
     assert (used - joined | kinds) - set(LETTERS) == set(text_names()) - set(LETTERS)
 
 
