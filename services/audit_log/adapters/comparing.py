@@ -34,6 +34,7 @@ from services.audit_log.adapters.tables import (
     names,
     register_fact,
     register_staged,
+    sighting,
     time_block,
 )
 from services.audit_log.domain.review import Case, judge
@@ -291,10 +292,18 @@ def _search_differences(connection: Connection, expected: Connection) -> Iterato
         partly = key[0] * BLOCK < pruned
         if not (stored == log or (partly and _covers(stored, log))):
             yield Difference("time_block", _words(key), _shown(stored), _shown(log))
+    for key, stored, log in _side_by_side(_rows(connection, sighting), _rows(expected, sighting)):
+        if not (stored == log or (pruned and _earlier(stored, log))):
+            yield Difference("sighting", _words(key), _shown(stored), _shown(log))
 
 
 def _covers(stored: Sequence[Any] | None, log: Sequence[Any] | None) -> bool:
     return stored is not None and (log is None or (stored[0] <= log[0] and log[1] <= stored[1]))
+
+
+def _earlier(stored: Sequence[Any] | None, log: Sequence[Any] | None) -> bool:
+    """Whether something was seen in use earlier than what is left of the log tells, and no less late."""
+    return stored is not None and (log is None or (stored[0] <= log[0] and stored[1] <= log[1] and stored[2] >= log[2]))
 
 
 def _shown(values: Sequence[Any] | None) -> str | None:

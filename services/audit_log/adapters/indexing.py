@@ -1,7 +1,7 @@
 """The index that queries find entries by: derived from the entries, made after they were appended, made again at will.
 
 Appending does not wait for it. A loop reads what was appended and writes, in small transactions, which entries have
-which property, when neighbouring entries came, and which sources there are.
+which property, when neighbouring entries came, which sources there are, and what the entries show to be in use.
 """
 
 import json
@@ -13,8 +13,10 @@ from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit_log.adapters.entries import read_frontier
+from services.audit_log.adapters.sightings import write_sightings
 from services.audit_log.adapters.tables import SEARCH, entry, event_source, facet, indexed, time_block
 from services.audit_log.domain.search import Told, facets_of, key_of
+from services.audit_log.domain.sightings import Shown, Sighting, gathered, shown_by
 from services.shared.store import Store, Transaction
 
 BLOCK = 1024
@@ -27,11 +29,12 @@ _YIELD_SECONDS = 0.25
 
 
 class Rows(NamedTuple):
-    """What some entries add to the index: (key, index) of their properties, block → times, sources."""
+    """What some entries add to the index: (key, index) of their properties, block → times, sources, what is in use."""
 
     facets: Sequence[tuple[int, int]]
     blocks: dict[int, tuple[datetime, datetime]]
     sources: set[str]
+    sightings: Sequence[Sighting]
 
 
 class Indexer:
@@ -87,6 +90,7 @@ def rows_of(entries: Iterable[tuple[int, bytes]]) -> Rows:
     facets: list[tuple[int, int]] = []
     blocks: dict[int, tuple[datetime, datetime]] = {}
     sources: set[str] = set()
+    shown: list[tuple[int, Shown]] = []
     for index, body in entries:
         told = read_told(body)
         if told is None:
@@ -95,7 +99,9 @@ def rows_of(entries: Iterable[tuple[int, bytes]]) -> Rows:
         sources.add(str(told.event.get("source")))
         first, last = blocks.get(index // BLOCK, (told.ingest_time, told.ingest_time))
         blocks[index // BLOCK] = min(first, told.ingest_time), max(last, told.ingest_time)
-    return Rows(sorted(facets), blocks, sources)
+        if (one := shown_by(told.event)) is not None:
+            shown.append((index, one))
+    return Rows(sorted(facets), blocks, sources, gathered(shown))
 
 
 def read_told(body: bytes) -> Told | None:
@@ -119,6 +125,7 @@ def write_rows(tx: Transaction, rows: Rows) -> None:
     known = select(event_source.c.source).where(event_source.c.source.in_(rows.sources))
     new = rows.sources - set(tx.connection.execute(known).scalars())
     tx.bulk_insert(event_source, ("source",), [(source,) for source in sorted(new)])
+    write_sightings(tx, rows.sightings)
 
 
 def _widen_blocks(tx: Transaction, blocks: dict[int, tuple[datetime, datetime]]) -> None:

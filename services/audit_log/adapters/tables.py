@@ -360,7 +360,7 @@ hold = Table(
 
 APPEND_ONLY = (entry, tile, checkpoint, conflict, receipt, pruning)
 REVIEWS = (
-    case_file, finding, register_staged, register_fact, joined, sample_period, sample_draw, sighting, incident,
+    case_file, finding, register_staged, register_fact, joined, sample_period, sample_draw, incident,
     use_case_cost, role_grant,
 )  # fmt: skip
 """What the entries are folded into: reviews and what they need, incidents, roles."""

@@ -141,7 +141,10 @@ def answer_missing(
 def answer_uncovered(
     finding: Finding, wanted: frozenset[str], sightings: Iterable[Sighting], use_cases: Sequence[UseCase], today: date
 ) -> Closing | None:
-    """Covered now; `wanted`: what is still wanted of its system. What was not seen proves nothing: the list of what was seen may be on its way to being made anew."""
+    """Covered now; `wanted`: what is still wanted of its system.
+
+    What was not seen proves nothing: the list of what was seen may be on its way to being made anew.
+    """
     if finding.about in wanted:
         return None
     of_system = [one for one in sightings if one.seen.system == finding.system]
