@@ -233,7 +233,7 @@ class ReviewRule(Fact):
     @model_validator(mode="after")
     def _shares_are_shares(self) -> "ReviewRule":
         if max(self.sample_rate, self.second_rate, *(step.share for step in self.escalation)) > 1:
-            raise ValueError('a share is at most "1"; for example sample_rate: "0.05"')
+            raise ValueError('sample_rate, second_rate and escalation must be at most "1"; for example "0.05"')
         return self
 
 

@@ -8,7 +8,7 @@ from services.usage_collector.register.problems import Problem
 
 _REPLACED: Mapping[str, frozenset[Path]] = {
     "placement": frozenset({("person",), ("also",)}),
-    "reviewer": frozenset({("reviewer",)}),
+    "reviewer": frozenset({("reviewer",), ("reports_to",)}),
     "allocation": frozenset({("match", "person")}),
 }
 """Kind → the members that are published as pseudonyms."""

@@ -11,7 +11,13 @@ from services.usage_collector.register.budget_checks import budget_problems
 from services.usage_collector.register.contract_checks import contract_problems
 from services.usage_collector.register.documents import Path
 from services.usage_collector.register.entries import Item
+from services.usage_collector.register.governance_checks import (
+    governance_problems,
+    governance_targets,
+    governance_warnings,
+)
 from services.usage_collector.register.plan_checks import plan_problems, plan_targets, plan_warnings
+from services.usage_collector.register.policy_checks import policy_problems, policy_warnings
 from services.usage_collector.register.price_checks import currency_problems, price_problems, price_warnings
 from services.usage_collector.register.problems import Problem
 from services.usage_collector.register.spans import apart, meet, neighbours
@@ -19,6 +25,11 @@ from services.usage_collector.register.unit_checks import rule_warnings, unit_pr
 
 OUR_TIME = range(1900, 3000)
 """Years of any day in the register: one further away is a slip, and its midnight may not exist in all time zones."""
+
+_DAYS = (
+    "valid_from", "valid_to", "day", "trained_on", "trained_until", "workers_informed_on", "in_use_since",
+    "design_changed_on", "published_on",
+)  # fmt: skip
 
 
 def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
@@ -40,8 +51,9 @@ def problems_between(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]])
     yield from currency_problems(items)
     yield from _zones([*by_kind["tariff"], *by_kind["contract"]])
     yield from budget_problems(by_kind["budget"])
-    yield from _policies(by_kind["policy"])
     yield from plan_problems(by_kind)
+    yield from governance_problems(by_kind)
+    yield from policy_problems(by_kind["policy"])
 
 
 def warnings_between(items: Sequence[Item], today: date) -> Iterator[Problem]:
@@ -53,6 +65,8 @@ def warnings_between(items: Sequence[Item], today: date) -> Iterator[Problem]:
     yield from unit_warnings(by_kind)
     yield from rule_warnings(by_kind)
     yield from plan_warnings(by_kind, today)
+    yield from governance_warnings(by_kind, today)
+    yield from policy_warnings(by_kind["policy"], by_kind["reviewer"], today)
 
 
 def _future_rates(rates: Sequence[Item], today: date) -> Iterator[Problem]:
@@ -99,7 +113,7 @@ def _duplicates(items: Sequence[Item]) -> Iterator[Problem]:
 
 def _days(items: Sequence[Item]) -> Iterator[Problem]:
     for item in items:
-        for member in ("valid_from", "valid_to", "day"):
+        for member in _DAYS:
             day = getattr(item.fact, member, None)
             if day is not None and day.year not in OUR_TIME:
                 yield item.problem(
@@ -113,7 +127,7 @@ def _days(items: Sequence[Item]) -> Iterator[Problem]:
 
 def _references(items: Sequence[Item], ids: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
     for item in items:
-        for path, kind, target in (*_targets(item), *plan_targets(item)):
+        for path, kind, target in (*_targets(item), *plan_targets(item), *governance_targets(item)):
             if kind in ids and target not in ids[kind]:
                 known = ", ".join(sorted(ids[kind])[:12]) or "none"
                 yield item.problem(
@@ -211,17 +225,4 @@ def _zones(items: Sequence[Item]) -> Iterator[Problem]:
                 found=f"time_zone: {item.fact.time_zone!r}",
                 expected="a time zone",
                 write="write for example time_zone: Europe/Helsinki",
-            )
-
-
-def _policies(items: Sequence[Item]) -> Iterator[Problem]:
-    for item in items:
-        classes = [rule.risk_class for rule in item.fact.rules]
-        for risk_class in sorted({name for name in classes if classes.count(name) > 1}):
-            yield item.problem(
-                "rules",
-                "two-rules-per-class",
-                found=f"several rules for {risk_class}",
-                expected="one rule per risk class",
-                write="remove all but one",
             )

@@ -23,7 +23,7 @@ from services.shared.events.prices import (
     Tier,
     UnusedSeats,
 )
-from services.shared.events.register import Match, ReviewRule
+from services.shared.events.register import Art5Check, Covered, EscalationStep, LegalDate, Match, ReviewRule
 from services.usage_collector.register.documents import Entry, Path
 from services.usage_collector.register.expected import EXPECTED, expected_of
 from services.usage_collector.register.facts import FactKey, Kind
@@ -33,12 +33,19 @@ from services.usage_collector.source import Identity
 Pseudonyms = Callable[[Identity], Sequence[str]]
 """An identity → the pseudonyms of its person: more than one when a vendor's id was met on its own before."""
 
-_PERSONAL = {"person", "reviewer", "also"}
-_DAYS = {"valid_from", "valid_to", "checked_on", "trained_on", "day"}
-_FREE_NAMES = {"tags", "when", "rates", "multipliers", "weights"}
+_PERSONAL = {"person", "reviewer", "reports_to", "also"}
+_DAYS = {
+    "valid_from", "valid_to", "checked_on", "trained_on", "trained_until", "day", "on", "workers_informed_on",
+    "in_use_since", "in_use_before", "design_changed_on", "published_on",
+}  # fmt: skip
+_FREE_NAMES = {"tags", "when", "rates", "multipliers", "weights", "accepted_by_source"}
 _INNER: Mapping[str, type[Fact]] = {
     "match": Match,
     "rules": ReviewRule,
+    "escalation": EscalationStep,
+    "legal_dates": LegalDate,
+    "covers": Covered,
+    "art5_checked": Art5Check,
     "tiers": Tier,
     "round_up": Rounding,
     "discounts": Discount,
@@ -100,6 +107,17 @@ def identity_of(kind: str, written: Mapping[str, object]) -> Identity | None:
     )
 
 
+def people_of(kind: str, written: Mapping[str, object]) -> Sequence[Identity]:
+    """Every person an entry names: whom it is about, and whom a reviewer reports to."""
+    identity, superior = identity_of(kind, written), _superior(kind, written)
+    return [one for one in (identity, superior) if one is not None]
+
+
+def _superior(kind: str, written: Mapping[str, object]) -> Identity | None:
+    superior = written.get("reports_to") if kind == "reviewer" else None
+    return (superior,) if isinstance(superior, str) and superior else None
+
+
 def _readings(kind: Kind, written: dict[str, object], pseudonyms: Pseudonyms) -> Sequence[dict[str, object]]:
     identity = identity_of(kind.name, written)
     names: Sequence[str | None] = pseudonyms(identity) if identity else [None]
@@ -108,7 +126,9 @@ def _readings(kind: Kind, written: dict[str, object], pseudonyms: Pseudonyms) ->
             members = {name: value for name, value in written.items() if name != "also"}
             return [_named(members, "person", name) for name in names]
         case "reviewer":
-            return [_named(written, "reviewer", name) for name in names]
+            superior = _superior(kind.name, written)
+            members = _named(written, "reports_to", pseudonyms(superior)[0]) if superior else written
+            return [_named(members, "reviewer", name) for name in names]
         case "allocation":
             return [_rule(written, name) for name in names[:1]]
         case _:

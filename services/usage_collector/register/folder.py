@@ -18,7 +18,7 @@ from services.usage_collector.register.addresses import address_problems
 from services.usage_collector.register.checks import problems_between, warnings_between
 from services.usage_collector.register.currencies import in_use
 from services.usage_collector.register.documents import Entry, Notes, read_people, read_text
-from services.usage_collector.register.entries import Item, Pseudonyms, identity_of, items_of
+from services.usage_collector.register.entries import Item, Pseudonyms, identity_of, items_of, people_of
 from services.usage_collector.register.facts import KIND, KINDS, Facts
 from services.usage_collector.register.fx import (
     MISSING_RATES,
@@ -85,7 +85,7 @@ def load_folder(
     """
     problems: list[Problem] = []
     entries = _read(folder, problems)
-    checked = _understood(entries, stand_in, problems)
+    checked = _understood(entries, _stand_ins(entries), problems)
     published = published_rates() if rates is None else rates
     problems.extend(problems_between(checked.items, _defined(checked.ids, problems)))
     problems.extend(_currency_problems(checked.items, published))
@@ -183,9 +183,18 @@ def _defined(ids: Mapping[str, AbstractSet[str]], problems: Sequence[Problem]) -
     return {kind: named for kind, named in ids.items() if named or KIND[kind].file not in refused}
 
 
+def _stand_ins(entries: Sequence[tuple[str, Entry]]) -> Pseudonyms:
+    """Stand-ins that are equal for two ids of one person in people.csv: who is who is checked before it is asked."""
+    owners: dict[str, str] = {}
+    for kind, entry in entries:
+        for alias in identity_of(kind, entry.members) or () if kind == "placement" else ():
+            owners.setdefault(alias.strip().lower(), str(entry.members["person"]))
+    return lambda identity: stand_in((owners.get(identity[0].strip().lower(), identity[0]),))
+
+
 def _pseudonyms(entries: Sequence[tuple[str, Entry]], who: Who) -> Pseudonyms:
     """Ask for all persons at once, then for each vendor's id on its own: met alone before, it has its own pseudonym."""
-    people = {identity for kind, entry in entries if (identity := identity_of(kind, entry.members)) is not None}
+    people = {identity for kind, entry in entries for identity in people_of(kind, entry.members)}
     whole = who(people)
     single = who({(alias,) for identity in people for alias in identity[1:]})
     return lambda identity: list(dict.fromkeys([whole[identity], *(single[alias,] for alias in identity[1:])]))

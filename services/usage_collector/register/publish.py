@@ -36,7 +36,7 @@ class PublicationConflictError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What holds now: the version in force, its digest, and how many facts were said for it (0: nothing changed)."""
+    """What holds now: the version in force, the digest in its marker, and how many facts were said (0: nothing new)."""
 
     version: int
     changes: int
@@ -66,7 +66,7 @@ def publish_on(wanted: Wanted, bus: EventBus, clock: Clock, signed: Signed = UNS
     for _ in range(_ROUNDS):
         differing = changes(held.facts, target)
         if not differing and not held.disputed:
-            return Publication(held.version, said, digest_of(target))
+            return Publication(held.version, said, held.digest or digest_of(target))
         version, said = held.highest + 1, _publish_version(held, target, differing, bus, clock, signed)
         read_on(bus, held)
         if held.version != version:
@@ -76,7 +76,7 @@ def publish_on(wanted: Wanted, bus: EventBus, clock: Clock, signed: Signed = UNS
             "found another publication of the register each time; expected to be the only one; "
             "publish again when it is done"
         )
-    return Publication(held.version, said, digest_of(target))
+    return Publication(held.version, said, held.digest or digest_of(target))
 
 
 def _publish_version(  # noqa: PLR0917  # one step of the loop above

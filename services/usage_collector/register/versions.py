@@ -30,6 +30,8 @@ class Held:
 
     Attributes:
         version: the last whole version; 0 before the first.
+        digest: what the marker of that version says, as the program that published it reckoned: one that knows more
+            members of facts than it did comes to another digest of the same facts.
         highest: the highest version any fact names, whole or not.
         facts: what holds.
         doubtful: facts said since that version, without a marker that counts: a reader may have them waiting.
@@ -39,6 +41,7 @@ class Held:
     """
 
     version: int = 0
+    digest: str | None = None
     highest: int = 0
     facts: dict[FactKey, Fact] = field(default_factory=dict)
     doubtful: set[FactKey] = field(default_factory=set)
@@ -71,7 +74,7 @@ class Held:
     def _mark(self, marker: RegisterVersion) -> None:
         self.highest = max(self.highest, marker.version)
         if marker.version > self.version:
-            self.version = marker.version
+            self.version, self.digest = marker.version, marker.digest
             self.proposals.carried(marker)
             self.facts = {key: fact for key, fact in (self.facts | self._waiting).items() if fact is not None}
             self.doubtful.clear()

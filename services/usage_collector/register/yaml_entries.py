@@ -15,12 +15,20 @@ from services.usage_collector.register.problems import Code
 
 _TAG = "tag:yaml.org,2002:"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MOMENT = re.compile(
+    r"(19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 _LIST = "a list of entries"
-_SWITCHES = {"carries_over", "indirect", "renews"}
+_SWITCHES = {
+    "annex_iii_only", "carries_over", "indirect", "one_click", "profiling", "public", "renews", "training_required",
+}  # fmt: skip
 """The members that are meant to be true or false; anywhere else that is a text somebody forgot to quote."""
-_NAMES_LIKE_SWITCHES = {"off"}
-"""A discount's member, which YAML takes for false."""
+_NAMES_LIKE_SWITCHES = {"off", "on"}
+"""A discount's member and a day's, which YAML takes for false and true."""
+_MOMENTS = {"suspended_from", "resumed_at"}
+"""The members that are a moment, with its time zone: without one nobody knows which."""
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 100
 """Levels of brackets and indentation; beyond, the fast reader would not raise an error but end the process."""
@@ -153,6 +161,8 @@ class _Converter:
     def _scalar(self, node: yaml.Node, name: str) -> object:
         text = str(node.value)
         said, quoted = f"{name}: {text[:60]}", f'write "{text[:60]}" in quotes'
+        if name in _MOMENTS and text:
+            return self._moment(node, text, said)
         match node.tag.removeprefix(_TAG):
             case "str":
                 return text
@@ -174,6 +184,14 @@ class _Converter:
                 )
             case _:
                 self._refuse(node, "not-a-day", said, "a day without a time", f"write for example {text[:10]}")
+        return None
+
+    def _moment(self, node: yaml.Node, text: str, said: str) -> str | None:
+        if _MOMENT.fullmatch(text):
+            return text
+        day = text[:10] if _DAY.fullmatch(text[:10]) else "2026-11-02"
+        mend = f"write for example {day}T08:00:00+02:00, or the same moment as {day}T06:00:00Z"
+        self._refuse(node, "not-a-moment", said, "a day, a time and their time zone", mend)
         return None
 
     def _day(self, node: yaml.Node, text: str, said: str) -> date | None:

@@ -19,7 +19,7 @@ from services.shared.events.prices import (
     Tier,
     UnusedSeats,
 )
-from services.shared.events.register import Match, ReviewRule
+from services.shared.events.register import Art5Check, Covered, EscalationStep, LegalDate, Match, ReviewRule
 from services.usage_collector.register.expected import EXPECTED
 from services.usage_collector.register.facts import KINDS, Kind
 from services.usage_collector.register.folder import load_folder
@@ -43,6 +43,10 @@ INNER: list[type[Fact]] = [
     Amendment,
     CarryOver,
     BenefitTarget,
+    Covered,
+    Art5Check,
+    EscalationStep,
+    LegalDate,
 ]
 KIND_IDS = [pytest.param(kind, id=kind.file) for kind in KINDS]
 

@@ -117,9 +117,17 @@ def test_example_city_has_what_its_stories_need() -> None:
     assert folder.entries["placement"] == 535
     assert {warning.code for warning in folder.warnings} <= {
         "missing-exchange-rates",
+        "missing-record",
         "old-exchange-rates",
         "old-price",
+        "training-ended",
     }
+    assert [warning.found for warning in folder.warnings if warning.code == "missing-record"] == [
+        "no fria of 'tyollisyys-palvelutarve'",
+        "no art5_checked of 'opettajan-agentti'",
+        "no eu_database_id of 'hakemusten-esikarsinta'",
+        "no fria, instructions of 'hakemusten-esikarsinta'",
+    ]
     guidance = sorted((unit.valid_from, unit.parent) for unit in facts_of(folder, Unit) if unit.id == "neuvonta")
     assert guidance == [(date(2026, 1, 1), "konserni"), (date(2026, 10, 16), "hyve")]
     moved = [placement for placement in facts_of(folder, Placement) if placement.valid_from == date(2026, 10, 16)]
