@@ -109,7 +109,7 @@ def to_open(
     ]
 
 
-def to_close(known: Sequence[Known], answers: Mapping[str, Closing], now: datetime) -> list[FindingClosed]:
+def to_close(known: Sequence[Known], answers: Mapping[str, Closing | None], now: datetime) -> list[FindingClosed]:
     """Open findings that `answers` (by finding id) says are answered, and those that a graver one took over."""
     open_now = [one.finding for one in known if one.reason is None]
     severe = {_key_of(finding) for finding in open_now if finding.severity == "severe"}

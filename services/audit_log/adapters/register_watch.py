@@ -1,0 +1,149 @@
+"""The loop "audit register": what the AI register lacks becomes a finding, and what was mended closes it.
+
+It looks at the register, at what was seen in use and at incidents, as the log has them, whenever the log has grown and
+at every minute. Nothing is decided before the log has read all that was on the bus a moment ago: a register that comes
+right after a use makes no false finding.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.entries import read_frontier
+from services.audit_log.adapters.incident_files import list_incidents
+from services.audit_log.adapters.indexing import indexed_size
+from services.audit_log.adapters.sightings import read_sightings
+from services.audit_log.adapters.tables import finding, register_fact
+from services.audit_log.domain.ai_register import obligations, policy_on, uncovered
+from services.audit_log.domain.incidents import IncidentFile, unanswered
+from services.audit_log.domain.register_findings import (
+    KINDS,
+    Closing,
+    Known,
+    Wanted,
+    answer_late,
+    answer_missing,
+    answer_uncovered,
+    of_clock,
+    of_missing,
+    of_uncovered,
+    to_close,
+    to_open,
+)
+from services.audit_log.domain.sightings import Sighting
+from services.audit_log.handlers import message_of
+from services.shared.clock import Clock
+from services.shared.consumer import ConsumerStatus
+from services.shared.events.outcomes import Finding, FindingClosed, FindingClosing, FindingOpened
+from services.shared.events.register import Policy, UseCase
+from services.shared.periods import helsinki_day
+from services.shared.store import Store
+
+PAUSE_SECONDS = 1.0
+_MINUTE = 60
+
+
+class RegisterView:
+    """What the log holds, in one consistent view: the register, what was seen, incidents, and findings about them."""
+
+    def __init__(self, connection: Connection) -> None:
+        facts = _facts(connection)
+        self.policies = [Policy.model_validate_json(text) for kind, text in facts if kind == "policy"]
+        self.use_cases = [UseCase.model_validate_json(text) for kind, text in facts if kind == "use_case"]
+        self.sightings: Sequence[Sighting] = read_sightings(connection)
+        self.incidents: Sequence[IncidentFile] = list_incidents(connection)
+        self.known = _known(connection)
+
+    def decide(self, now: datetime) -> list[FindingOpened | FindingClosed]:
+        """The findings to open and to close at `now`. Without a policy in force only clocks of incidents run."""
+        today = helsinki_day(now)
+        policy = policy_on(self.policies, today)
+        wanted = [of_clock(*one) for one in unanswered(self.incidents, now)]
+        if policy is not None:
+            missing = obligations(self.use_cases, self.policies, today)
+            wanted += [of_missing(one) for one in missing if one.state != "coming"]
+            wanted += [of_uncovered(one) for one in uncovered(self.sightings, self.use_cases, today)]
+        opened = to_open(wanted, self.known, policy, now)
+        judged = [one.finding for one in self.known if policy is not None or one.finding.kind == "incident_late"]
+        answers = {one.finding_id: self._answer(one, wanted, now) for one in judged}
+        return [*opened, *to_close(self.known, answers, now)]
+
+    def _answer(self, found: Finding, wanted: Sequence[Wanted], now: datetime) -> Closing | None:
+        today = helsinki_day(now)
+        same = frozenset(
+            one.about
+            for one in wanted
+            if (one.kind, one.use_case, one.system) == (found.kind, found.use_case, found.system)
+        )
+        if found.kind == "record_missing":
+            return answer_missing(found, same, self.use_cases, today)
+        if found.kind == "uncovered_use":
+            return answer_uncovered(found, same, self.sightings, self.use_cases, today)
+        return answer_late(found, self.incidents, now)
+
+
+class RegisterWatch:
+    """Opens and closes findings about the register; for a `Loop`.
+
+    Args:
+        store: the log's database.
+        clock: tells which day it is.
+        may_decide: whether all that the bus held at the first start was read.
+        status: how far the log has read the bus.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, may_decide: Callable[[Connection], bool], status: Callable[[], ConsumerStatus]
+    ) -> None:
+        self._store, self._clock, self._may_decide, self._status = store, clock, may_decide, status
+        self._ends: dict[tuple[str, int], int] | None = None
+        self._seen: tuple[int, int, int] | None = None
+
+    def step(self) -> float:
+        """Look once, if anything can have changed; how long to pause, in seconds."""
+        now = self._clock.now()
+        if not self._has_read_on():
+            return PAUSE_SECONDS
+        with self._store.reading() as connection:
+            place = (read_frontier(connection).size, indexed_size(connection), int(now.timestamp()) // _MINUTE)
+            if place == self._seen or not self._may_decide(connection):
+                return PAUSE_SECONDS
+            events = RegisterView(connection).decide(now)
+        if events:
+            with self._store.transaction() as tx:
+                first = SqlCaseFiles().decided_first(tx, [event.id for event in events], now)
+                tx.send([message_of(event) for event in events if event.id in first])
+        self._seen = place
+        return PAUSE_SECONDS
+
+    def _has_read_on(self) -> bool:
+        """Whether all was read that was on the bus at an earlier look: under load the newest is never read."""
+        status = self._status()
+        before = self._ends
+        read = status.caught_up or (
+            before is not None
+            and all((part.position or 0) >= before.get((part.topic, part.partition), 0) for part in status.partitions)
+        )
+        if read or before is None:
+            self._ends = {(part.topic, part.partition): part.end for part in status.partitions}
+        return read
+
+
+def _facts(connection: Connection) -> list[tuple[str, str]]:
+    query = select(register_fact.c.kind, register_fact.c.document).where(
+        register_fact.c.kind.in_(["policy", "use_case"])
+    )
+    query = query.order_by(register_fact.c.kind, register_fact.c.fact_id)
+    return [(kind, document) for kind, document in connection.execute(query)]
+
+
+def _known(connection: Connection) -> list[Known]:
+    query = select(finding.c.opened, finding.c.closed).where(finding.c.kind.in_(KINDS), finding.c.output_id.is_(None))
+    rows = connection.execute(query.order_by(finding.c.opened_seq)).all()
+    return [Known(Finding.model_validate_json(row.opened), _reason(row.closed)) for row in rows]
+
+
+def _reason(closed: str | None) -> str | None:
+    return FindingClosing.model_validate_json(closed).reason if closed else None
