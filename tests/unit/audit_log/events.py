@@ -64,6 +64,8 @@ POLICY = register.Policy(
     version=3,
     approved_by="record 12/2026",
     valid_from=date(2026, 1, 1),
+    clock_grace_seconds=86_400,
+    trusted_sources=("test/*",),
     rules=(
         register.ReviewRule(risk_class="prohibited", gate="never"),
         register.ReviewRule(risk_class="high_decision", gate="before_use", deadline_business_hours=8),

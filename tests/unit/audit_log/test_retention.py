@@ -33,6 +33,7 @@ from services.shared.bus.open import open_bus
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError
 from services.shared.events import TOPICS, Event
+from services.shared.events.governance import Deletion
 from services.shared.events.outcomes import FindingKind
 from services.shared.settings import Settings
 from tests.contract.log_contract import Program
@@ -75,8 +76,9 @@ def test_so_many_months_before(moment: tuple[int, int, int], months: int, earlie
 )
 def test_an_output_is_settled(state: State, finding_open: bool | None, erased: bool, expected: bool) -> None:
     kind: FindingKind = "overdue_review"
+    deletion = Deletion(output_id="o", deleted_at=MONDAY, reason="erasure")
     findings = {} if finding_open is None else {"f": KnownFinding(kind=kind, open=finding_open)}
-    assert settled(Case(output_id="o", findings=findings, erased=erased), state) is expected
+    assert settled(Case(output_id="o", findings=findings, deleted=deletion if erased else None), state) is expected
 
 
 @pytest.mark.parametrize(
