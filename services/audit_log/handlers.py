@@ -1,20 +1,21 @@
 """What the log does with events: append them, fold them into cases, decide about findings, once.
 
 A case is folded by the index of its entries and judged at a moment, so the projections can be thrown away and made
-again. A decision leaves through the outbox as an outcome and counts only when the log holds that outcome.
+again. A decision leaves through the outbox and counts only when the log holds its event.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection
-
-from services.audit_log.domain.review import Case, assign, decide, fold, judge
-from services.audit_log.ports import Arrival, CaseFiles, EntryLog, EntryReader, Judged
+from services.audit_log.domain.judging import resubmitting
+from services.audit_log.domain.review import Case, Happened, assign, decide, fold, judge
+from services.audit_log.domain.sampling import may_be_drawn
+from services.audit_log.domain.standing import weigh
+from services.audit_log.ports import AT_ONCE, Arrival, CaseFiles, Draws, EntryLog, EntryReader, Judged
 from services.shared.clock import Clock
 from services.shared.consumer import Delivered
-from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event, decode, encode, key_of
-from services.shared.events.governance import OutputFact
+from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event, decode, encode, key_of, topic_of
+from services.shared.events.governance import OutputFact, PseudonymsJoined
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange, RegisterPublished
 from services.shared.store import OutgoingMessage, Transaction
@@ -24,42 +25,35 @@ GROUP = "audit-log"
 TOPICS = (USAGE.name, GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
 FOLDED_TOPICS = (GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
 _CASES_AT_ONCE = 1_000
-_ENTRIES_AT_ONCE = 2_000
+_ENTRIES_AT_ONCE = 4_000
 
 
 class AppendHandler:
-    """The consumer group of the log.
+    """The consumer group of the log. It decides nothing: what is to be said of a case is said at the next look.
 
     Args:
         log: where entries go.
         cases: the projections.
-        clock: tells when something is decided.
+        clock: at which moment cases are judged.
         cluster: the bus's id.
-        may_decide: whether everything that was on the bus at the first start has been read; before that, outcomes that
-            are already on the bus would be decided again.
     """
 
     group = GROUP
     topics = TOPICS
 
-    def __init__(
-        self, log: EntryLog, cases: CaseFiles, clock: Clock, cluster: str, may_decide: Callable[[Connection], bool]
-    ) -> None:
+    def __init__(self, log: EntryLog, cases: CaseFiles, clock: Clock, cluster: str) -> None:
         self._log, self._cases, self._clock, self._cluster = log, cases, clock, cluster
-        self._may_decide = may_decide
 
     def handle(self, batch: Sequence[Delivered], tx: Transaction) -> None:
         """Append what is new and fold it."""
         appended = self._log.append(tx, [self._arrival(delivered) for delivered in batch])
         news = [
-            (found.seq, delivered.event)
+            Happened(found.seq, delivered.record.ingest_time, delivered.event, found.conflicts_with is not None)
             for found, delivered in zip(appended, batch, strict=True)
-            if found and found.conflicts_with is None and delivered.record.topic in FOLDED_TOPICS
+            if found and delivered.record.topic in FOLDED_TOPICS
         ]
         if news:
-            fold_entries(news, self._cases, tx)
-            if self._may_decide(tx.connection):
-                look(self._cases, tx, self._clock.now())
+            fold_entries(news, self._cases, tx, self._clock.now())
 
     def _arrival(self, delivered: Delivered) -> Arrival:
         record, event = delivered
@@ -67,29 +61,60 @@ class AppendHandler:
         return Arrival(position, (event.source, event.id), record.value)
 
 
-def fold_entries(news: Iterable[tuple[int, Event]], cases: CaseFiles, tx: Transaction) -> None:
-    """Fold events, in the order of their indexes, into the projections; touched cases wait to be judged."""
-    segment: list[tuple[int, Event]] = []
-    for index, event in news:
-        if isinstance(event, RegisterPublished):
-            _fold_outputs(segment, cases, tx)
+def fold_entries(news: Iterable[Happened], cases: CaseFiles, tx: Transaction, now: datetime) -> None:
+    """Fold entries, in the order of their indexes, into the projections, and judge what they touch at `now`.
+
+    Cases of which something is to be said wait for the next look.
+    """
+    segment: list[Happened] = []
+    for happened in news:
+        event = happened.event
+        if isinstance(event.data, OutputFact) or isinstance(event, FindingOpened | FindingClosed):
+            segment.append(happened)
+        elif happened.contradicts:
+            continue
+        elif isinstance(event, RegisterPublished | PseudonymsJoined):
+            _fold_outputs(segment, cases, tx, now)
             segment = []
-            _apply_register(event.data.version, cases, tx)
+            _apply(happened, cases, tx, now)
         elif isinstance(event, RegisterChange):
             cases.stage(tx, event)
-        elif not cases.note(tx, index, event):
-            segment.append((index, event))
-    _fold_outputs(segment, cases, tx)
+        else:
+            cases.note(tx, happened.seq, event)
+    _fold_outputs(segment, cases, tx, now)
 
 
-def look(cases: CaseFiles, tx: Transaction, now: datetime, limit: int = _CASES_AT_ONCE) -> int:
-    """Judge the cases that wait for it, decide about their findings; how many there were."""
+def look(
+    cases: CaseFiles,
+    tx: Transaction,
+    now: datetime,
+    limit: int = _CASES_AT_ONCE,
+    *,
+    read_to: datetime | None = None,
+    draws: Draws | None = None,
+) -> int:
+    """Judge the cases that wait for it, say what is to be said about them; of how many.
+
+    Args:
+        cases: the projections.
+        tx: in which all of it happens.
+        now: the moment.
+        limit: so many cases at most.
+        read_to: the register was read to its end of this moment (None: it is known to be read). What came later must
+            wait: a mandate that is on its way must make no false finding.
+        draws: says which outputs were drawn; None: nothing is drawn.
+    """
     found = cases.waiting(tx, now, limit)
-    decisions = [event for case in found for event in decide(case, now)]
-    first = cases.decided_first(tx, [event.id for event in decisions], now)
-    tx.send([message_of(event) for event in decisions if event.id in first])
-    cases.save(tx, [Judged(case, judge(case, now)) for case in found])
-    return len(found)
+    ready = [case for case in found if read_to is None or case.newest is None or case.newest <= read_to]
+    said: list[Event] = [event for case in ready for event in decide(case, now)]
+    if draws is not None:
+        said += draws.told(tx, ready, now)
+    first = cases.decided_first(tx, [event.id for event in said], now)
+    tx.send([message_of(event) for event in said if event.id in first])
+    names = {case.output_id for case in ready}
+    waiting = [Judged(case, judge(case, now)._replace(next_look=now)) for case in found if case.output_id not in names]
+    cases.save(tx, [*waiting, *(Judged(case, judge(case, now)) for case in ready)])
+    return len(ready)
 
 
 def rebuild(
@@ -99,49 +124,92 @@ def rebuild(
     now: datetime,
     progress: Callable[[int], None] = lambda _index: None,
 ) -> None:
-    """Make every projection again from the entries, and judge it at `now`. Decides nothing that was decided.
+    """Make every projection again from the entries, and judge it at `now`. Decides nothing.
 
-    `progress` is told the index up to which entries were folded, exclusive.
+    `progress` is told the index up to which entries were folded, exclusive. Cases of which something is to be said
+    wait for the next look of the running log, which says nothing twice.
     """
-    refold(log, cases, tx, progress)
-    while look(cases, tx, now):
-        pass
-
-
-def refold(
-    log: EntryReader, cases: CaseFiles, tx: Transaction, progress: Callable[[int], None] = lambda _index: None
-) -> None:
-    """Make every projection again from the entries; all of it waits to be judged."""
     cases.clear(tx)
     first = 0
     while entries := log.events(tx, FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
-        fold_entries([(index, decode(value)) for index, value in entries], cases, tx)
-        first = entries[-1][0] + 1
+        news = [Happened(one.seq, one.ingest_time, decode(one.value), one.contradicts) for one in entries]
+        fold_entries(news, cases, tx, now)
+        first = entries[-1].seq + 1
         progress(first)
 
 
-def _fold_outputs(news: Sequence[tuple[int, Event]], cases: CaseFiles, tx: Transaction) -> None:
-    concerned = [(index, event, output_id) for index, event in news if (output_id := _output_of(event))]
-    if not concerned:
+def _fold_outputs(news: Sequence[Happened], cases: CaseFiles, tx: Transaction, now: datetime) -> None:
+    if not news:
         return
     rules = cases.rulebook(tx)
-    known = cases.load(tx, list({output_id: None for _, _, output_id in concerned}))
-    for index, event, output_id in concerned:
-        known[output_id] = fold(known.get(output_id) or Case(output_id=output_id), event, rules)
-        if isinstance(event, FindingOpened):
-            cases.note_opened(tx, index, event)
-        elif isinstance(event, FindingClosed):
-            cases.note_closed(tx, index, event)
-    cases.touch(tx, list(known.values()))
+    known = cases.load(tx, list({output_id: None for one in news if (output_id := _output_of(one.event))}))
+    for happened in news:
+        output_id = _output_of(happened.event)
+        if output_id is not None:
+            known[output_id] = fold(known.get(output_id) or Case(output_id=output_id), happened, rules)
+        if not happened.contradicts:
+            _note_finding(happened, cases, tx)
+    cases.save(tx, [judged(case, now) for case in known.values()])
+    _mark_resubmitted(known, cases, tx, now)
 
 
-def _apply_register(version: int, cases: CaseFiles, tx: Transaction) -> None:
+def _note_finding(happened: Happened, cases: CaseFiles, tx: Transaction) -> None:
+    event = happened.event
+    if isinstance(event, FindingOpened):
+        cases.note_opened(tx, happened.seq, event)
+    elif isinstance(event, FindingClosed):
+        cases.note_closed(tx, happened.seq, event)
+
+
+def judged(case: Case, now: datetime) -> Judged:
+    """The case as it is at `now`; where something is to be said or drawn, it is looked at next."""
+    judgement = judge(case, now)
+    at_once = may_be_drawn(case) or decide(case, now)
+    return Judged(case, judgement._replace(next_look=AT_ONCE) if at_once else judgement)
+
+
+def _apply(happened: Happened, cases: CaseFiles, tx: Transaction, now: datetime) -> None:
+    event = happened.event
+    if isinstance(event, RegisterPublished):
+        _apply_register(event.data.version, happened.ingest_time, cases, tx, now)
+    elif isinstance(event, PseudonymsJoined):
+        _apply_joining(happened.seq, event, cases, tx, now)
+
+
+def _apply_register(version: int, moment: datetime, cases: CaseFiles, tx: Transaction, now: datetime) -> None:
     """A new register gives duties to outputs that had none, and stricter ones to those that nobody has reviewed."""
-    cases.apply_register(tx, version)
+    news = cases.apply_register(tx, version)
+    if not news:
+        return
     rules = cases.rulebook(tx)
-    for portion in cases.unsettled(tx):
-        assigned = [(case, assign(case, rules)) for case in portion]
-        cases.touch(tx, [after for before, after in assigned if after != before])
+    for portion in cases.affected(tx, news):
+        assigned = [(case, assign(case, rules, moment)) for case in portion]
+        cases.save(tx, [judged(after, now) for before, after in assigned if after != before])
+
+
+def _apply_joining(seq: int, event: PseudonymsJoined, cases: CaseFiles, tx: Transaction, now: datetime) -> None:
+    """Whoever had the old name, by whichever way, has the new one: their reviews are weighed once more."""
+    before = cases.rulebook(tx)
+    cases.note(tx, seq, event)
+    rules = cases.rulebook(tx)
+    old = before.person(event.data.old)
+    names = {event.data.old, event.data.new, *(name for name in before.joined if before.person(name) == old)}
+    for portion in cases.naming(tx, sorted(names)):
+        cases.save(tx, [judged(weigh(case, rules), now) for case in portion])
+
+
+def _mark_resubmitted(known: Mapping[str, Case], cases: CaseFiles, tx: Transaction, now: datetime) -> None:
+    """What was rejected and came again, unchanged, under another id. Whichever of the two the log heard of first."""
+    contents = {case.output.content_hash for case in known.values() if case.output and case.output.content_hash}
+    rejected = cases.rejected(tx, sorted(contents)) if contents else []
+    if not rejected:
+        return
+    again = dict(known)
+    for case in rejected:
+        if case.output_id in known:
+            again.update({one.output_id: one for one in cases.of_content(tx, case)})
+    marked = [(case, resubmitting(case, rejected)) for case in again.values()]
+    cases.save(tx, [judged(after, now) for before, after in marked if after != before])
 
 
 def _output_of(event: Event) -> str | None:
@@ -152,5 +220,5 @@ def _output_of(event: Event) -> str | None:
 
 
 def message_of(event: Event) -> OutgoingMessage:
-    """An outcome on its way to the bus, by the outbox."""
-    return OutgoingMessage(event.id, "bus", encode(event), OUTCOMES.name, key_of(event))
+    """An event on its way to the bus, by the outbox."""
+    return OutgoingMessage(event.id, "bus", encode(event), topic_of(event), key_of(event))

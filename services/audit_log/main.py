@@ -16,7 +16,11 @@ from services.audit_log.adapters.indexing import Indexer
 from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.metrics import AuditMetrics
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.refolding import refold_if_needed
+from services.audit_log.adapters.register_reach import RegisterReach
 from services.audit_log.adapters.rotation import add_post_quantum
+from services.audit_log.adapters.sampler import Sampler, open_salts
+from services.audit_log.adapters.sampling import SaltedDraws, Salts
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.succession import refuse_unfinished
 from services.audit_log.adapters.tables import METADATA
@@ -52,20 +56,22 @@ class AuditService:
 
     def __init__(
         self, store: Store, bus: EventBus, clock: Clock, consumer: ConsumerRunner, checkpointer: Checkpointer,
-        *, horizon: RebuildHorizon, settings: Settings, reads: Reads, anchors: Pusher,
+        *, horizon: RebuildHorizon, settings: Settings, reads: Reads, anchors: Pusher, salts: Salts,
     ) -> None:  # fmt: skip
         self.store, self.reads, self.router = store, reads, make_router(store, reads, clock, horizon.passed)
         self.consumer, self.checkpointer, self.anchors = consumer, checkpointer, anchors
         self.relay = BusRelay(store, bus, clock)
         self.indexer = Indexer(store, lambda: not consumer.status().caught_up)
         self._bus, self._clock, self._horizon = bus, clock, horizon
-        self._cases = SqlCaseFiles()
+        self._cases, self._reach = SqlCaseFiles(), RegisterReach(store, bus, clock)
+        self._draws, self.sampler = SaltedDraws(salts), Sampler(store, salts, clock, horizon.passed)
         self._tick_seconds = settings.review_tick_seconds
         self._loops = [
             Loop("audit log", consumer.step, on_stop=consumer.close),
             Loop("audit checkpoints", checkpointer.step),
             Loop("audit anchors", anchors.step),
             Loop("audit reviews", self.tick),
+            Loop("audit samples", self.sampler.step),
             Loop("audit index", self.indexer.step),
             Loop("audit reads", reads.step, on_stop=reads.close),
             Loop("audit relay", self.relay.step),
@@ -106,11 +112,15 @@ class AuditService:
 
     def tick(self) -> float:
         """Judge the outputs whose time has come; how long to pause, in seconds."""
+        read_to = self._reach.read_to()
+        pause = min(MAX_TICK_SECONDS, self._tick_seconds)
+        if read_to is None:
+            return pause
         with self.store.transaction() as tx:
             if not self._horizon.passed(tx.connection):
-                return min(MAX_TICK_SECONDS, self._tick_seconds)
-            judged = look(self._cases, tx, self._clock.now())
-        return 0.0 if judged else min(MAX_TICK_SECONDS, self._tick_seconds)
+                return pause
+            looked = look(self._cases, tx, self._clock.now(), read_to=read_to, draws=self._draws)
+        return 0.0 if looked else pause
 
 
 def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry) -> AuditService:
@@ -136,7 +146,8 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
     checkpointer.check()
     check_bus(store, bus)
     horizon = RebuildHorizon(store, METADATA, bus, {GROUP: TOPICS})
-    handler = AppendHandler(SqlEntryLog(), SqlCaseFiles(), clock, bus.cluster_id, horizon.passed)
+    refold_if_needed(store, clock.now())
+    handler = AppendHandler(SqlEntryLog(), SqlCaseFiles(), clock, bus.cluster_id)
     consumer = ConsumerRunner(
         handler,
         bus,
@@ -162,6 +173,7 @@ def _built(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorR
         settings=settings,
         reads=Reads(store, clock, told=settings.log_reads),
         anchors=anchors,
+        salts=open_salts(store, _keys(settings)),
     )
 
 

@@ -1,7 +1,7 @@
 """What the handlers need from outside."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from services.audit_log.domain.duty import Rulebook
@@ -48,11 +48,30 @@ class EntryLog(Protocol):
         ...
 
 
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""The next look of a case of which something is to be said: before any moment."""
+
+
 class Judged(NamedTuple):
     """A case with what it is now, to be written down."""
 
     case: Case
     judgement: Judgement
+
+
+class RegisterNews(NamedTuple):
+    """Whose duties and reviews a new register may change; false where nothing of it matters to reviews.
+
+    `rules`: a policy or a use case changed. `use_cases`: those that changed, and those of changed mandates. `units`:
+    of changed mandates.
+    """
+
+    rules: bool = False
+    use_cases: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.rules or bool(self.use_cases) or bool(self.units)
 
 
 class CaseFiles(Protocol):
@@ -64,31 +83,39 @@ class CaseFiles(Protocol):
 
     def save(self, tx: Transaction, judged: Sequence[Judged]) -> None: ...
 
-    def touch(self, tx: Transaction, cases: Sequence[Case]) -> None:
-        """Save cases that are to be judged at the next look."""
-        ...
-
     def waiting(self, tx: Transaction, now: datetime, limit: int) -> list[Case]:
-        """Cases to be judged: touched, or waiting for a moment before `now`."""
+        """Cases whose next look is before `now`, the earliest first."""
         ...
 
-    def unsettled(self, tx: Transaction) -> Iterator[Sequence[Case]]:
-        """All cases that no review has settled, in portions."""
+    def affected(self, tx: Transaction, news: RegisterNews) -> Iterator[Sequence[Case]]:
+        """The cases that a new register may change, in portions."""
+        ...
+
+    def naming(self, tx: Transaction, pseudonyms: Sequence[str]) -> Iterator[Sequence[Case]]:
+        """The cases in which one of these pseudonyms stands, in portions."""
+        ...
+
+    def rejected(self, tx: Transaction, contents: Sequence[str]) -> list[Case]:
+        """Cases of these content hashes that a reviewer may have rejected."""
+        ...
+
+    def of_content(self, tx: Transaction, case: Case) -> list[Case]:
+        """The cases whose outputs have the same content hash and were made later."""
         ...
 
     def note_opened(self, tx: Transaction, index: int, event: FindingOpened) -> None: ...
 
     def note_closed(self, tx: Transaction, index: int, event: FindingClosed) -> None: ...
 
-    def note(self, tx: Transaction, index: int, event: Event) -> bool:
-        """Keep an event that is about no single output, where something is kept of its kind; whether it is."""
+    def note(self, tx: Transaction, index: int, event: Event) -> None:
+        """Keep an event that is about no single output, where something is kept of its kind."""
         ...
 
     def stage(self, tx: Transaction, change: RegisterChange) -> None:
-        """Keep a fact of a register version until its marker comes; facts that reviews do not need are passed over."""
+        """Keep a fact of a register version until its marker comes; facts that nobody needs here are passed over."""
         ...
 
-    def apply_register(self, tx: Transaction, version: int) -> None:
+    def apply_register(self, tx: Transaction, version: int) -> RegisterNews:
         """Let what was staged up to this version hold."""
         ...
 
@@ -105,11 +132,31 @@ class CaseFiles(Protocol):
         ...
 
 
+class Draws(Protocol):
+    """Says which outputs are drawn for a review."""
+
+    def told(self, tx: Transaction, cases: Sequence[Case], now: datetime) -> list[Event]:
+        """What is demanded of those of these cases that are drawn, and what must be said before that."""
+        ...
+
+
+class StoredEvent(NamedTuple):
+    """An entry, read back: its index, when it stood on the bus (UTC), the event's bytes.
+
+    `contradicts`: an earlier entry has other bytes under the same (source, id).
+    """
+
+    seq: int
+    ingest_time: datetime
+    value: bytes
+    contradicts: bool
+
+
 class EntryReader(Protocol):
     """Reads entries back."""
 
-    def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        """Entries of these topics that are no conflicts: (index, event bytes), from index `first` on."""
+    def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[StoredEvent]:
+        """Entries of these topics, from index `first` on."""
         ...
 
 

@@ -37,7 +37,7 @@ from services.audit_log.adapters.tables import (
     sighting,
     time_block,
 )
-from services.audit_log.domain.review import Case, judge
+from services.audit_log.domain.review import Case, Happened, judge
 from services.audit_log.handlers import FOLDED_TOPICS, fold_entries
 from services.shared.errors import IncompatibleStoreError, InvalidEventError
 from services.shared.events import Event, decode
@@ -68,6 +68,7 @@ class _Told(NamedTuple):
     """An entry, read for the comparison."""
 
     seq: int
+    ingest_time: datetime
     topic: str
     body: bytes
     value: bytes
@@ -89,7 +90,7 @@ def compare(
         TransientError: there is no room for the temporary database.
     """
     with _temporary_store() as made:
-        _make_again(connection, made, progress)
+        _make_again(connection, made, now, progress)
         with made.reading() as expected:
             for table in (register_fact, register_staged, finding, hold, conflict, facet):
                 yield from _differences(table.name, _rows(connection, table), _rows(expected, table))
@@ -109,7 +110,7 @@ def _temporary_store() -> Iterator[Store]:
             store.close()
 
 
-def _make_again(connection: Connection, made: Store, progress: Callable[[int, int], None]) -> None:
+def _make_again(connection: Connection, made: Store, now: datetime, progress: Callable[[int, int], None]) -> None:
     size, indexed = read_frontier(connection).size, indexed_size(connection)
     pruned = minimum_index(connection)
     with made.transaction() as tx:
@@ -117,7 +118,7 @@ def _make_again(connection: Connection, made: Store, progress: Callable[[int, in
     for told in _portions(connection):
         with made.transaction() as tx:
             _name(tx, told)
-            _fold(tx, told)
+            _fold(tx, told, now)
             write_rows(tx, rows_of((one.seq, one.body) for one in told if one.seq < indexed))
         progress(told[-1].seq + 1, size)
 
@@ -129,9 +130,9 @@ def _portions(connection: Connection) -> Iterator[list[_Told]]:
 
 def _read(index: int, topic: str, body: bytes) -> _Told:
     try:
-        value = parse_entry(body).value
-        event = json.loads(value)
-        return _Told(index, topic, body, value, digest_of(event["source"], event["id"]))
+        found = parse_entry(body)
+        value, event = found.value, json.loads(found.value)
+        return _Told(index, found.position.ingest_time, topic, body, value, digest_of(event["source"], event["id"]))
     except (EntryError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(index) from None
 
@@ -169,12 +170,16 @@ def _name(tx: Transaction, told: Sequence[_Told]) -> None:
     tx.bulk_insert(conflict, ("seq", "first_seq"), marks)
 
 
-def _fold(tx: Transaction, told: Sequence[_Told]) -> None:
+def _fold(tx: Transaction, told: Sequence[_Told], now: datetime) -> None:
     indexes = [one.seq for one in told]
     marked = select(conflict.c.seq).where(conflict.c.seq.between(indexes[0], indexes[-1]))
     contradict = set(tx.connection.execute(marked).scalars())
-    news = [(one.seq, _event(one)) for one in told if one.topic in FOLDED_TOPICS and one.seq not in contradict]
-    fold_entries(news, SqlCaseFiles(), tx)
+    news = [
+        Happened(one.seq, one.ingest_time, _event(one), one.seq in contradict)
+        for one in told
+        if one.topic in FOLDED_TOPICS
+    ]
+    fold_entries(news, SqlCaseFiles(), tx, now)
 
 
 def _event(told: _Told) -> Event:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from services.audit_log.adapters.names import number_by_name
 from services.audit_log.adapters.tables import conflict, entry, head, names, source_partition, tile
-from services.audit_log.ports import Appended, Arrival
+from services.audit_log.ports import Appended, Arrival, StoredEvent
 from services.shared.errors import IncompatibleStoreError, StalePositionError
 from services.shared.store import Transaction, chunks
 from services.shared.store.names import digest_of
@@ -47,15 +47,21 @@ class SqlEntryLog:
             appended[at] = one
         return appended
 
-    def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[tuple[int, bytes]]:
+    def events(self, tx: Transaction, topics: Sequence[str], first: int, limit: int) -> Sequence[StoredEvent]:
         refs = select(source_partition.c.ref).where(source_partition.c.topic.in_(list(topics)))
         query = (
-            select(entry.c.seq, entry.c.body)
-            .where(entry.c.seq >= first, entry.c.source_ref.in_(refs), entry.c.seq.not_in(select(conflict.c.seq)))
+            select(entry.c.seq, entry.c.body, conflict.c.first_seq)
+            .outerjoin(conflict, conflict.c.seq == entry.c.seq)
+            .where(entry.c.seq >= first, entry.c.source_ref.in_(refs))
             .order_by(entry.c.seq)
             .limit(limit)
         )
-        return [(row.seq, parse_entry(row.body).value) for row in tx.connection.execute(query)]
+        return [_stored(row.seq, row.body, row.first_seq) for row in tx.connection.execute(query)]
+
+
+def _stored(seq: int, body: bytes, first_seq: int | None) -> StoredEvent:
+    found = parse_entry(body)
+    return StoredEvent(seq, found.position.ingest_time, found.value, first_seq is not None)
 
 
 def read_frontier(connection: Connection) -> Frontier:

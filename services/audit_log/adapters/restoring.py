@@ -18,7 +18,7 @@ from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.tables import METADATA, checkpoint
 from services.audit_log.domain.telling import about_log
-from services.audit_log.handlers import GROUP, TOPICS, message_of, refold
+from services.audit_log.handlers import GROUP, TOPICS, message_of, rebuild
 from services.audit_log.ports import Arrival
 from services.shared.bus import EventBus, Record, TopicPartition
 from services.shared.errors import ConfigurationError, IncompatibleStoreError, InvalidEventError
@@ -86,7 +86,7 @@ def restore(
             reason=reason, approver=approver,
         )  # fmt: skip
         _keep_notes(tx.connection, evidence, now)
-        refold(SqlEntryLog(), SqlCaseFiles(), tx)
+        rebuild(SqlEntryLog(), SqlCaseFiles(), tx, now)
         renew_horizon(tx, METADATA, evidence.bus, {GROUP: TOPICS})
         tx.send([message_of(about_log(LogRestored, restored, now, first, signed.root.hex(), now))])
     evidence.memory.save(tree.size, tree.nodes)

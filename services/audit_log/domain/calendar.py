@@ -21,6 +21,7 @@ def _holidays(year: int) -> frozenset[date]:
     return frozenset(holidays.country_holidays("FI", years=year))
 
 
+@lru_cache(maxsize=4_096)
 def is_business_day(day: date) -> bool:
     """Whether anybody is at work on `day` (a Helsinki day)."""
     return day.weekday() < _SATURDAY and day not in _holidays(day.year)
@@ -31,19 +32,23 @@ def due_time(start: datetime, hours: int) -> datetime:
 
     A start outside business hours counts from the next opening; a due time at closing stays at closing.
     """
-    left = timedelta(hours=hours)
-    moment = start.astimezone(HELSINKI)
-    day, opens = moment.date(), _at(moment.date(), OPENS)
-    begin = max(moment.astimezone(UTC), opens)
+    return time_after(start, timedelta(hours=hours))
+
+
+def time_after(start: datetime, left: timedelta) -> datetime:
+    """The instant (UTC) at which so much business time has passed since `start`; see `due_time`."""
+    day = start.astimezone(HELSINKI).date()
+    begin = max(start.astimezone(UTC), _opening(day, OPENS))
     while True:
         if is_business_day(day):
-            available = _at(day, CLOSES) - begin
+            available = _opening(day, CLOSES) - begin
             if left <= available:
                 return begin + left
             left -= max(available, timedelta())
         day += timedelta(days=1)
-        begin = _at(day, OPENS)
+        begin = _opening(day, OPENS)
 
 
-def _at(day: date, moment: time) -> datetime:
+@lru_cache(maxsize=4_096)
+def _opening(day: date, moment: time) -> datetime:
     return datetime.combine(day, moment, HELSINKI).astimezone(UTC)

@@ -1,0 +1,394 @@
+"""What a case is at a moment. Depends on its arguments only, so that states can be made again from the log."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from services.audit_log.domain.calendar import time_after
+from services.audit_log.domain.case import Case, Flag, Judgement, KnownReview, KnownUse, Result, State, changed
+from services.audit_log.domain.duty import EFFECTS, Duty
+from services.audit_log.domain.standing import versions_of
+from services.shared.events import governance as told
+from services.shared.events.register import EscalationStep
+
+_STRICTEST: tuple[Result, ...] = ("approved", "edited", "rejected")
+Verdict = Literal["fine", "unreviewed", "rejected", "unverifiable"]
+
+
+def judge(case: Case, now: datetime) -> Judgement:
+    """What the case is at `now`. Of several states the gravest is named, all else stands in the flags."""
+    if case.output is None:
+        waits = case.hold_until if case.hold_until and (case.reviews or case.uses) and now <= case.hold_until else None
+        return Judgement("unknown_output", frozenset({"orphan"} if waits is None and case.hold_until else ()), waits)
+    duty = case.duty
+    if duty is None:
+        return Judgement("generated", frozenset(_told_flags(case)))
+    flags = set(_told_flags(case))
+    state = _fixed_state(case, duty) or _use_state(case, flags) or _time_state(case, duty, now, flags)
+    return Judgement(state, frozenset(flags), _next_look(case, duty, now))
+
+
+def is_demanded(case: Case) -> bool:
+    """Whether a person must look at the output: by its class, or because it was drawn."""
+    duty, output = case.duty, case.output
+    if duty is None or output is None or duty.gate in ("none", "never") or is_voided(case):
+        return False
+    if output.step and not any(known.use.kind in EFFECTS for known in case.uses):
+        return False
+    return not duty.sampled or case.demand is not None
+
+
+def is_voided(case: Case) -> bool:
+    """Whether it was told in error. What was used was no error."""
+    return case.voided is not None and not case.uses
+
+
+def is_replaced(case: Case) -> bool:
+    """A newer output took its place before anybody used it: the duty has moved on."""
+    return case.superseded_at is not None and not case.uses
+
+
+def due_of(case: Case) -> datetime | None:
+    """When the review is due: as the log has stored it, else as the duty computes it."""
+    duty, demand = case.duty, case.demand
+    if demand is not None and duty is not None and demand.risk_class == duty.risk_class:
+        return demand.due_at
+    return duty.due_at if duty else None
+
+
+def valid_reviews(case: Case) -> list[KnownReview]:
+    """The reviews that count, in the order of their decisions."""
+    found = [known for known in case.reviews if known.standing == "valid"]
+    return sorted(found, key=lambda known: (known.moment, known.index)) if len(found) > 1 else found
+
+
+def result_of(reviews: Sequence[KnownReview]) -> Result:
+    """The strictest of the reviewers' latest decisions; a later one of a higher rank stands over those of lower ranks.
+
+    Args:
+        reviews: at least one, in the order of their decisions; none abstained.
+    """
+    standing = _standing_decisions(reviews)
+    return max((_decision(known) for known in standing), key=_STRICTEST.index)
+
+
+def completed_at(case: Case) -> datetime | None:
+    """Since when the review is complete: enough reviewers approved the same content, or one rejected it."""
+    reviews = valid_reviews(case)
+    for count in range(1, len(reviews) + 1):
+        if _is_complete(case, reviews[:count]):
+            return reviews[count - 1].moment
+    return None
+
+
+def reviewers_needed(case: Case) -> int:
+    """How many different people must approve."""
+    duty, output = case.duty, case.output
+    if duty is None or output is None:
+        return 1
+    adverse = output.adverse or any(known.review.adverse for known in valid_reviews(case))
+    four_eyes = duty.rule.four_eyes == "all" or (duty.rule.four_eyes == "adverse" and adverse)
+    demanded = case.demand.reviewers if case.demand else 1
+    return max(duty.rule.reviewers, demanded, 2 if four_eyes else 1)
+
+
+def is_overdue(case: Case, now: datetime) -> bool:
+    """Whether the review was not complete by its due time, of an output that is still to be used."""
+    due = due_of(case)
+    if due is None or now <= due or is_replaced(case) or not is_demanded(case):
+        return False
+    if case.deleted is not None and case.deleted.deleted_at <= due:
+        return False
+    completed = completed_at(case)
+    return completed is None or completed > due
+
+
+def is_deleted_unreviewed(case: Case) -> bool:
+    """Whether the content was destroyed before a demanded review of it was complete."""
+    if case.deleted is None or is_replaced(case) or not is_demanded(case):
+        return False
+    completed = completed_at(case)
+    return completed is None or completed > case.deleted.deleted_at
+
+
+def verdict_of(case: Case, known: KnownUse) -> Verdict:
+    """Whether what was used had been approved before it was used."""
+    content = content_used(case, known)
+    if known.use.kind == "copied" and content is not None and content not in versions_of(case):
+        return "unverifiable"
+    before = [one for one in valid_reviews(case) if one.moment <= used_at(case, known) and covers(case, one, content)]
+    if not before:
+        return "unreviewed"
+    if result_of(before) == "rejected":
+        return "rejected"
+    return "fine" if _are_enough(case, before) else "unreviewed"
+
+
+def unreviewed_uses(case: Case) -> list[KnownUse]:
+    """Uses without a complete approving review of what was used, where the class asks for one before use."""
+    if case.duty is None or case.duty.gate != "before_use" or not is_demanded(case):
+        return []
+    return [known for known in case.uses if verdict_of(case, known) == "unreviewed"]
+
+
+def rejected_uses(case: Case) -> list[KnownUse]:
+    """Uses although it was rejected."""
+    if not is_demanded(case):
+        return []
+    return [known for known in case.uses if verdict_of(case, known) == "rejected"]
+
+
+def unverifiable_uses(case: Case) -> list[KnownUse]:
+    """Parts of the text that were used: no hash can tell of which."""
+    if not is_demanded(case):
+        return []
+    return [known for known in case.uses if verdict_of(case, known) == "unverifiable"]
+
+
+def reviewed_later(case: Case, known: KnownUse) -> KnownReview | None:
+    """The review that completed, after the use, what was missing before it."""
+    content = content_used(case, known)
+    covering = [one for one in valid_reviews(case) if covers(case, one, content)]
+    for count in range(1, len(covering) + 1):
+        if _is_complete(case, covering[:count]):
+            return covering[count - 1]
+    return None
+
+
+def used_at(case: Case, known: KnownUse) -> datetime:
+    """When it was used; a use cannot have been told before it was made, but for what clocks may differ."""
+    grace = case.duty.grace if case.duty else timedelta()
+    return (
+        min(known.use.used_at, known.ingest_time)
+        if known.use.used_at > known.ingest_time + grace
+        else known.use.used_at
+    )
+
+
+def content_used(case: Case, known: KnownUse) -> str | None:
+    """The hash of what was used; of what a declared template made of it, the hash of what went into the template."""
+    rendering = known.use.rendering
+    if rendering is not None and case.duty is not None and rendering.template in case.duty.renderings:
+        return rendering.content_hash
+    return known.use.content_hash_used
+
+
+def covers(case: Case, known: KnownReview, content: str | None) -> bool:
+    """Whether a review was of this content; unknown hashes are given the benefit."""
+    return content is None or (hash_of(case, known) or content) == content
+
+
+def hash_of(case: Case, known: KnownReview) -> str | None:
+    """The content that a review decided about: an editor's is what came out. None: nobody knows."""
+    review = known.review
+    own = case.output.content_hash if case.output else None
+    conversation = case.output.conversation_hash if case.output else None
+    if review.decision == "edited":
+        return review.edited_content_hash or review.content_hash_reviewed
+    if conversation is not None and conversation in (review.conversation_hash, review.content_hash_reviewed):
+        return own
+    return review.content_hash_reviewed or own
+
+
+def escalation_times(case: Case) -> Iterator[tuple[datetime, EscalationStep]]:
+    """When each step of the policy's escalation is due: a share of the business time to review has passed."""
+    duty = case.duty
+    if duty is None or duty.due_at is None or duty.rule.deadline_business_hours is None:
+        return
+    whole = timedelta(hours=duty.rule.deadline_business_hours) // timedelta(microseconds=1)
+    for step in duty.rule.escalation:
+        yield time_after(duty.counts_from, timedelta(microseconds=int(whole * step.share))), step
+
+
+def is_waiting(case: Case) -> bool:
+    """Whether somebody must still review it, and can."""
+    return is_demanded(case) and not is_replaced(case) and case.deleted is None and completed_at(case) is None
+
+
+def resubmitting(case: Case, rejected: Sequence[Case]) -> Case:
+    """The case, marked where the same content of the same system had been rejected before this output was made."""
+    output = case.output
+    if case.resubmits is not None or output is None or output.content_hash is None:
+        return case
+    same = [found.output_id for found in rejected if _is_same_content(found, case) and _was_rejected(found, output)]
+    return changed(case, resubmits=min(same)) if same else case
+
+
+def _is_same_content(other: Case, case: Case) -> bool:
+    one, two = other.output, case.output
+    same = one is not None and two is not None and (one.system, one.content_hash) == (two.system, two.content_hash)
+    return same and other.output_id != case.output_id
+
+
+def _was_rejected(case: Case, later: told.Output) -> bool:
+    before = [known for known in valid_reviews(case) if known.moment <= later.generated_at]
+    return bool(before) and result_of(before) == "rejected"
+
+
+def _fixed_state(case: Case, duty: Duty) -> State | None:
+    """What neither time nor reviews change."""
+    if is_voided(case):
+        return "voided"
+    if duty.gate == "never":
+        return "prohibited"
+    return None if is_demanded(case) else "exempt"
+
+
+def _use_state(case: Case, flags: set[Flag]) -> State | None:
+    rejected, missing = rejected_uses(case), unreviewed_uses(case)
+    if unverifiable_uses(case):
+        flags.add("unverifiable_use")
+    later = bool(missing) and all(reviewed_later(case, known) for known in missing)
+    if missing:
+        flags.add("reviewed_after_use" if later else "used_unreviewed")
+    if rejected:
+        flags.add("used_rejected")
+        return "used_rejected"
+    if missing:
+        return "reviewed_after_use" if later else "used_unreviewed"
+    return None
+
+
+def _time_state(case: Case, duty: Duty, now: datetime, flags: set[Flag]) -> State:
+    overdue, completed = is_overdue(case, now), completed_at(case)
+    if is_deleted_unreviewed(case):
+        flags.add("deleted_unreviewed")
+    if completed is not None:
+        if overdue:
+            flags.add("late")
+        return "late_reviewed" if overdue else result_of(valid_reviews(case))
+    if overdue:
+        flags.add("overdue")
+        return "overdue"
+    if is_replaced(case):
+        return "superseded"
+    if "deleted_unreviewed" in flags:
+        return "deleted_unreviewed"
+    return "in_review" if _lease_ends(case, duty, now) else "pending"
+
+
+def _next_look(case: Case, duty: Duty, now: datetime) -> datetime | None:
+    if not is_demanded(case) or is_replaced(case):
+        return None
+    due = due_of(case)
+    moments = [due] if due is not None and _depends_on(case, due) else []
+    if is_waiting(case):
+        moments += [moment for moment, _ in escalation_times(case)] if duty.rule.escalation else []
+        lease = _lease_ends(case, duty, now)
+        moments += [lease] if lease else []
+    return min((moment for moment in moments if moment >= now), default=None)
+
+
+def _depends_on(case: Case, due: datetime) -> bool:
+    """Whether passing the due time changes anything."""
+    if case.deleted is not None and case.deleted.deleted_at <= due:
+        return False
+    completed = completed_at(case)
+    return completed is None or completed > due
+
+
+def _lease_ends(case: Case, duty: Duty, now: datetime) -> datetime | None:
+    """Until when the output is kept for who opened it; None: nobody has it."""
+    lease = timedelta(minutes=duty.lease_minutes)
+    ends = [opening.opened_at + lease for opening in case.openings if not opening.ended]
+    return max((end for end in ends if end >= now), default=None)
+
+
+def _is_complete(case: Case, reviews: Sequence[KnownReview]) -> bool:
+    return result_of(reviews) == "rejected" or _are_enough(case, reviews)
+
+
+def _are_enough(case: Case, reviews: Sequence[KnownReview]) -> bool:
+    """Whether enough different people approved the same content."""
+    needed = reviewers_needed(case)
+    if needed == 1:
+        return any(known.review.decision != "rejected" for known in _latest(reviews))
+    approving = [known for known in _latest(reviews) if known.review.decision != "rejected"]
+    contents = {hash_of(case, known) for known in approving}
+    return any(
+        _are_independent(case, [known for known in approving if covers(case, known, content)], needed)
+        for content in contents
+    )
+
+
+def _are_independent(case: Case, reviews: Sequence[KnownReview], needed: int) -> bool:
+    """Whether so many of them may stand beside each other; for a second review, from another unit."""
+    apart = case.duty is not None and case.duty.rule.independence == "no_reporting_line"
+    chosen: list[KnownReview] = []
+    for known in reviews:
+        if not apart or not any(_in_one_line(known, other) for other in chosen):
+            chosen.append(known)
+    if len(chosen) < needed:
+        return False
+    return not case.second or len({known.unit or known.person for known in chosen}) > 1
+
+
+def _in_one_line(one: KnownReview, other: KnownReview) -> bool:
+    return one.reports_to == other.person or other.reports_to == one.person
+
+
+def _latest(reviews: Sequence[KnownReview]) -> list[KnownReview]:
+    return list({known.person: known for known in reviews}.values())
+
+
+def _standing_decisions(reviews: Sequence[KnownReview]) -> list[KnownReview]:
+    latest = _latest(reviews)
+    return [known for known in latest if not any(_overrules(other, known) for other in latest)]
+
+
+def _overrules(other: KnownReview, known: KnownReview) -> bool:
+    return other.rank > known.rank and (other.moment, other.index) > (known.moment, known.index)
+
+
+def _decision(known: KnownReview) -> Result:
+    decision = known.review.decision
+    return "rejected" if decision == "abstained" else decision
+
+
+def _told_flags(case: Case) -> Iterator[Flag]:
+    """What is so at any time."""
+    so: dict[Flag, bool] = {
+        "superseded": case.superseded_at is not None,
+        "deleted": case.deleted is not None,
+        "voided": case.voided is not None,
+        "conflicting": bool(case.contradicted),
+        "resubmitted": case.resubmits is not None,
+        "escalated": bool(case.escalations),
+        "step": case.output is not None and case.output.step,
+        "second": case.second,
+    }
+    yield from (flag for flag, holds in so.items() if holds)
+    if case.duty is not None:
+        yield from _duty_flags(case, case.duty)
+    if case.reviews:
+        yield from _review_flags(case)
+
+
+def _duty_flags(case: Case, duty: Duty) -> Iterator[Flag]:
+    if duty.suspended:
+        yield "suspended"
+    if duty.risk_class == "unclassified" and duty.gate != "none":
+        yield "unclassified"
+    if duty.sampled:
+        yield "drawn" if case.demand else "not_drawn"
+    if duty.because == "stricter":
+        yield "stricter"
+
+
+def _review_flags(case: Case) -> Iterator[Flag]:
+    for known in case.reviews:
+        if known.standing == "not_a_person":
+            yield "no_person"
+        if known.hasty:
+            yield "hasty"
+        if known.clock == "differs":
+            yield "clock_differs"
+        elif known.clock == "within_grace":
+            yield "within_grace"
+        elif known.clock == "claimed":
+            yield "claimed_time"
+    valid = valid_reviews(case)
+    if valid and completed_at(case) is None:
+        yield "partly_reviewed"
+    if len({known.review.decision for known in _latest(valid)} & {"approved", "rejected"}) > 1:
+        yield "disagreement"
