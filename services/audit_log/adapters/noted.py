@@ -6,6 +6,7 @@ from typing import Any
 from services.audit_log.adapters.holds import fold_hold
 from services.audit_log.adapters.incident_files import fold_incident
 from services.audit_log.adapters.joined import fold_joining
+from services.audit_log.adapters.roles import fold_role
 from services.audit_log.adapters.sampling import fold_commitment, fold_draw, fold_reveal
 from services.audit_log.adapters.use_case_costs import fold_cost
 from services.shared.events.governance import (
@@ -15,9 +16,8 @@ from services.shared.events.governance import (
     SampleDrawn,
     SampleRevealed,
 )
-from services.audit_log.adapters.roles import fold_role
 from services.shared.events.log import LogHoldPlaced, LogHoldReleased
-from services.shared.events.outcomes import IncidentClosed, IncidentNotified, IncidentOpened, UseCaseCosted
+from services.shared.events.outcomes import IncidentClosed, IncidentNotified, IncidentOpened, RoleChanged, UseCaseCosted
 from services.shared.store import Transaction
 
 NOTED: Mapping[type, Callable[[Transaction, int, Any], None]] = {
