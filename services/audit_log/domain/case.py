@@ -105,9 +105,10 @@ class KnownFinding(Fact):
 class Case(Fact):
     """Everything the log says about one output.
 
-    `index`, `came`: of the output's entry, and when it stood on the bus; `newest`: of the newest event that was folded. `hold_until`: so long the output
-    is waited for. `second`: another unit is to review it once more. `contradicted`: names of what was told once more
-    with other content. `resubmits`: a rejected output of the same content.
+    `index`, `came`: of the output's entry, and when that stood on the bus; `newest`: of the newest event that was
+    folded. `hold_until`: so long the output is waited for. `second`: another unit is to review it once more.
+    `contradicted`: names of what was told once more with other content. `resubmits`: a rejected output of the same
+    content.
     """
 
     output_id: str

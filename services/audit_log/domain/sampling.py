@@ -20,7 +20,10 @@ from math import comb
 from typing import Literal, NamedTuple
 
 from services.audit_log.domain.calendar import due_time
-from services.audit_log.domain.duty import Duty
+from services.audit_log.domain.case import Case
+from services.audit_log.domain.duty import EFFECTS, Duty
+from services.audit_log.domain.findings import requested
+from services.audit_log.domain.judging import is_voided
 from services.audit_log.domain.telling import SOURCE
 from services.shared.events import event_id
 from services.shared.events.governance import (
@@ -36,7 +39,7 @@ from services.shared.events.governance import (
     SampleRevealed,
 )
 from services.shared.events.outcomes import Finding, FindingOpened
-from services.shared.events.register import UNALLOCATED, Policy, ReviewRule
+from services.shared.events.register import UNALLOCATED, ReviewRule
 from services.shared.periods import Month, day_start, helsinki_day
 
 Kind = Literal["month", "quarter", "year"]
@@ -116,49 +119,48 @@ def is_drawn(salt: bytes, output_id: str, rate: Decimal, purpose: bytes = FIRST)
     return number * below < above << _DIGEST_BITS
 
 
-def rule_of(policies: Iterable[Policy], duty: Duty) -> ReviewRule | None:
-    """The policy's rule that a duty came from; None when the register does not have it any more."""
-    same = (one for one in policies if (one.id, one.version) == (duty.policy, duty.policy_version))
-    rules = [rule for one in same for rule in one.rules if rule.risk_class == duty.risk_class]
-    return rules[0] if rules else None
-
-
-def is_sampled(rule: ReviewRule) -> bool:
-    """Whether the rule asks for review of a share of the outputs only."""
-    return rule.gate in ("before_use", "after_use") and rule.sample_rate < 1
-
-
 def draws(rule: ReviewRule) -> bool:
     """Whether outputs of the rule are drawn for anything, and their period needs a salt."""
     return rule.gate in ("before_use", "after_use") and (rule.sample_rate < 1 or rule.second_rate > 0)
 
 
-def period_for(output: Output, rule: ReviewRule) -> SamplePeriod:
+def may_be_drawn(case: Case) -> bool:
+    """Whether the case's rule draws, and the output is one that could need a review at all."""
+    duty = case.duty
+    if case.output is None or duty is None or duty.gate not in ("before_use", "after_use") or is_voided(case):
+        return False
+    is_inner_step = case.output.step and all(known.use.kind not in EFFECTS for known in case.uses)
+    return draws(duty.rule) and not is_inner_step
+
+
+def period_for(output: Output, duty: Duty) -> SamplePeriod:
     """The period whose salt draws an output: that of the Helsinki day on which it was made."""
-    return period_of(helsinki_day(output.generated_at), rule.sample_period)
+    return period_of(helsinki_day(output.generated_at), duty.rule.sample_period)
 
 
-def draw(output: Output, duty: Duty, rule: ReviewRule, salt: bytes) -> tuple[ReviewDemand, ...]:
-    """What the draws demand of an output: a review, a second one, or nothing.
+def is_in_sample(output: Output, duty: Duty, salt: bytes) -> bool:
+    """Whether an output of a sampled rule was drawn for review by its hash."""
+    return is_drawn(salt, output.output_id, duty.rule.sample_rate)
 
-    A second review is drawn among those that need a first one. Due times count from when the output was made.
+
+def draw(output: Output, duty: Duty, salt: bytes) -> tuple[ReviewDemand, ...]:
+    """What the draws demand of an output that may be drawn: a review, a second one, or nothing.
+
+    A second review is drawn among those that need a first one. Both are due when any review of the output would be.
     """
-    if output.environment != "production" or not draws(rule):
-        return ()
-    period = period_for(output, rule).name
-    first = is_drawn(salt, output.output_id, rule.sample_rate)
+    first = is_in_sample(output, duty, salt)
+    period, due_at = period_for(output, duty).name, duty.due_at
     found: list[ReviewDemand] = []
-    if first and is_sampled(rule):
-        found.append(_demand(output, duty, rule, "sample", period=period, since=output.generated_at))
-    if first and is_drawn(salt, output.output_id, rule.second_rate, SECOND):
-        found.append(_demand(output, duty, rule, "second", period=period, since=output.generated_at))
+    if first and duty.sampled:
+        found.append(_demand(output, duty, "sample", period=period, due_at=due_at))
+    if first and is_drawn(salt, output.output_id, duty.rule.second_rate, SECOND):
+        found.append(_demand(output, duty, "second", period=period, due_at=due_at))
     return tuple(found)
 
 
-def requested(demand: ReviewDemand, now: datetime) -> ReviewRequested:
-    """A demand as the event that says so; the same demand has the same id whenever it is made."""
-    name = event_id("review.requested", demand.output_id, demand.policy, demand.policy_version, demand.because)
-    return ReviewRequested(id=name, source=SOURCE, subject=demand.output_id, time=now, data=demand)
+def is_demanded(case: Case, demand: ReviewDemand) -> bool:
+    """Whether the log holds a demand that asks for as much already."""
+    return case.second if demand.because == "second" else case.demand is not None
 
 
 def committed(period: SamplePeriod, salt: bytes, now: datetime) -> SampleCommitted:
@@ -209,12 +211,12 @@ class Stratum:
     units: set[str] = field(default_factory=set)
     policies: set[tuple[str, int]] = field(default_factory=set)
 
-    def add(self, output_id: str, duty: Duty, rule: ReviewRule, *, is_drawn: bool) -> None:
+    def add(self, output_id: str, duty: Duty, *, drawn: bool) -> None:
         """One more output."""
-        self.least = max(self.least, rule.sample_least)
+        self.least = max(self.least, duty.rule.sample_least)
         self.units.add(duty.unit)
         self.policies.add((duty.policy, duty.policy_version))
-        if is_drawn:
+        if drawn:
             self.drawn += 1
         else:
             self.undrawn.append(output_id)
@@ -252,9 +254,11 @@ def drawn_more(period: str, stratum: Stratum, chosen: Sequence[str], seed: Seed,
     return SampleDrawn(id=name, source=SOURCE, subject=period, time=now, data=data)
 
 
-def demanded_more(output: Output, duty: Duty, rule: ReviewRule, period: str, now: datetime) -> ReviewRequested:
+def demanded_more(output: Output, duty: Duty, period: str, now: datetime) -> ReviewRequested:
     """The review of an output that a top-up drew: its time counts from the draw."""
-    return requested(_demand(output, duty, rule, "top_up", period=period, since=now), now)
+    hours = duty.rule.deadline_business_hours
+    due_at = due_time(now, hours) if hours else None
+    return requested(_demand(output, duty, "top_up", period=period, due_at=due_at), now)
 
 
 def too_few(period: str, stratum: Stratum, now: datetime) -> FindingOpened | None:
@@ -285,22 +289,21 @@ def too_few(period: str, stratum: Stratum, now: datetime) -> FindingOpened | Non
 def _demand(
     output: Output,
     duty: Duty,
-    rule: ReviewRule,
     because: Literal["sample", "top_up", "second"],
     *,
     period: str,
-    since: datetime,
+    due_at: datetime | None,
 ) -> ReviewDemand:
-    hours = rule.deadline_business_hours
+    reviewers = duty.rule.reviewers
     return ReviewDemand(
         output_id=output.output_id,
         policy=duty.policy,
         policy_version=duty.policy_version,
-        risk_class=rule.risk_class,
-        gate=rule.gate,
+        risk_class=duty.risk_class,
+        gate=duty.gate,
         unit=duty.unit,
-        due_at=due_time(since, hours) if hours else None,
-        reviewers=max(rule.reviewers, 2) if because == "second" else rule.reviewers,
+        due_at=due_at,
+        reviewers=max(reviewers, 2) if because == "second" else reviewers,
         because=because,
         period=period,
     )

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.audit_log.domain.case import Case, KnownUse, changed
 from services.audit_log.domain.duty import Duty, Rulebook, duty_of
+from services.audit_log.domain.findings import requested
 from services.audit_log.domain.sampling import (
     LATE_NEWS,
     SECOND,
@@ -21,14 +23,13 @@ from services.audit_log.domain.sampling import (
     draw,
     drawn_more,
     is_drawn,
+    may_be_drawn,
     next_period,
     order_by_seed,
     parse_period,
     period_for,
     period_of,
-    requested,
     revealed,
-    rule_of,
     salt_of,
     sample_size,
     too_few,
@@ -36,14 +37,16 @@ from services.audit_log.domain.sampling import (
 )
 from services.audit_log.domain.statistics import wilson
 from services.shared.events import decode, encode, topic_of
-from services.shared.events.governance import Output
+from services.shared.events.governance import Output, Voiding
 from services.shared.events.register import Policy, ReviewRule
-from tests.unit.audit_log.events import MONDAY, USE_CASES, at, generated
+from tests.unit.audit_log.events import MONDAY, USE_CASES, at, generated, used
 
 KEY = bytes(range(32))
 SALT = salt_of(KEY, "2026-Q4")
 Q4 = parse_period("2026-Q4")
 NOW = datetime(2027, 1, 3, 12, tzinfo=UTC)
+NEARLY_ALL = "0.999999999999"
+VOIDING = Voiding(output_id="o-1", voided_at=MONDAY, reason="a test", approver="head")
 ROOT = bytes.fromhex("ab" * 32)
 
 
@@ -68,10 +71,15 @@ def duty(output: Output, *rules: ReviewRule) -> Duty:
 
 def stratum(count: int, of: ReviewRule, drawn: int = 0) -> Stratum:
     made = Stratum("now-assist", "limited")
-    given_duty = duty(chat(), of)
     for number in range(count):
-        made.add(f"o-{number}", given_duty, of, is_drawn=number < drawn)
+        made.add(f"o-{number}", duty(chat(), of), drawn=number < drawn)
     return made
+
+
+def case(output: Output, of: ReviewRule, *uses: str, **members: object) -> Case:
+    found = [used(output.output_id, at(1), f"u-{number}", kind=kind).data for number, kind in enumerate(uses)]
+    known = tuple(KnownUse(use=use, index=number, ingest_time=at(1)) for number, use in enumerate(found))
+    return changed(Case(output_id=output.output_id, output=output, duty=duty(output, of), uses=known), **members)
 
 
 class TestPeriods:
@@ -116,7 +124,7 @@ class TestPeriods:
         ],
     )
     def test_an_output_belongs_to_its_helsinki_day(self, made: datetime, period: str) -> None:
-        assert period_for(chat(when=made), rule()).name == period
+        assert period_for(chat(when=made), duty(chat(when=made), rule())).name == period
 
     def test_a_period_ends_at_midnight_in_helsinki(self) -> None:
         assert parse_period("2026-09").end == datetime(2026, 9, 30, 21, tzinfo=UTC)
@@ -161,56 +169,63 @@ class TestDraw:
     def test_e23_the_order_of_arrival_changes_nothing(self, order: list[int], salt: bytes) -> None:
         half = rule(sample_rate="0.5", second_rate="0.5")
         outputs = [chat(f"o-{number}", at(number)) for number in range(30)]
-        drawn = {one.output_id: draw(one, duty(one, half), half, salt) for one in outputs}
-        again = {outputs[n].output_id: draw(outputs[n], duty(outputs[n], half), half, salt) for n in order}
+        drawn = {one.output_id: draw(one, duty(one, half), salt) for one in outputs}
+        again = {outputs[n].output_id: draw(outputs[n], duty(outputs[n], half), salt) for n in order}
         assert again == drawn
 
     def test_a_drawn_output_is_demanded_by_its_rule(self) -> None:
-        every = rule(sample_rate="0.999999999999")
+        every = rule(sample_rate=NEARLY_ALL)
         output = chat()
-        (found,) = draw(output, duty(output, every), every, SALT)
+        (found,) = draw(output, duty(output, every), SALT)
         assert (found.because, found.period, found.reviewers, found.policy_version) == ("sample", "2026-Q4", 1, 3)
         assert found.due_at == datetime(2026, 11, 23, 8, tzinfo=UTC), "40 business hours after Monday 10:00"
 
     @pytest.mark.parametrize(
-        ("of", "output", "because"),
+        ("of", "because"),
         [
-            pytest.param(rule(sample_rate="1"), chat(), [], id="all are reviewed: nothing to draw"),
-            pytest.param(rule(sample_rate="0"), chat(), [], id="a share of none"),
-            pytest.param(rule(sample_rate="1", second_rate="1"), chat(), ["second"], id="a second review of all"),
-            pytest.param(rule(gate="none", deadline_business_hours=None), chat(), [], id="no review in this class"),
-            pytest.param(rule(gate="never", deadline_business_hours=None), chat(), [], id="forbidden anyway"),
-            pytest.param(rule(sample_rate="0", second_rate="1"), chat(), [], id="no second review without a first"),
-            pytest.param(
-                rule(sample_rate="0.999999999999", second_rate="1"), chat(), ["sample", "second"], id="drawn for both"
-            ),
-            pytest.param(
-                rule(sample_rate="0.999999999999"), chat(environment="test"), [], id="test traffic is not drawn"
-            ),
+            pytest.param(rule(sample_rate="0"), [], id="a share of none"),
+            pytest.param(rule(sample_rate="1", second_rate="1"), ["second"], id="a second review of all"),
+            pytest.param(rule(sample_rate="0", second_rate="1"), [], id="no second review without a first"),
+            pytest.param(rule(sample_rate=NEARLY_ALL, second_rate="1"), ["sample", "second"], id="drawn for both"),
+            pytest.param(rule(sample_rate=NEARLY_ALL, reviewers=3), ["sample"], id="as many reviewers as ever"),
         ],
     )
-    def test_what_is_drawn_for_what(self, of: ReviewRule, output: Output, because: list[str]) -> None:
-        found = draw(output, duty(output, of), of, SALT)
+    def test_what_is_drawn_for_what(self, of: ReviewRule, because: list[str]) -> None:
+        found = draw(chat(), duty(chat(), of), SALT)
         assert [one.because for one in found] == because
-        assert all(one.reviewers == 2 for one in found if one.because == "second")
+        assert [one.reviewers for one in found] == [2 if one == "second" else of.reviewers for one in because]
+
+    @pytest.mark.parametrize(
+        ("drawn_from", "may"),
+        [
+            pytest.param(case(chat(), rule()), True, id="a share of them is"),
+            pytest.param(case(chat(), rule(sample_rate="1")), False, id="all are reviewed: nothing to draw"),
+            pytest.param(case(chat(), rule(sample_rate="1", second_rate="0.1")), True, id="all, a share of them twice"),
+            pytest.param(case(chat(), rule(gate="none")), False, id="no review in this class"),
+            pytest.param(case(chat(), rule(gate="never")), False, id="forbidden anyway"),
+            pytest.param(case(chat(environment="test"), rule()), False, id="test traffic is not"),
+            pytest.param(case(chat(), rule(), duty=None), False, id="no policy yet"),
+            pytest.param(Case(output_id="o-1"), False, id="not told yet"),
+            pytest.param(case(chat(step=True), rule()), False, id="an inner step is not"),
+            pytest.param(case(chat(step=True), rule(), "copied"), False, id="nor when it was copied on"),
+            pytest.param(case(chat(step=True), rule(), "sent"), True, id="a step with an effect outside is"),
+            pytest.param(case(chat(), rule(), voided=VOIDING), False, id="what never was is not"),
+        ],
+    )
+    def test_what_may_be_drawn(self, drawn_from: Case, may: bool) -> None:
+        assert may_be_drawn(drawn_from) is may
 
     def test_the_same_demand_has_one_name_and_reads_back(self) -> None:
         every = rule(sample_rate="0.5", second_rate="1")
         names = set()
         for number in range(20):
             output = chat(f"o-{number}")
-            for demand in draw(output, duty(output, every), every, SALT):
+            for demand in draw(output, duty(output, every), SALT):
                 event = requested(demand, at(1))
                 assert event.id == requested(demand, at(9)).id
                 assert decode(encode(event)) == event
                 names.add(event.id)
         assert len(names) > 10
-
-    def test_the_rule_is_that_of_the_dutys_policy_version(self) -> None:
-        output = chat()
-        old, new = policy(rule()), policy(rule(sample_rate="0.5")).model_copy(update={"version": 4})
-        assert rule_of([new, old], duty(output, rule())) == rule()
-        assert rule_of([new], duty(output, rule())) is None
 
 
 class TestSalts:
@@ -258,7 +273,7 @@ class TestTopUp:
         }  # fmt: skip
 
     def test_the_time_to_review_counts_from_the_draw(self) -> None:
-        told = demanded_more(chat(), duty(chat(), rule()), rule(), "2026-Q4", NOW).data
+        told = demanded_more(chat(), duty(chat(), rule()), "2026-Q4", NOW).data
         assert told.due_at == datetime(2027, 1, 11, 14, tzinfo=UTC), "Sunday; Epiphany is off"
         assert (told.because, told.period, told.reviewers) == ("top_up", "2026-Q4", 1)
 
@@ -271,13 +286,13 @@ class TestTopUp:
 
     def test_the_larger_least_number_holds_where_the_policy_changed(self) -> None:
         made = stratum(50, rule(sample_least=20))
-        made.add("o-x", duty(chat(), rule()), rule(sample_least=5), is_drawn=False)
+        made.add("o-x", duty(chat(), rule(sample_least=5)), drawn=False)
         assert len(top_up(made, ROOT)) == 20
 
     def test_too_few_of_several_units_are_nobodys(self) -> None:
         made = stratum(3, rule(sample_least=9))
         assert (alone := too_few("2026-Q4", made, NOW)) is not None
-        made.add("o-x", duty(chat(unit="sote"), rule()), rule(sample_least=9), is_drawn=False)
+        made.add("o-x", duty(chat(unit="sote"), rule(sample_least=9)), drawn=False)
         assert (shared := too_few("2026-Q4", made, NOW)) is not None
         assert (alone.data.unit, shared.data.unit, shared.data.policy_version) == ("kymp", "unallocated", 3)
         assert alone.id == shared.id

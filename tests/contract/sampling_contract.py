@@ -1,0 +1,220 @@
+"""Samples on every store: fixed, drawn, made up to the least number, told, and checked."""
+
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.checkpoints import newest_checkpoint
+from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.sample_check import Checked, Difference, check_period
+from services.audit_log.adapters.sampling import NotedPeriod, noted_periods
+from services.audit_log.adapters.tables import sample_draw, sample_period
+from services.audit_log.domain.sampling import commitment_of, is_drawn, order_by_seed
+from services.audit_log.handlers import rebuild
+from services.shared.events import GOVERNANCE, OUTCOMES, Event, decode
+from services.shared.events.governance import ReviewRequested, SampleCommitted, SampleDrawn, SampleRevealed
+from services.shared.events.outcomes import FindingOpened
+from services.shared.events.register import Policy, ReviewRule
+from services.shared.tlog.checkpoint import Checkpoint, parse_checkpoint
+from services.shared.tlog.note import parse_note
+from tests.contract.log_contract import OnAStore, Program
+from tests.unit.audit_log.events import MONDAY, at, generated, register_events, use_case
+
+_E = TypeVar("_E", bound=Event)
+
+AFTER = datetime(2026, 12, 2, 12, tzinfo=UTC)
+"""November is over, and the day for late news."""
+OUTPUTS = 40
+
+
+def rule(**members: object) -> ReviewRule:
+    fields = {"risk_class": "limited", "gate": "after_use", "deadline_business_hours": 40, "sample_rate": "0.2",
+              "sample_period": "month"}  # fmt: skip
+    return ReviewRule.model_validate({**fields, **members})
+
+
+class SamplingContract(OnAStore):
+    """Inherited by a test class per store."""
+
+    def test_what_is_drawn_is_demanded_and_all_else_is_exempt(self, program: Program) -> None:
+        tell(program, rule())
+        demanded = {event.data.output_id for event in told(program, ReviewRequested)}
+        assert 0 < len(demanded) < OUTPUTS
+        assert {name for name, state in program.states().items() if state == "pending"} == demanded
+        assert {state for name, state in program.states().items() if name not in demanded} == {"exempt"}
+
+    def test_the_salt_is_fixed_before_and_told_after_once(self, program: Program) -> None:
+        tell(program, rule())
+        step(program)
+        step(program)
+        assert [event.data.period for event in told(program, SampleCommitted)] == ["2026-11", "2026-12"]
+        assert told(program, SampleRevealed) == []
+        close(program)
+        step(program)
+        (revealed,) = told(program, SampleRevealed)
+        salt = bytes.fromhex(revealed.data.salt)
+        assert commitment_of(salt) == told(program, SampleCommitted)[0].data.commitment
+        demanded = {event.data.output_id for event in told(program, ReviewRequested)}
+        assert demanded == {name for name in names() if is_drawn(salt, name, rule().sample_rate)}
+        assert salt.hex() not in str(program.records(OUTCOMES.name))
+
+    def test_no_salt_is_told_before_a_checkpoint_covers_the_period(self, program: Program) -> None:
+        tell(program, rule())
+        program.sign()
+        program.clock.advance(AFTER - MONDAY)
+        step(program)
+        assert told(program, SampleRevealed) == [], "the newest checkpoint was signed before"
+        program.sign()
+        step(program)
+        assert len(told(program, SampleRevealed)) == 1
+
+    def test_e23_outputs_that_come_late_are_drawn_alike(self, program: Program) -> None:
+        tell(program, rule())
+        close(program)
+        program.publish(*(generated(f"late-{number}", at(number), use_case="chat") for number in range(OUTPUTS)))
+        program.settle()
+        (noted, *_) = noted_of(program)
+        late = {f"late-{number}" for number in range(OUTPUTS)}
+        demanded = {event.data.output_id for event in told(program, ReviewRequested)} & late
+        assert noted.salt is not None
+        assert demanded == {name for name in late if is_drawn(noted.salt, name, rule().sample_rate)}
+        assert verified(program).differences == []
+
+    def test_e24_what_lacks_is_drawn_by_the_logs_root(self, program: Program) -> None:
+        tell(program, rule(sample_least=25))
+        by_hash = {event.data.output_id for event in told(program, ReviewRequested)}
+        close(program)
+        (drawn,) = told(program, SampleDrawn)
+        signed = newest_signed(program)
+        assert (drawn.data.seed, drawn.data.checkpoint_size) == (signed.root.hex(), signed.size)
+        left = order_by_seed(names() - by_hash, signed.root)
+        assert list(drawn.data.output_ids) == left[: 25 - len(by_hash)]
+        assert (drawn.data.population, drawn.data.drawn_by_hash) == (OUTPUTS, len(by_hash))
+        assert {program.states()[name] for name in by_hash} == {"overdue"}
+        assert {program.states()[name] for name in drawn.data.output_ids} == {"pending"}, "their time began just now"
+        assert verified(program).differences == []
+        step(program)
+        assert len(told(program, SampleDrawn)) == 1, "once"
+
+    def test_too_few_outputs_are_a_finding_about_the_period(self, program: Program) -> None:
+        tell(program, rule(sample_least=59))
+        close(program)
+        (short,) = [event for event in told(program, FindingOpened) if event.data.kind == "sample_short"]
+        assert (short.data.about, short.data.system, short.data.output_id) == ("2026-11 40/59", "now-assist", None)
+        assert "exempt" not in program.states().values(), "all of them are reviewed"
+
+    def test_everything_is_made_again_from_the_entries_and_decided_once(self, program: Program) -> None:
+        tell(program, rule(sample_least=25, second_rate="0.3"))
+        close(program)
+        before = (program.size(), derived(program), program.states())
+        with program.service.store.transaction() as tx:
+            rebuild(SqlEntryLog(), SqlCaseFiles(), tx, program.clock.now())
+        step(program)
+        assert (program.size(), derived(program), program.states()) == before
+
+    def test_what_differs_is_named(self, program: Program) -> None:
+        tell(program, rule())
+        close(program)
+        (exempt, *_) = (name for name, state in program.states().items() if state == "exempt")
+        real = told(program, ReviewRequested)[0]
+        forged = {"data": real.data.model_copy(update={"output_id": exempt}), "id": "forged", "subject": exempt}
+        program.publish(real.model_copy(update=forged))
+        program.settle()
+        assert verified(program).differences == [Difference("not_drawn", exempt)]
+
+    def test_a_draw_that_the_log_does_not_demand_is_named(self, program: Program) -> None:
+        tell(program, rule())
+        close(program)
+        salt = noted_of(program)[0].salt
+        assert salt is not None
+        drawn = next(name for n in range(100) if is_drawn(salt, name := f"x-{n}", rule().sample_rate))
+        program.publish(generated(drawn, use_case="chat"))
+        while not program.service.consumer.status().caught_up:
+            program.service.consumer.step()
+        assert verified(program).differences == [Difference("not_demanded", drawn)], "nobody has looked at it yet"
+        program.settle()
+        assert verified(program).differences == []
+
+    def test_a_lost_key_draws_nothing_by_hash_and_the_least_number_all_the_same(self, program: Program) -> None:
+        step_after_register(program, rule(sample_least=10))
+        (program.settings.data_dir / "keys" / "sampling").write_bytes(b"7" * 64)
+        program.restart()
+        program.publish(*outputs())
+        program.settle()
+        assert told(program, ReviewRequested) == []
+        close(program)
+        step(program)
+        (drawn,) = told(program, SampleDrawn)
+        assert (len(drawn.data.output_ids), drawn.data.drawn_by_hash) == (10, 0)
+        assert told(program, SampleRevealed) == [], "a salt that does not fit would say nothing"
+
+
+def names() -> set[str]:
+    return {f"o-{number}" for number in range(OUTPUTS)}
+
+
+def outputs() -> list[Event]:
+    return [generated(f"o-{number}", at(number / 10), use_case="chat") for number in range(OUTPUTS)]
+
+
+def register(of: ReviewRule) -> list[Event]:
+    policy = Policy(id="review", version=1, approved_by="record 1", valid_from=date(2026, 1, 1), rules=(of,))
+    return register_events(policies=(policy,), use_cases=(use_case("chat", "limited"),))
+
+
+def tell(program: Program, of: ReviewRule) -> None:
+    """The register and the outputs of November, all read, drawn and read back."""
+    program.publish(*register(of), *outputs())
+    program.settle()
+
+
+def step_after_register(program: Program, of: ReviewRule) -> None:
+    program.publish(*register(of))
+    program.settle()
+    step(program)
+
+
+def step(program: Program) -> None:
+    program.service.sampler.step()
+    program.settle()
+
+
+def close(program: Program) -> None:
+    """The time after November, with a checkpoint."""
+    step(program)
+    program.clock.advance(AFTER - program.clock.now())
+    program.sign()
+    step(program)
+
+
+def told(program: Program, kind: type[_E]) -> list[_E]:
+    """What is on the bus of a kind, in the order of when it was said and what it is about."""
+    events = [decode(record.value) for record in program.records(GOVERNANCE.name, OUTCOMES.name)]
+    return sorted((event for event in events if isinstance(event, kind)), key=lambda event: (event.time, event.subject))
+
+
+def noted_of(program: Program) -> list[NotedPeriod]:
+    with program.service.store.reading() as connection:
+        return noted_periods(connection)
+
+
+def verified(program: Program) -> Checked:
+    with program.service.store.reading() as connection:
+        (noted, *_) = noted_periods(connection)
+        assert noted.salt is not None
+        return check_period(connection, noted, noted.salt)
+
+
+def newest_signed(program: Program) -> Checkpoint:
+    with program.service.store.reading() as connection:
+        newest = newest_checkpoint(connection)
+    assert newest is not None
+    return parse_checkpoint(parse_note(newest[0]).text)
+
+
+def derived(program: Program) -> list[object]:
+    with program.service.store.reading() as connection:
+        tables = (sample_period, sample_draw)
+        return [[tuple(row) for row in connection.execute(select(table))] for table in tables]
