@@ -27,6 +27,7 @@ from services.shared.logs import configure_logs
 from services.shared.settings import load_settings
 from services.usage_collector.cli import app as collector_app
 from services.usage_collector.token_cli import app as token_app
+from services.user import app as user_app
 from services.witness.cli import app as witness_app
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ app.add_typer(person_app)
 app.add_typer(deadletters.app, name="dead-letters")
 app.add_typer(preparing.app, name="store")
 app.add_typer(token_app, name="token")
+app.add_typer(user_app)
 
 
 class Part(StrEnum):

@@ -1,6 +1,7 @@
 """`valvomo doctor`: what is configured, reachable, stale or missing, in sentences that say what to do.
 
-It looks at the settings of this shell and at what the running program tells of itself over HTTP; it opens no database.
+It looks at the settings of this shell and at what the running program tells of itself over HTTP. Databases it opens
+for one thing only: whether accounts and audit log tell the same of roles.
 """
 
 import json
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from services.cost_alerts.delivery.recipients import load_recipients
 from services.embedded import OWN_PORTS
+from services.role_check import is_kept_here, role_differences
 from services.shared import metrics
 from services.shared.access import load_access
 from services.shared.errors import PlatformError
@@ -141,7 +143,7 @@ def doctor(
     """
     settings = load_settings()
     configure_logs(settings.log_format, "error")
-    found = [*of_settings(settings), *of_program([url] if url else addresses(settings), token)]
+    found = [*of_settings(settings), *of_roles(settings), *of_program([url] if url else addresses(settings), token)]
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=1))  # noqa: T201
     else:
@@ -163,6 +165,20 @@ def of_settings(settings: Settings) -> Iterator[Diagnosis]:
         )
     if not settings.sources:
         yield Diagnosis("note", "sources", "no VALVOMO_SOURCES: no vendor is asked; only what is sent comes in")
+
+
+def of_roles(settings: Settings) -> Iterator[Diagnosis]:
+    """Whether every role of an account is told in the log, and the other way round."""
+    try:
+        if not is_kept_here(settings):
+            return
+        found = list(role_differences(settings))
+    except PlatformError as error:
+        yield Diagnosis("note", "roles", f"accounts and log could not be compared: {error}")
+        return
+    yield from (Diagnosis("person", "roles", sentence) for sentence in found)
+    if not found:
+        yield Diagnosis("fine", "roles", "accounts and audit log tell the same of roles")
 
 
 def _usable(about: str, use: Callable[[], object], fine: str) -> Diagnosis:

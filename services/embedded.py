@@ -22,6 +22,10 @@ from services.shared.events import TOPICS
 from services.shared.http import Server, make_app
 from services.shared.service import Service, TellsFigures
 from services.shared.settings import Settings
+from services.sign_in.door import Persons
+from services.sign_in.main import SessionsOnly, SignIn, build_sessions
+from services.sign_in.main import build as build_sign_in
+from services.usage_collector.main import CollectorService
 from services.usage_collector.main import build as build_usage_collector
 
 BUILDERS: dict[str, Callable[[Settings, EventBus, Clock, CollectorRegistry], Service]] = {
@@ -58,6 +62,9 @@ class Program:
         bus.ensure_topics(TOPICS)
         registry = CollectorRegistry()
         services = [BUILDERS[name](settings, bus, clock, registry) for name in names]
+        signing_in = _signing_in(settings, bus, clock, registry, services)
+        services.append(signing_in)
+        access.use(signing_in.sessions)
         app = make_app(services, registry, access, bus)
         return cls(settings, bus, services, Server(app, settings.host, settings.port))
 
@@ -82,6 +89,18 @@ class Program:
         """The services' figures in one table of names (`valvomo demo --once`)."""
         telling = (service for service in self.services if isinstance(service, TellsFigures))
         return {name: value for service in telling for name, value in service.summary().items()}
+
+
+def _signing_in(
+    settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, services: Sequence[Service]
+) -> SignIn | SessionsOnly:
+    """People sign in where the collector is, which alone knows whose pseudonym is whose."""
+    collector = next((one for one in services if isinstance(one, CollectorService)), None)
+    if collector is None:
+        return build_sessions(settings, clock)
+    persons = Persons(collector.people.find, collector.people.pseudonym)
+    secure = (settings.public_url or "").startswith("https://")
+    return build_sign_in(settings, bus, clock, registry, persons, secure=secure)
 
 
 def wait_for_signal() -> None:

@@ -14,6 +14,7 @@ from services.shared.errors import ConfigurationError
 from services.shared.settings import Settings, load_settings
 from services.shared.store.open import prepare_stores
 from services.shared.store.roles import role_of
+from services.sign_in.adapters.tables import METADATA as SIGN_IN
 from services.usage_collector.adapters.tables import METADATA as COLLECTOR
 
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
@@ -48,7 +49,9 @@ def prepare(
     Example: VALVOMO_STORE=postgresql://valvomo_app:…@db/valvomo valvomo store prepare --owner-url-file owner.url
     """
     settings = _settings(owner_url_file)
-    made, prepared = prepare_stores(settings, {"collector": COLLECTOR, "ledger": LEDGER, "log": LOG})
+    made, prepared = prepare_stores(
+        settings, {"collector": COLLECTOR, "ledger": LEDGER, "log": LOG, "sign_in": SIGN_IN}
+    )
     role = role_of(settings.store.get_secret_value()).name
     if as_json:
         schemas = [{"schema": one.service, "taken_over": list(one.taken_over)} for one in prepared]

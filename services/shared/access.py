@@ -184,6 +184,10 @@ class Access:
     def is_open(self) -> bool:
         return self._tokens is None
 
+    def use(self, sessions: Sessions) -> None:
+        """Know from now on who has signed in; before the first request."""
+        self._sessions = sessions
+
     def session_token(self, headers: Mapping[bytes, str]) -> str | None:
         """The cookie's token, where the request brings no other proof of who sends it."""
         if self._sessions is None or b"authorization" in headers:
@@ -238,13 +242,12 @@ class Access:
 _NOBODY = Holder("none", frozenset(), frozenset(), (), ())
 
 
-def load_access(settings: Settings, clock: Clock | None = None, sessions: Sessions | None = None) -> Access:
+def load_access(settings: Settings, clock: Clock | None = None) -> Access:
     """`open_access` as the settings say."""
     return open_access(
         settings.tokens_file,
         settings.host,
         clock or SystemClock(),
-        sessions=sessions,
         public_url=settings.public_url,
         sign_in_url=settings.sign_in_url,
     )
@@ -255,7 +258,6 @@ def open_access(
     host: str,
     clock: Clock,
     *,
-    sessions: Sessions | None = None,
     public_url: str | None = None,
     sign_in_url: str = "/sign-in",
 ) -> Access:
@@ -272,7 +274,7 @@ def open_access(
         )
     if tokens is None:
         logger("access").warning("everything is open: no VALVOMO_TOKENS_FILE, listening on loopback only", host=host)
-    return Access(tokens, clock, sessions=sessions, public_url=public_url, sign_in_url=sign_in_url)
+    return Access(tokens, clock, public_url=public_url, sign_in_url=sign_in_url)
 
 
 def is_loopback(host: str) -> bool:

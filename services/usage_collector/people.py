@@ -64,6 +64,10 @@ class People:
         person = (identity, *also)
         return self.pseudonyms([person])[person]
 
+    def find(self, identity: str) -> str | None:
+        """The pseudonym of somebody who has one; none is made."""
+        return _first(self._table.find(self.digests((identity,))), self.digests((identity,)))
+
     def pseudonyms(self, identities: Collection[Identity]) -> dict[Identity, str]:
         """The pseudonyms of many people, in one transaction at most. The first known id of a person decides."""
         self._forget_the_erased()

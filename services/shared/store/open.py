@@ -15,7 +15,7 @@ from services.shared.store.rights import is_restricted
 from services.shared.store.roles import grant, make_role, role_of, take_over
 from services.shared.store.sqlite import SqliteStore
 
-ServiceName = Literal["collector", "ledger", "log"]
+ServiceName = Literal["collector", "ledger", "log", "sign_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ _KINDS: dict[ServiceName, _Kind] = {
     "collector": _Kind("services.usage_collector.migrations", "FULL"),
     "ledger": _Kind("services.cost_alerts.migrations", "NORMAL"),
     "log": _Kind("services.audit_log.migrations", "FULL"),
+    "sign_in": _Kind("services.sign_in.migrations", "FULL"),
 }
 
 

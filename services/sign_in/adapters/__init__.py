@@ -1,0 +1,1 @@
+"""Where accounts and sessions are kept, how passwords are hashed, and the city's directory."""

@@ -1,0 +1,1 @@
+"""What holds for accounts, sessions and passwords, whatever they are kept in."""

@@ -1,0 +1,1 @@
+"""What people see when they sign in, in Finnish, Swedish and English."""
