@@ -145,7 +145,7 @@ class LogContract(OnAStore):
     # The list
 
     def test_every_event_makes_one_entry(self, program: Program) -> None:
-        events = [*register_events(), generated(), *(window(number) for number in range(600))]
+        events = [*register_events(), generated(use_case="drafts"), *(window(number) for number in range(600))]
         program.publish(*events)
         program.settle()
         values = [parse_entry(raw).value for raw in program.entries()]
@@ -191,13 +191,15 @@ class LogContract(OnAStore):
     def test_a_contradiction_changes_no_state(self, program: Program) -> None:
         program.publish(*register_events(), generated(), generated().model_copy(update={"time": at(1)}))
         program.settle()
-        assert program.size() == len(register_events()) + 2
+        own = ["ReviewRequested", "FindingOpened"]
+        assert program.size() == len(register_events()) + 2 + len(own)
         assert program.states() == {"o-1": "pending"}
         program.publish(reviewed(evidence="thumb"))
         program.publish(reviewed(review="r-2").model_copy(update={"id": reviewed().id}))
         program.settle()
-        assert program.size() == len(register_events()) + 4
         assert program.states() == {"o-1": "pending"}, "what contradicts an event is no review"
+        kinds = [(event.data.kind, event.data.about) for event in program.outcomes()]
+        assert sorted(kinds) == [("conflicting_duplicate", "o-1.generated"), ("conflicting_duplicate", "r-2")]
 
     def test_records_read_again_make_no_second_entry(self, program: Program) -> None:
         contradiction = window(1).model_copy(update={"time": at(5)})
@@ -210,13 +212,13 @@ class LogContract(OnAStore):
         assert program.size() == 3
 
     def test_a_batch_that_fails_leaves_nothing(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-        program.publish(*register_events(), generated())
+        program.publish(*register_events(), generated(use_case="drafts"))
 
         def fail(*_args: object) -> None:
             raise MemoryError
 
         with monkeypatch.context() as broken:
-            broken.setattr(SqlCaseFiles, "touch", fail)
+            broken.setattr(SqlCaseFiles, "save", fail)
             with pytest.raises(MemoryError):
                 program.settle()
         assert (program.size(), program.states()) == (0, {})

@@ -66,7 +66,9 @@ def settle(case: Case, now: datetime, rules: Rulebook = RULES) -> tuple[Case, li
 
 def story(told: Sequence[Event]) -> list[str]:
     closings = [event for event in told if isinstance(event, FindingOpened | FindingClosed)]
-    return [event.data.kind if isinstance(event, FindingOpened) else f"closed {event.data.reason}" for event in closings]
+    return [
+        event.data.kind if isinstance(event, FindingOpened) else f"closed {event.data.reason}" for event in closings
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,8 @@ def story(told: Sequence[Event]) -> list[str]:
     [
         pytest.param([generated()], DUE, "pending", [], id="waits until its due time, inclusive"),
         pytest.param([generated()], at(24.001), "overdue", ["overdue_review"], id="overdue after it"),
-        pytest.param([generated(), opened()], at(1), "in_review", [], id="opened"),
+        pytest.param([generated(), opened()], at(0.5), "in_review", [], id="opened"),
+        pytest.param([generated(), opened()], at(0.51), "pending", [], id="opened, and left for half an hour"),
         pytest.param([generated(), opened()], LATE, "overdue", ["overdue_review"], id="opened and left"),
         pytest.param([generated(), reviewed(when=DUE)], LATE, "approved", [], id="reviewed at the last moment"),
         pytest.param([generated(), reviewed(decision="edited", evidence="edited")], LATE, "edited", [], id="edited"),
@@ -96,7 +99,11 @@ def story(told: Sequence[Event]) -> list[str]:
             [generated(), reviewed(decision="abstained")], LATE, "overdue", ["overdue_review"], id="abstained"
         ),
         pytest.param(
-            [generated(), reviewed(reviewer="p-requester")], LATE, "overdue", ["overdue_review"], id="own output"
+            [generated(), reviewed(reviewer="p-requester")],
+            LATE,
+            "overdue",
+            ["overdue_review", "self_review"],
+            id="own output",
         ),
         pytest.param(
             [generated(), reviewed(reviewer=None)], LATE, "overdue", ["overdue_review"], id="review by nobody"
@@ -105,11 +112,12 @@ def story(told: Sequence[Event]) -> list[str]:
             [generated(content_hash=A), reviewed(content_hash_reviewed=B)],
             LATE,
             "overdue",
-            ["overdue_review"],
+            ["overdue_review", "review_of_unknown_content"],
             id="review of another content",
         ),
         pytest.param([reviewed(), generated()], LATE, "approved", [], id="the review came before its output"),
-        pytest.param([reviewed()], LATE, "unknown_output", [], id="the output never came"),
+        pytest.param([reviewed()], at(24), "unknown_output", [], id="the output may still come"),
+        pytest.param([reviewed()], LATE, "unknown_output", ["orphan_review"], id="the output never came"),
         pytest.param([generated(), superseded(when=at(1))], LATE, "superseded", [], id="replaced in time"),
         pytest.param(
             [generated(), superseded(when=at(1)), used(when=at(2))],
@@ -187,10 +195,18 @@ def story(told: Sequence[Event]) -> list[str]:
             id="what the reviewer made of it was used",
         ),
         pytest.param(
-            [generated(), deleted()], LATE, "overdue", ["overdue_review", "closed erased"], id="erased by law"
+            [generated(), deleted()],
+            LATE,
+            "deleted_unreviewed",
+            ["deleted_unreviewed", "closed erased"],
+            id="erased by law",
         ),
         pytest.param(
-            [generated(), deleted(reason="retention")], LATE, "overdue", ["overdue_review"], id="deleted too early"
+            [generated(), deleted(reason="retention")],
+            LATE,
+            "deleted_unreviewed",
+            ["deleted_unreviewed"],
+            id="deleted too early",
         ),
         pytest.param(
             [generated(use_case="chat"), used()], at(1), "pending", [], id="review after use: use opens nothing"
@@ -210,8 +226,20 @@ def story(told: Sequence[Event]) -> list[str]:
         pytest.param(
             [generated(use_case="scoring")], MONDAY, "prohibited", ["prohibited_use"], id="prohibited at once"
         ),
-        pytest.param([generated(use_case=None)], LATE, "overdue", ["overdue_review"], id="unclassified is high"),
-        pytest.param([generated(use_case="new")], LATE, "overdue", ["overdue_review"], id="unknown use case is high"),
+        pytest.param(
+            [generated(use_case=None)],
+            LATE,
+            "overdue",
+            ["unclassified_use", "overdue_review"],
+            id="unclassified is high",
+        ),
+        pytest.param(
+            [generated(use_case="new")],
+            LATE,
+            "overdue",
+            ["unclassified_use", "overdue_review"],
+            id="unknown use case is high",
+        ),
         pytest.param(
             [generated(when=datetime.fromisoformat("2025-12-01T10:00:00Z"))],
             LATE,
@@ -236,7 +264,7 @@ def test_an_output_that_names_no_use_case_belongs_to_the_only_one_of_its_system(
 
 
 def test_a_finding_says_what_it_is_about() -> None:
-    (event,) = decide(case_of(generated()), LATE)
+    _, event = decide(case_of(generated()), LATE)
     assert isinstance(event, FindingOpened)
     data = event.data
     assert (event.id, event.source, event.subject) == (data.finding_id, SOURCE, "o-1")
@@ -265,7 +293,7 @@ def test_a_review_that_comes_later_closes_the_matter(review: Event, reason: str)
     assert story(told) == ["overdue_review"]
     assert story(more) == [f"closed {reason}"]
     assert isinstance(more[0], FindingClosed)
-    assert (more[0].data.review_id, more[0].data.finding_id) == ("r-1", told[0].id)
+    assert (more[0].data.review_id, more[0].data.finding_id) == ("r-1", told[1].id)
 
 
 def test_a_replacement_closes_an_overdue_review() -> None:
