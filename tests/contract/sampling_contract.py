@@ -3,10 +3,11 @@
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.checkpoints import newest_checkpoint
+from services.audit_log.adapters.comparing import compare
 from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.sample_check import Checked, Difference, check_period
 from services.audit_log.adapters.sampling import NotedPeriod, noted_periods
@@ -113,6 +114,11 @@ class SamplingContract(OnAStore):
             rebuild(SqlEntryLog(), SqlCaseFiles(), tx, program.clock.now())
         step(program)
         assert (program.size(), derived(program), program.states()) == before
+        with program.service.store.transaction() as tx:
+            tx.connection.execute(update(sample_period).values(commitment="0" * 64))
+        with program.service.store.reading() as connection:
+            edited = {one.table for one in compare(connection, program.clock.now())}
+        assert edited == {"sample_period"}, "an edit beside the log is found"
 
     def test_what_differs_is_named(self, program: Program) -> None:
         tell(program, rule())

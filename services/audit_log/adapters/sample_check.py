@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from services.audit_log.adapters.cases import read_rulebook
 from services.audit_log.adapters.entries import read_frontier
-from services.audit_log.adapters.pruned import entry_portions
+from services.audit_log.adapters.pruned import entry_portions, minimum_index
 from services.audit_log.adapters.sampler import closing_time, population
 from services.audit_log.adapters.sampling import (
     NotedDraw,
@@ -19,6 +19,7 @@ from services.audit_log.adapters.sampling import (
 )
 from services.audit_log.domain.duty import rule_of
 from services.audit_log.domain.sampling import FIRST, SECOND, commitment_of, draw, is_drawn, top_up
+from services.shared.errors import ConfigurationError
 from services.shared.events import GOVERNANCE, decode
 from services.shared.events.governance import ReviewDemand, ReviewRequested
 from services.shared.events.register import Policy
@@ -84,7 +85,14 @@ def check_period(
         noted: the period.
         salt: as it was revealed.
         progress: told (entries read, entries in all).
+
+    Raises:
+        ConfigurationError: entries of the period were pruned, so that nobody can say any more.
     """
+    if noted.seq < minimum_index(connection):
+        raise ConfigurationError(
+            f"entries of {noted.period.name} were pruned here: draw again from the export that was verified then"
+        )
     checked = Checked(noted)
     if commitment_of(salt) != noted.commitment:
         checked.differences.append(Difference("commitment", noted.period.name))
@@ -114,14 +122,16 @@ def _demands(connection: Connection, period: str, progress: Callable[[int, int],
 def _compare_outputs(
     connection: Connection, checked: Checked, salt: bytes, demanded: Mapping[tuple[str, str], ReviewDemand]
 ) -> None:
-    for _, output, duty in outputs_of(connection, checked.noted.period):
+    for case, output, duty in outputs_of(connection, checked.noted.period):
         checked.outputs += 1
+        is_due_anyway = case.demand is not None and case.demand.because in ("class", "stricter")
         for demand in draw(output, duty, salt):
             if demand.because == "second":
                 checked.second += 1
             else:
                 checked.drawn += 1
-            if (output.output_id, demand.because) not in demanded:
+            is_answered = is_due_anyway and demand.because == "sample"
+            if not is_answered and (output.output_id, demand.because) not in demanded:
                 checked.differences.append(Difference("not_demanded", output.output_id))
 
 

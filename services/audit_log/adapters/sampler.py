@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.cases import SqlCaseFiles, read_rulebook
 from services.audit_log.adapters.sampling import (
     NotedPeriod,
     Salts,
@@ -86,11 +86,13 @@ class Sampler:
     def commit_ahead(self) -> None:
         """Fix the salts of the present and the next period of every rule that draws."""
         now = self._clock.now()
-        with self._store.transaction() as tx:
-            known = {noted.period.name for noted in noted_periods(tx.connection)}
-            wanted = wanted_periods(self._cases.rulebook(tx).policies, now)
-            new = [committed(period, self._salts.of(period.name), now) for period in wanted if period.name not in known]
-            self._tell(tx, new, now)
+        with self._store.reading() as connection:
+            known = {noted.period.name for noted in noted_periods(connection)}
+            wanted = wanted_periods(read_rulebook(connection).policies, now)
+        new = [committed(period, self._salts.of(period.name), now) for period in wanted if period.name not in known]
+        if new:
+            with self._store.transaction() as tx:
+                self._tell(tx, new, now)
 
     def close_periods(self) -> None:
         """Draw what periods lack that are over, and tell their salts."""
@@ -111,8 +113,6 @@ class Sampler:
                 return  # the next checkpoint is on its way
             strata, told = population(connection, noted.period, seed.size, salt, now)
             drawn = {(one.draw.system, one.draw.risk_class) for one in noted_draws(connection, name)}
-        if salt is None:
-            _log.warning("the key is not the one that this period was fixed with: its salt is lost", period=name)
         with self._store.transaction() as tx:
             if not self._cases.decided_first(tx, [closing_of(name)], now):
                 return
@@ -149,8 +149,12 @@ def open_salts(store: Store, folder: Path) -> Salts:
         TransientError: a new one cannot be written now.
     """
     with store.reading() as connection:
-        under_way = any(noted.salt is None for noted in noted_periods(connection))
-    return Salts(key_bytes(folder / KEY, make=not under_way))
+        under_way = [noted for noted in noted_periods(connection) if noted.salt is None]
+    salts = Salts(key_bytes(folder / KEY, make=not under_way))
+    for noted in under_way:
+        if not salts.fits(noted):
+            _log.warning("nothing is drawn by hash: the period was fixed with another key", period=noted.period.name)
+    return salts
 
 
 def wanted_periods(policies: Sequence[Policy], now: datetime) -> list[SamplePeriod]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Row, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit_log.adapters.tables import case_file, checkpoint, sample_draw, sample_period
@@ -40,8 +40,9 @@ _SALTS_KEPT = 256
 
 
 class NotedPeriod(NamedTuple):
-    """A period as the log has it; `salt` once it was revealed."""
+    """A period as the log has it: the entry that fixed its salt, and the salt once it was revealed."""
 
+    seq: int
     period: SamplePeriod
     commitment: str
     committed_at: datetime
@@ -140,12 +141,7 @@ def fold_draw(tx: Transaction, index: int, event: SampleDrawn) -> None:
 def noted_periods(connection: Connection) -> list[NotedPeriod]:
     """Every period that the log knows, by its first day."""
     rows = connection.execute(select(sample_period).order_by(sample_period.c.first_day, sample_period.c.period))
-    return [
-        NotedPeriod(
-            parse_period(row.period), row.commitment, row.committed_at, bytes.fromhex(row.salt) if row.salt else None
-        )
-        for row in rows
-    ]
+    return [_noted(row) for row in rows]
 
 
 def noted_draws(connection: Connection, period: str) -> list[NotedDraw]:
@@ -182,6 +178,11 @@ def first_checkpoint(connection: Connection, since: datetime) -> Seed | None:
         return None
     signed = parse_checkpoint(parse_note(note).text)
     return Seed(signed.root.hex(), signed.size)
+
+
+def _noted(row: Row[Any]) -> NotedPeriod:
+    salt = bytes.fromhex(row.salt) if row.salt else None
+    return NotedPeriod(row.committed_seq, parse_period(row.period), row.commitment, row.committed_at, salt)
 
 
 def _keep_first(tx: Transaction, table: Table, row: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from services.audit_log.cli.pruning import prune_log
 from services.audit_log.cli.querying import query
 from services.audit_log.cli.rebuilding import rebuild_projections
 from services.audit_log.cli.restoring import restore_log
+from services.audit_log.cli.sampling import sample
 from services.audit_log.cli.succeeding import succeed
 from services.audit_log.cli.verifying import verify_export
 
@@ -29,3 +30,4 @@ audit.add_typer(keys, name="key")
 audit.command("rebuild")(rebuild_projections)
 audit.command("prune")(prune_log)
 audit.add_typer(hold, name="hold")
+audit.add_typer(sample, name="sample")
