@@ -13,6 +13,8 @@ from services.audit_log.adapters.reads import Reads
 from services.audit_log.api.entries import add_entries
 from services.audit_log.api.files import add_files
 from services.audit_log.api.findings import add_findings
+from services.audit_log.api.governance import add_governance
+from services.audit_log.api.incidents import add_incidents
 from services.audit_log.api.pages import add_pages
 from services.audit_log.api.reviews import add_reviews
 from services.shared.clock import Clock
@@ -31,5 +33,7 @@ def make_router(store: Store, reads: Reads, clock: Clock, may_decide: Callable[[
     add_entries(router, store, reads)
     add_reviews(router, store, reads)
     add_findings(router, store, reads, clock, may_decide)
+    add_governance(router, store, reads, clock)
+    add_incidents(router, store, reads, clock)
     add_pages(router, store, reads, clock)
     return router

@@ -12,14 +12,20 @@ import yaml
 
 import services
 from services.audit_log.api.findings import TOLD
+from services.audit_log.api.incidents import WRONG, Said
+from services.audit_log.domain.incidents import ClockState
+from services.audit_log.domain.indicators import NAMES as INDICATORS
+from services.audit_log.domain.indicators import Look
+from services.audit_log.domain.quarter import CONTROLS, UntestedReason
 from services.audit_log.domain.review import State as OutputState
 from services.audit_log.web.findings import SEVERITIES, STATES
+from services.audit_log.web.incidents import WHOM
 from services.cost_alerts.domain.budgets.state import Condition
 from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.domain.value import Users
 from services.cost_alerts.web.ledger import EXPLAINED
 from services.shared.events.governance import RiskClass
-from services.shared.events.outcomes import AlertKind, FindingClosing, FindingKind
+from services.shared.events.outcomes import AlertKind, FindingClosing, FindingKind, IncidentKind
 from services.shared.periods import Month
 from services.shared.web.words import LANGUAGES, TEXT_FILES, Language, Words, name_in, preferred, text_names
 
@@ -42,6 +48,16 @@ JOINED: dict[str, tuple[str, ...]] = {
     "finding_reason_": get_args(FindingClosing.model_fields["reason"].annotation),
     "finding_class_": get_args(RiskClass),
     "severity_": SEVERITIES,
+    "incident_kind_": get_args(IncidentKind),
+    "incident_whom_": WHOM,
+    "incident_clock_": get_args(ClockState),
+    "incident_said_": get_args(Said),
+    "incident_wrong_": WRONG,
+    "indicator_": INDICATORS,
+    "untested_": get_args(UntestedReason),
+    "control_": CONTROLS,
+    "report_look_": get_args(Look),
+    "report_incident_kind_": get_args(IncidentKind),
 }
 """Texts that are named by what they tell of: how such a name begins, and how it ends."""
 
