@@ -133,11 +133,16 @@ _NEEDS: tuple[tuple[str, Need], ...] = (
 )
 
 _READING_NEEDS: tuple[tuple[str, Need], ...] = (
+    ("/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/api/v1/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/metrics", Need(frozenset({"metrics"}), EVERY_ROLE)),
     ("/log/", Need(frozenset({"log"}), _JUDGING)),
     ("/api/v1/log/", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/api/v1/outputs", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/api/v1/reviews", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/api/v1/governance/shares", Need(roles=EVERY_ROLE)),
+    ("/api/v1/governance", Need(roles=_JUDGING)),
+    ("/governance", Need(roles=_JUDGING)),
     ("/audit", Need(roles=_LOOKING_AT_PEOPLE)),
     ("/reviews", Need(roles=_LOOKING_AT_PEOPLE)),
 )
