@@ -1,5 +1,7 @@
 """Telling the log of incidents: events by the outbox, each once. What there is, the log alone says."""
 
+import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
@@ -8,9 +10,18 @@ from sqlalchemy import Connection, select
 from services.audit_log.adapters.cases import SqlCaseFiles, read_rulebook
 from services.audit_log.adapters.incident_files import read_incident
 from services.audit_log.adapters.tables import case_file
-from services.audit_log.domain.incidents import IncidentFile, why_not_closed
+from services.audit_log.domain.ai_register import in_production
+from services.audit_log.domain.incidents import (
+    IncidentFile,
+    NewEnd,
+    NewIncident,
+    NewNotification,
+    why_not_closed,
+)
+from services.audit_log.domain.settling import note_of
 from services.audit_log.domain.telling import SOURCE
 from services.audit_log.handlers import message_of
+from services.shared.clock import Clock
 from services.shared.events import Event, event_id
 from services.shared.events.outcomes import (
     Incident,
@@ -20,7 +31,8 @@ from services.shared.events.outcomes import (
     IncidentOpened,
     Notification,
 )
-from services.shared.store import Transaction
+from services.shared.periods import helsinki_day
+from services.shared.store import Store, Transaction
 
 NOT_REPORTABLE = "not reportable: "
 """How the outcome of an incident begins that was closed because nobody had to be told."""
@@ -29,7 +41,7 @@ _GRACE = timedelta(minutes=5)
 """So far ahead of ours may the clock be that a moment was read from."""
 
 _E = TypeVar("_E", bound=Event)
-Reason = Literal["unknown", "elsewhere", "taken", "closed", "untold", "future", "before_awareness"]
+Reason = Literal["unknown", "elsewhere", "taken", "closed", "untold", "future", "before_awareness", "no_unit"]
 
 
 class Refused(NamedTuple):
@@ -39,78 +51,140 @@ class Refused(NamedTuple):
     sentence: str
 
 
-class Place(NamedTuple):
-    """Where an incident belongs, as far as an output or a use case tells."""
+class Accepted(NamedTuple):
+    """It is on its way to the log. `to_suspend`: the use case that went wrong and is in use still (Article 26(5))."""
 
-    use_case: str | None
-    system: str | None
-    unit: str | None
-
-
-def place_of(connection: Connection, output_id: str | None, use_case: str | None) -> Place:
-    """What the log knows of an output, or else of a use case; what it does not know is None."""
-    found = Place(use_case, None, None)
-    if output_id:
-        query = select(case_file.c.use_case, case_file.c.system, case_file.c.unit)
-        row = connection.execute(query.where(case_file.c.output_id == output_id)).first()
-        found = Place(use_case or row.use_case or None, row.system or None, row.unit or None) if row else found
-    known = [one for one in read_rulebook(connection).use_cases if one.id == found.use_case]
-    unit = known[-1].unit if known else None
-    system = known[-1].systems[0] if known and len(known[-1].systems) == 1 else None
-    return Place(found.use_case, found.system or system, found.unit or unit)
+    incident_id: str
+    to_suspend: str | None = None
 
 
-def open_incident(tx: Transaction, wanted: Incident, now: datetime) -> Refused | None:
-    """Tell the log of an incident; why not, or None when it is on its way."""
-    if wanted.aware_at > now + _GRACE:
-        return _future("aware-at")
-    taken = Refused("taken", f"an incident {wanted.incident_id} is known already; expected an id that was never used")
-    if read_incident(tx.connection, wanted.incident_id) is not None:
-        return taken
-    name = event_id("incident.opened", wanted.incident_id)
-    return None if _tell(tx, _told(IncidentOpened, name, wanted, now), now) else taken
+class Teller(NamedTuple):
+    """Who tells: a person's pseudonym, a role or a token's id, and the units where they may (empty: everywhere)."""
+
+    name: str
+    units: frozenset[str] = frozenset()
 
 
-def notify_incident(tx: Transaction, wanted: Notification, now: datetime, units: frozenset[str]) -> Refused | None:
-    """Tell the log who was told of an incident; why not, or None."""
-    found = _found(tx.connection, wanted.incident_id, units)
-    if isinstance(found, Refused):
-        return found
-    if wanted.notified_at > now + _GRACE:
-        return _future("notified-at")
-    if wanted.notified_at < found.incident.aware_at:
-        return Refused("before_awareness", "found a notification from before anybody was aware of the incident")
-    name = event_id("incident.notified", wanted.incident_id, wanted.whom, wanted.notified_at)
-    if not _tell(tx, _told(IncidentNotified, name, wanted, now), now):
-        return Refused("taken", f"that the {wanted.whom} was told then is on record already")
-    return None
+class IncidentDesk:
+    """Where incidents are opened, told to others and closed.
+
+    Args:
+        store: the log's database.
+        clock: when something was told.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    def open(self, teller: Teller, wanted: NewIncident) -> Accepted | Refused:
+        """Tell the log of an incident.
+
+        Raises:
+            ValueError: the words cannot stand in the log; the sentence says why, and nothing of them.
+        """
+        now = self._clock.now()
+        with self._store.transaction() as tx:
+            incident = _incident(tx.connection, wanted, teller, now)
+            if isinstance(incident, Refused):
+                return incident
+            if wanted.aware_at > now + _GRACE:
+                return _future("aware_at")
+            name = event_id("incident.opened", incident.incident_id)
+            known = read_incident(tx.connection, incident.incident_id) is not None
+            if known or not _tell(tx, _told(IncidentOpened, name, incident, now), now):
+                return Refused("taken", "an incident of this id is known already; expected an id that was never used")
+            in_use = use_cases_in_use(tx.connection, now)
+        return Accepted(incident.incident_id, incident.use_case if incident.use_case in in_use else None)
+
+    def notify(self, teller: Teller, wanted: NewNotification) -> Accepted | Refused:
+        """Tell the log who was told of an incident."""
+
+        def event(found: IncidentFile, now: datetime) -> Event | Refused:
+            if wanted.notified_at > now + _GRACE:
+                return _future("notified_at")
+            if wanted.notified_at < found.incident.aware_at:
+                return Refused("before_awareness", "found a notification from before anybody knew of the incident")
+            name = event_id("incident.notified", wanted.incident_id, wanted.whom, wanted.notified_at)
+            data = Notification(**wanted.model_dump(), told_by=teller.name)
+            return _told(IncidentNotified, name, data, now)
+
+        return self._tell_of(wanted.incident_id, teller, event, Refused("taken", "this is on record already"))
+
+    def close(self, teller: Teller, wanted: NewEnd) -> Accepted | Refused:
+        """Tell the log that an incident is over; see `why_not_closed`.
+
+        Raises:
+            ValueError: the words cannot stand in the log; the sentence says why, and nothing of them.
+        """
+        outcome = note_of(f"{NOT_REPORTABLE}{wanted.outcome}" if wanted.not_reportable else wanted.outcome)
+
+        def event(found: IncidentFile, now: datetime) -> Event | Refused:
+            why = why_not_closed(found, now, not_reportable=wanted.not_reportable)
+            if why is not None:
+                return Refused("closed" if found.end else "untold", why)
+            data = IncidentEnd(incident_id=wanted.incident_id, closed_at=now, outcome=outcome, closed_by=teller.name)
+            return _told(IncidentClosed, event_id("incident.closed", wanted.incident_id), data, now)
+
+        return self._tell_of(wanted.incident_id, teller, event, Refused("closed", "this incident was closed before"))
+
+    def _tell_of(
+        self,
+        incident_id: str,
+        teller: Teller,
+        event_of: Callable[[IncidentFile, datetime], Event | Refused],
+        known: Refused,
+    ) -> Accepted | Refused:
+        now = self._clock.now()
+        with self._store.transaction() as tx:
+            found = read_incident(tx.connection, incident_id)
+            if found is None:
+                return Refused("unknown", "found no incident of this id in the log; a new one is there in a moment")
+            if teller.units and found.incident.unit not in teller.units:
+                return _elsewhere()
+            event = event_of(found, now)
+            if isinstance(event, Refused):
+                return event
+            return Accepted(incident_id) if _tell(tx, event, now) else known
 
 
-def close_incident(
-    tx: Transaction, wanted: IncidentEnd, now: datetime, units: frozenset[str], *, not_reportable: bool
-) -> Refused | None:
-    """Tell the log that an incident is over; why not, or None. See `why_not_closed`."""
-    found = _found(tx.connection, wanted.incident_id, units)
-    if isinstance(found, Refused):
-        return found
-    why = why_not_closed(found, wanted.closed_at, not_reportable=not_reportable)
-    if why is not None:
-        return Refused("closed" if found.end else "untold", why)
-    name = event_id("incident.closed", wanted.incident_id)
-    if not _tell(tx, _told(IncidentClosed, name, wanted, now), now):
-        return Refused("closed", f"the incident {wanted.incident_id} was closed before")
-    return None
+def use_cases_in_use(connection: Connection, now: datetime) -> frozenset[str]:
+    """The use cases in production that nobody has suspended."""
+    known = in_production(read_rulebook(connection).use_cases, helsinki_day(now))
+    return frozenset(one.id for one in known if not one.is_suspended_at(now))
 
 
-def _found(connection: Connection, incident_id: str, units: frozenset[str]) -> IncidentFile | Refused:
-    found = read_incident(connection, incident_id)
-    if found is None:
-        return Refused(
-            "unknown", "found no incident of this id in the log; what was told just now is there in a moment"
-        )
-    if units and found.incident.unit not in units:
-        return Refused("elsewhere", "your role does not hold in this incident's unit; who has it there must do this")
-    return found
+def _incident(connection: Connection, wanted: NewIncident, teller: Teller, now: datetime) -> Incident | Refused:
+    """With what the log knows of its output or use case."""
+    told = _of_output(connection, wanted.output_id) if wanted.output_id else {}
+    use_case = wanted.use_case or told.get("use_case") or None
+    known = next((one for one in read_rulebook(connection).use_cases if one.id == use_case), None)
+    only = known.systems[0] if known and len(known.systems) == 1 else None
+    unit = wanted.unit or told.get("unit") or (known.unit if known else None)
+    if unit is None:
+        return Refused("no_unit", "found no unit, and neither the output nor the use case tells one; expected unit")
+    if teller.units and unit not in teller.units:
+        return _elsewhere()
+    return Incident(
+        incident_id=wanted.incident_id or f"incident-{helsinki_day(now)}-{secrets.token_hex(3)}",
+        kind=wanted.kind,
+        use_case=use_case,
+        system=wanted.system or told.get("system") or only,
+        output_id=wanted.output_id,
+        unit=unit,
+        aware_at=wanted.aware_at,
+        what=note_of(wanted.what),
+        opened_by=teller.name,
+    )
+
+
+def _of_output(connection: Connection, output_id: str) -> dict[str, str]:
+    query = select(case_file.c.use_case, case_file.c.system, case_file.c.unit).where(case_file.c.output_id == output_id)
+    row = connection.execute(query).first()
+    return {name: value for name, value in row._mapping.items() if value} if row else {}  # noqa: SLF001  # so it is called
+
+
+def _elsewhere() -> Refused:
+    return Refused("elsewhere", "your role does not hold in this incident's unit; who has it there must do this")
 
 
 def _future(what: str) -> Refused:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from services.shared.events.envelope import Fact, Id, Name, Utc
 from services.shared.events.outcomes import Incident, IncidentEnd, IncidentKind, Notification
-from services.shared.periods import day_start, helsinki_day
+from services.shared.periods import HELSINKI, day_start, helsinki_day, utc
 
 DAYS: Mapping[IncidentKind, int | None] = {"serious": 15, "widespread": 2, "death": 10, "other": None}
 """Calendar days from awareness; None: no clock of Article 73."""
@@ -24,6 +25,36 @@ IN_ORDER: Sequence[Told] = ("provider", "authority")
 ClockState = Literal["due", "done", "done_late", "late", "stopped"]
 """`due`: not told yet, and there is time. `stopped`: the incident was closed while there was time, and nobody was told.
 """
+
+
+class NewIncident(Fact):
+    """What somebody says who opens an incident. What an output or a use case tells already may be left out."""
+
+    incident_id: Id | None = None
+    kind: IncidentKind
+    what: Name
+    aware_at: Utc
+    unit: Id | None = None
+    use_case: Id | None = None
+    system: Id | None = None
+    output_id: Id | None = None
+
+
+class NewNotification(Fact):
+    """What somebody says who told somebody of an incident. `reference`: the record number of what was sent."""
+
+    incident_id: Id
+    whom: Literal["provider", "importer", "distributor", "authority", "data_protection", "persons"]
+    notified_at: Utc
+    reference: Name | None = None
+
+
+class NewEnd(Fact):
+    """What somebody says who closes an incident. `not_reportable`: nobody had to be told after all."""
+
+    incident_id: Id
+    outcome: Name
+    not_reportable: bool = False
 
 
 class Clock(NamedTuple):
@@ -111,3 +142,15 @@ def _state(due: datetime, told: datetime | None, end: IncidentEnd | None, now: d
     if end is not None and end.closed_at < due:
         return "stopped"
     return "due" if now < due else "late"
+
+
+def local_moment(text: str) -> datetime:
+    """The moment (UTC) that a person writes: RFC 3339, or without a time zone as Helsinki's clocks show it.
+
+    Of the hour that comes twice in autumn the first is meant: the clock then ends no later.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    moment = datetime.fromisoformat(text)
+    return utc(moment if moment.tzinfo else moment.replace(tzinfo=HELSINKI))
