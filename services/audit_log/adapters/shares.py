@@ -59,7 +59,8 @@ def review_shares(connection: Connection, months: Sequence[Month], now: datetime
     """The shares of outputs that were due in these months, by `now`; in the order of month, unit, use case, class."""
     counted: defaultdict[_Key, dict[str, int]] = defaultdict(dict)
     for month, unit, use_case, risk_class, state, count in _counts(connection, months, now):
-        counted[month, unit, use_case, risk_class][state] = count
+        if state in DUE:
+            counted[month, unit, use_case, risk_class][state] = count
     return [
         ReviewShare(*key, *(sum(states.get(state, 0) for state in kind) for kind in (IN_TIME, LATE, MISSING)))
         for key, states in sorted(counted.items())
@@ -76,10 +77,26 @@ def _counts(connection: Connection, months: Sequence[Month], now: datetime) -> l
     query = (
         select(*columns, func.count())
         .where(case_file.c.due_at >= months[0].period.start, case_file.c.due_at < end)
-        .where(case_file.c.state.in_(sorted(DUE)))
         .group_by(*columns)
     )
     return list(connection.execute(query))
+
+
+class DueCount(NamedTuple):
+    """Outputs whose review was due by now, of one use case, unit, system and state."""
+
+    use_case: str
+    unit: str
+    system: str
+    state: str
+    outputs: int
+
+
+def due_by_now(connection: Connection, now: datetime) -> list[DueCount]:
+    """All outputs whose review was due by `now`, however long ago."""
+    columns = (case_file.c.use_case, case_file.c.unit, case_file.c.system, case_file.c.state)
+    query = select(*columns, func.count()).where(case_file.c.due_at <= now).group_by(*columns)
+    return [DueCount(*row) for row in connection.execute(query)]
 
 
 def added(shares: Sequence[ReviewShare]) -> ReviewShare:
