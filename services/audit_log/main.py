@@ -11,6 +11,7 @@ from services.audit_log.adapters.anchors.metrics import AnchorMetrics
 from services.audit_log.adapters.anchors.pushing import Pusher
 from services.audit_log.adapters.cases import SqlCaseFiles, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
+from services.audit_log.adapters.content_key import ContentKey
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
 from services.audit_log.adapters.indexing import Indexer
 from services.audit_log.adapters.memory import SignerMemory
@@ -58,7 +59,8 @@ class AuditService:
         self, store: Store, bus: EventBus, clock: Clock, consumer: ConsumerRunner, checkpointer: Checkpointer,
         *, horizon: RebuildHorizon, settings: Settings, reads: Reads, anchors: Pusher, salts: Salts,
     ) -> None:  # fmt: skip
-        self.store, self.reads, self.router = store, reads, make_router(store, reads, clock, horizon.passed)
+        key = ContentKey(settings.data_dir)
+        self.store, self.reads, self.router = store, reads, make_router(store, reads, clock, horizon.passed, key)
         self.consumer, self.checkpointer, self.anchors = consumer, checkpointer, anchors
         self.relay = BusRelay(store, bus, clock)
         self.indexer = Indexer(store, lambda: not consumer.status().caught_up)

@@ -38,8 +38,8 @@ _ALWAYS = "default-src 'self'; img-src 'self' data: https:; frame-ancestors 'non
 _STYLED = f"{_ALWAYS}; style-src 'self' 'unsafe-inline'"
 _PAGE_POLICY = f"{_STYLED}; script-src 'none'"
 _SCRIPT_POLICY = f"{_STYLED}; script-src 'self'"
-_SCRIPTED = "/audit"
-"""The log's pages have a script, as a file of its own; no other page has any."""
+_SCRIPTED = ("/audit/", "/reviews/")
+"""The log's pages and those of reviews have a script, as a file of its own; no other page has any."""
 # FastAPI's page of `/docs` takes its script and style from there.
 _DOCS_CDN = "'self' 'unsafe-inline' https://cdn.jsdelivr.net"
 _DOCS_POLICY = f"{_ALWAYS}; script-src {_DOCS_CDN}; style-src {_DOCS_CDN}"
@@ -194,7 +194,7 @@ def _with_ours(
 def _policy_of(path: str) -> str:
     if path == "/docs":
         return _DOCS_POLICY
-    return _SCRIPT_POLICY if f"{path}/".startswith(f"{_SCRIPTED}/") else _PAGE_POLICY
+    return _SCRIPT_POLICY if f"{path}/".startswith(_SCRIPTED) else _PAGE_POLICY
 
 
 def _is_here(host: str) -> bool:

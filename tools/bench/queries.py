@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from sqlalchemy import insert, update
 
+from services.audit_log.adapters.content_key import ContentKey
 from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.indexing import indexed_size, rows_of, write_rows
 from services.audit_log.adapters.reads import Reads
@@ -127,7 +128,7 @@ class _Asked:
 
     def __init__(self, store: Store) -> None:
         clock = SystemClock()
-        self.router = make_router(store, Reads(store, clock, told=False), clock)
+        self.router = make_router(store, Reads(store, clock, told=False), clock, lambda _: True, ContentKey(Path()))
 
     def start(self) -> None: ...
 

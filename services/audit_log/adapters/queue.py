@@ -21,10 +21,21 @@ from sqlalchemy import (
 )
 
 from services.audit_log.adapters.tables import case_file
-from services.audit_log.domain.deciding import Remit
+from services.audit_log.domain.hurdles import Remit
 from services.shared.store.tables import UtcMicros
 
-_SHOWN = ("output_id", "state", "system", "unit", "use_case", "risk_class", "model", "due_at", "generated_at")
+_SHOWN = (
+    "output_id",
+    "state",
+    "system",
+    "unit",
+    "use_case",
+    "risk_class",
+    "model",
+    "due_at",
+    "generated_at",
+    "content_hash",
+)
 _EXACTLY = ("unit", "use_case", "risk_class", "system", "state")
 _OPEN = literal_column("waits") == literal_column("1")
 """Word for word the condition of the index, or no database would use it."""
@@ -51,7 +62,7 @@ class Place(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An output that waits. Texts are empty where nothing is known."""
+    """An output that waits. Texts are empty where nothing is known. `max_bulk`: as its rule says."""
 
     output_id: str
     state: str
@@ -62,7 +73,9 @@ class Item(NamedTuple):
     model: str
     due_at: datetime | None
     generated_at: datetime | None
+    content_hash: str | None
     requester: str | None
+    max_bulk: int | None
 
     @property
     def place(self) -> Place:
@@ -154,5 +167,7 @@ def _asked(
 
 
 def _item(row: Row[Any]) -> Item:
-    requester = (json.loads(row.document).get("output") or {}).get("requester")
-    return Item(**{name: getattr(row, name) for name in _SHOWN}, requester=requester)
+    case = json.loads(row.document)
+    requester = (case.get("output") or {}).get("requester")
+    max_bulk = ((case.get("duty") or {}).get("rule") or {}).get("max_bulk")
+    return Item(**{name: getattr(row, name) for name in _SHOWN}, requester=requester, max_bulk=max_bulk)

@@ -4,7 +4,7 @@ Nothing is taken that would not count: what is refused is refused with a reason,
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal, NamedTuple, get_args
 
 from services.shared.events.envelope import event_id
@@ -16,7 +16,7 @@ from services.shared.events.governance import (
     ReviewRefusal,
     ReviewStart,
 )
-from services.shared.events.register import ReviewerMandate, ReviewRule
+from services.shared.events.register import ReviewRule
 
 SOURCE = "valvomo/reviews"
 """Of every review that was made here."""
@@ -37,7 +37,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
 SHOWN = ("text", "sources", "case_file", "instructions", "earlier_decisions")
 """What a reviewer may have had before them."""
 
-DECISION_CLASSES = frozenset({"high_decision", "unclassified"})
+ONE_BY_ONE = frozenset({"high_decision", "unclassified"})
 """Outputs that decide about a person, or may: nothing here is approved by one click, or in a bulk."""
 
 Fault = Literal[
@@ -48,16 +48,6 @@ Fault = Literal[
 
 BulkFault = Literal["bulk_empty", "bulk_mixed", "bulk_never", "bulk_too_many"]
 """Why several outputs are not decided about at once."""
-
-
-class Remit(NamedTuple):
-    """What somebody is named to review: outputs of these use cases, and all of these units."""
-
-    use_cases: frozenset[str]
-    units: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.use_cases or self.units)
 
 
 class Said(NamedTuple):
@@ -85,16 +75,9 @@ class Bulk(NamedTuple):
     size: int
 
 
-def remit_of(names: Collection[str], mandates: Sequence[ReviewerMandate], day: date) -> Remit:
-    """What a person, under all their pseudonyms, is named to review on a Helsinki day."""
-    held = [one for one in mandates if one.reviewer in names and one.holds_on(day)]
-    use_cases = frozenset(use_case for one in held for use_case in one.use_cases)
-    return Remit(use_cases, frozenset(one.unit for one in held if not one.use_cases))
-
-
 def needs_confirming(rule: ReviewRule | None, risk_class: str) -> bool:
     """Whether an approval is asked for twice, with a reason."""
-    return risk_class in DECISION_CLASSES or rule is None or not rule.one_click
+    return risk_class in ONE_BY_ONE or rule is None or not rule.one_click
 
 
 def fault_of(said: Said, rule: ReviewRule | None, risk_class: str, content_hash: str | None) -> Fault | None:
@@ -118,7 +101,7 @@ def _fault_of_reason(said: Said, rule: ReviewRule | None, risk_class: str) -> Fa
 def _fault_of_basis(said: Said, risk_class: str) -> Fault | None:
     if not set(said.shown).issubset(SHOWN):
         return "shown_unknown"
-    if said.decision == "abstained" or risk_class not in DECISION_CLASSES:
+    if said.decision == "abstained" or risk_class not in ONE_BY_ONE:
         return None
     if said.adverse is None:
         return "adverse_missing"
@@ -132,26 +115,33 @@ def _fault_of_edit(said: Said, content_hash: str | None) -> Fault | None:
 
 
 def fault_of_bulk(
-    sizes: int, kinds: Collection[tuple[str, str]], rule: ReviewRule | None, most: int
+    count: int, kinds: Collection[tuple[str, str]], rule: ReviewRule | None, most: int
 ) -> BulkFault | None:
     """Why so many outputs, of these (use case, risk class), are not decided about at once; None: they may be.
 
     Args:
-        sizes: how many they are.
+        count: how many they are.
         kinds: of them all.
         rule: of their class.
         most: that are ever taken at once, whatever the rule says.
     """
-    if not sizes:
+    if not count:
         return "bulk_empty"
-    if sizes > most:
+    if count > most:
         return "bulk_too_many"
     if len(set(kinds)) > 1:
         return "bulk_mixed"
-    allowed = 0 if rule is None or any(one in DECISION_CLASSES for _, one in kinds) else rule.max_bulk
-    if allowed == 0:
+    allowed = bulk_limit(rule, next(risk_class for _, risk_class in kinds), most)
+    if not allowed:
         return "bulk_never"
-    return "bulk_too_many" if allowed is not None and sizes > allowed else None
+    return "bulk_too_many" if count > allowed else None
+
+
+def bulk_limit(rule: ReviewRule | None, risk_class: str, most: int) -> int:
+    """How many outputs of a class may be decided about at once; 0: each by itself."""
+    if rule is None or risk_class in ONE_BY_ONE:
+        return 0
+    return most if rule.max_bulk is None else min(rule.max_bulk, most)
 
 
 def review_name(output_id: str, person: str, earlier: int) -> str:

@@ -13,6 +13,9 @@ import yaml
 import services
 from services.audit_log.api.findings import TOLD
 from services.audit_log.api.incidents import WRONG, Said
+from services.audit_log.domain.case import Standing
+from services.audit_log.domain.deciding import DECISIONS, REASONS, SHOWN, BulkFault, Fault
+from services.audit_log.domain.hurdles import Hurdle
 from services.audit_log.domain.incidents import ClockState
 from services.audit_log.domain.indicators import NAMES as INDICATORS
 from services.audit_log.domain.indicators import Look
@@ -20,12 +23,15 @@ from services.audit_log.domain.quarter import CONTROLS, UntestedReason
 from services.audit_log.domain.review import State as OutputState
 from services.audit_log.web.findings import SEVERITIES, STATES
 from services.audit_log.web.incidents import WHOM
+from services.audit_log.web.life import KINDS, MarkKind
+from services.audit_log.web.reviewing import Standing as ReviewStanding
 from services.cost_alerts.domain.budgets.state import Condition
 from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.domain.value import Users
 from services.cost_alerts.web.ledger import EXPLAINED
-from services.shared.events.governance import RiskClass
+from services.shared.events.governance import Deletion, Gate, Review, ReviewDemand, RiskClass, Use
 from services.shared.events.outcomes import AlertKind, FindingClosing, FindingKind, IncidentKind
+from services.shared.events.register import ReviewRule
 from services.shared.periods import Month
 from services.shared.web.words import LANGUAGES, TEXT_FILES, Language, Words, name_in, preferred, text_names
 
@@ -58,6 +64,23 @@ JOINED: dict[str, tuple[str, ...]] = {
     "control_": CONTROLS,
     "report_look_": get_args(Look),
     "report_incident_kind_": get_args(IncidentKind),
+    "rev_you_": get_args(ReviewStanding),
+    "rev_why_": get_args(ReviewStanding),
+    "rev_gate_": get_args(Gate),
+    "rev_four_eyes_": get_args(ReviewRule.model_fields["four_eyes"].annotation),
+    "rev_independence_": get_args(ReviewRule.model_fields["independence"].annotation),
+    "rev_evidence_": get_args(Review.model_fields["evidence"].annotation),
+    "rev_use_": get_args(Use.model_fields["kind"].annotation),
+    "rev_decision_": DECISIONS,
+    "rev_do_": DECISIONS,
+    "rev_reason_": tuple({code for codes in REASONS.values() for code in codes}),
+    "rev_shown_": SHOWN,
+    "rev_standing_": (*get_args(Standing), "none"),
+    "rev_hurdle_": (*get_args(Hurdle), *get_args(Fault), *get_args(BulkFault)),
+    "rev_step_": (*KINDS, "other"),
+    "rev_mark_": get_args(MarkKind),
+    "rev_because_": get_args(ReviewDemand.model_fields["because"].annotation),
+    "rev_deleted_": get_args(Deletion.model_fields["reason"].annotation),
 }
 """Texts that are named by what they tell of: how such a name begins, and how it ends."""
 
