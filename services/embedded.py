@@ -99,8 +99,7 @@ def _signing_in(
     if collector is None:
         return build_sessions(settings, clock)
     persons = Persons(collector.people.find, collector.people.pseudonym)
-    secure = (settings.public_url or "").startswith("https://")
-    return build_sign_in(settings, bus, clock, registry, persons, secure=secure)
+    return build_sign_in(settings, bus, clock, registry, persons=persons)
 
 
 def wait_for_signal() -> None:

@@ -58,8 +58,9 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 async def form_lists(request: Request) -> Mapping[str, list[str]]:
     """The same with every value of a name, in their order."""
+    holder = person_of(request)  # before anything is read
     fields = await raw_form(request)
-    _check(holder_of(request), fields.get(FORM_TOKEN, [""])[-1])
+    _check(holder, fields.get(FORM_TOKEN, [""])[-1])
     return {name: values for name, values in fields.items() if name != FORM_TOKEN}
 
 
@@ -106,7 +107,6 @@ def _parsed(body: bytes) -> Mapping[str, list[str]]:
 
 
 def _check(holder: Holder, shown: str) -> None:
-    if holder.person is None or holder.form_token is None:
-        raise NotAllowedError("found nobody signed in; a person must do this: sign in first", 401)
-    if not hmac.compare_digest(holder.form_token.encode(), shown.encode("utf-8", "surrogatepass")):
+    expected = (holder.form_token or "").encode()
+    if not expected or not hmac.compare_digest(expected, shown.encode("utf-8", "surrogatepass")):
         raise NotAllowedError("this form is not from a page of your session; open the page again and send it anew", 403)

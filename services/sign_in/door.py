@@ -64,13 +64,15 @@ class Door:
         Who is unknown, disabled or without a password takes the same way as a wrong password.
         """
         now = self._clock.now()
-        whose = self.sealer.hashed("login", login.strip().casefold()), self.sealer.hashed("address", address)
+        person = self._persons.find(login)
+        # By the person where there is one: a login can be spelled in several ways.
+        whose = self.sealer.hashed("login", person or login.casefold()), self.sealer.hashed("address", address)
         with self._store.transaction() as tx:
             pause = attempts.take(tx, {whose[0]: OF_LOGIN, whose[1]: OF_ADDRESS}, now)
         if pause:
             self._log.warning("sign-in put off", how="password")
             return Refused(pause)
-        found = self._usable(login, now)
+        found = self._usable(person, now)
         right = self._hashing.matches(None if found is None else found.password, password[: LONGEST + 1])
         if found is None or not right:
             self._log.warning("sign-in refused", how="password")
@@ -216,8 +218,7 @@ class Door:
             accounts.lock(tx, person)
             yield tx, accounts.load(tx.connection, self.sealer, person)
 
-    def _usable(self, login: str, now: datetime) -> Account | None:
-        person = self._persons.find(login)
+    def _usable(self, person: str | None, now: datetime) -> Account | None:
         found = None if person is None else self.account(person)
         if found is None or found.disabled_at is not None:
             return None

@@ -82,9 +82,15 @@ class SessionsOnly:
 
 
 def build(
-    settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, persons: Persons, *, secure: bool
+    settings: Settings,
+    bus: EventBus,
+    clock: Clock,
+    registry: CollectorRegistry,
+    *,
+    persons: Persons,
+    hashing: Hashing | None = None,
 ) -> SignIn:
-    """Signing in, built and not started.
+    """Signing in, built and not started. `hashing`: with other parameters than those that are safe.
 
     Raises:
         ConfigurationError: a setting of the directory is missing, or the key file is not the right one.
@@ -102,7 +108,8 @@ def build(
     OutboxMetrics.watch(registry, SignIn.name, store.pending_counts)
     lasting = lasting_of(settings)
     sessions = StoredSessions(store, lambda: sealer, lasting, clock)
-    door = Door(store, sealer, persons, clock, hashing=Hashing(), lasting=lasting)
+    door = Door(store, sealer, persons, clock, hashing=hashing or Hashing(), lasting=lasting)
+    secure = (settings.public_url or "").startswith("https://")
     cookies = Cookies(secure, int(lasting.whole.total_seconds()))
     pages = Pages(door, sessions, cookies, directory=directory is not None)
     router = APIRouter()
@@ -131,10 +138,19 @@ def build_sessions(settings: Settings, clock: Clock) -> SessionsOnly:
 
 
 @contextmanager
-def open_door(settings: Settings, persons: Persons, clock: Clock) -> Iterator[tuple[Door, Store]]:
+def open_door(
+    settings: Settings, persons: Persons, clock: Clock, hashing: Hashing | None = None
+) -> Iterator[tuple[Door, Store]]:
     """The accounts, for a command line."""
     with closing(open_store(settings, "sign_in", METADATA)) as store:
-        door = Door(store, own_sealer(settings, store), persons, clock, hashing=Hashing(), lasting=lasting_of(settings))
+        door = Door(
+            store,
+            own_sealer(settings, store),
+            persons,
+            clock,
+            hashing=hashing or Hashing(),
+            lasting=lasting_of(settings),
+        )
         yield door, store
 
 

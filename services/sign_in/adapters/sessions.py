@@ -37,7 +37,7 @@ def begin(tx: Transaction, sealer: Sealer, found: Account, how: How, *, lasting:
         delete(session).where(or_(session.c.expires_at <= now, session.c.seen_at <= now - lasting.idle))
     )
     row = asdict(made)
-    tx.connection.execute(insert(session).values(row, seal=sealer.seal("session", row)))
+    tx.connection.execute(insert(session).values({**row, "seal": sealer.seal("session", row)}))
     return token
 
 
