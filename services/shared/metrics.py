@@ -185,6 +185,27 @@ FINDINGS_OPEN = Metric("valvomo_findings_open", "Open findings by kind", ("unit"
 REVIEW_RATIO = Metric(
     "valvomo_review_ratio", "Reviewed outputs among those whose review is required and due", ("system",)
 )
+USE_CASE_REVIEW_RATIO = Metric(
+    "valvomo_use_case_review_ratio",
+    "Reviewed outputs among those whose review is required and due, of a use case in the register",
+    ("use_case", "unit"),
+)
+REVIEWS_WAITING = Metric("valvomo_reviews_waiting", "Outputs that a person must still review", ("unit", "risk_class"))
+REVIEW_OVERDUE = Metric(
+    "valvomo_review_oldest_due_seconds",
+    "How long ago the review fell due that has waited longest; below 0: none is due yet",
+    ("unit",),
+)
+REVIEW_JUDGING_LAG = Metric(
+    "valvomo_review_judging_lag_seconds", "How long an output whose time has come waits to be judged; 0: none does"
+)
+FINDINGS_OLDEST = Metric("valvomo_findings_oldest_open_seconds", "Age of the oldest open finding of a kind", ("kind",))
+INCIDENTS_OPEN = Metric("valvomo_incidents_open", "Incidents that are not closed, by kind", ("kind",))
+INCIDENT_DUE = Metric(
+    "valvomo_incident_due_timestamp_seconds",
+    "By when the next report of an open incident must be made (Article 73): the earliest of its kind",
+    ("kind", "whom"),
+)
 SOURCE_LAST_SUCCESS = Metric(
     "valvomo_source_last_success_timestamp_seconds", "When a source was last read without error", ("source",)
 )

@@ -15,7 +15,7 @@ from services.audit_log.adapters.tables import REVIEWS, case_file, decision, fin
 from services.audit_log.domain.duty import Rulebook
 from services.audit_log.domain.judging import due_of, is_demanded
 from services.audit_log.domain.review import REVIEWED_STATES, WAITING_STATES, Case, State
-from services.audit_log.ports import Judged, RegisterNews
+from services.audit_log.ports import AT_ONCE, Judged, RegisterNews
 from services.shared.events.envelope import Event, Fact
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import (
@@ -204,16 +204,6 @@ def state_counts(connection: Connection) -> list[tuple[str, State, int]]:
     return [(system, state, count) for system, state, count in connection.execute(query)]
 
 
-def due_counts(connection: Connection, now: datetime) -> list[tuple[str, State, int]]:
-    """(system, state, outputs) of those whose review was due by `now`."""
-    query = (
-        select(case_file.c.system, case_file.c.state, func.count())
-        .where(case_file.c.due_at <= now)
-        .group_by(case_file.c.system, case_file.c.state)
-    )
-    return [(system, state, count) for system, state, count in connection.execute(query)]
-
-
 def open_counts(connection: Connection) -> list[tuple[str, str, int]]:
     """(unit, kind, open findings)."""
     query = (
@@ -223,14 +213,6 @@ def open_counts(connection: Connection) -> list[tuple[str, str, int]]:
         .order_by(finding.c.unit, finding.c.kind)
     )
     return [(unit, kind, count) for unit, kind, count in connection.execute(query)]
-
-
-def list_findings(connection: Connection, *, still_open: bool | None, after: int, limit: int) -> Sequence[Row[Any]]:
-    """Findings by the index of the entry that opened them, from `after` on, exclusive."""
-    query = select(finding).where(finding.c.opened_seq > after).order_by(finding.c.opened_seq).limit(limit)
-    if still_open is not None:
-        query = query.where(finding.c.closed_seq.is_(None) if still_open else finding.c.closed_seq.is_not(None))
-    return connection.execute(query).all()
 
 
 def list_cases(connection: Connection, *, state: str | None, after: str, limit: int) -> Sequence[Row[Any]]:

@@ -1,28 +1,52 @@
 """What operations see of the log and the reviews, read from the database when Prometheus asks."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection, func, select
 
-from services.audit_log.adapters.cases import due_counts, open_counts, state_counts
+from services.audit_log.adapters.cases import open_counts, read_rulebook, state_counts
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.entries import read_frontier
-from services.audit_log.domain.review import MISSING_STATES, REVIEWED_STATES
+from services.audit_log.adapters.findings import oldest_open
+from services.audit_log.adapters.incident_files import list_incidents
+from services.audit_log.adapters.shares import DueCount, due_by_now
+from services.audit_log.adapters.tables import case_file
+from services.audit_log.domain.case import MISSING_STATES, REVIEWED_STATES
+from services.audit_log.domain.incidents import IncidentFile, next_clock
 from services.shared.clock import Clock
 from services.shared.metrics import (
+    FINDINGS_OLDEST,
     FINDINGS_OPEN,
+    INCIDENT_DUE,
+    INCIDENTS_OPEN,
     LOG_CHECKPOINT_TIME,
     LOG_REWRITABLE,
     LOG_SIZE,
     OUTPUTS,
+    REVIEW_JUDGING_LAG,
+    REVIEW_OVERDUE,
     REVIEW_RATIO,
+    REVIEWS_WAITING,
+    USE_CASE_REVIEW_RATIO,
+    Metric,
     family,
     filled,
 )
 from services.shared.store import Store
 from services.shared.store.roles import owns_tables
+
+_Samples = list[tuple[tuple[str, ...], float]]
+_TOUCHED = timedelta(days=365)
+"""A case whose look is said to be older than this was touched a moment ago: it waits, but not for so long."""
+_SHOWN = (
+    OUTPUTS, FINDINGS_OPEN, FINDINGS_OLDEST, REVIEW_RATIO, USE_CASE_REVIEW_RATIO, REVIEWS_WAITING, REVIEW_OVERDUE,
+    REVIEW_JUDGING_LAG, INCIDENTS_OPEN, INCIDENT_DUE, LOG_SIZE, LOG_REWRITABLE, LOG_CHECKPOINT_TIME,
+)  # fmt: skip
 
 
 class AuditMetrics(Collector):
@@ -32,28 +56,79 @@ class AuditMetrics(Collector):
         self._store, self._clock = store, clock
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        return map(family, (OUTPUTS, FINDINGS_OPEN, REVIEW_RATIO, LOG_SIZE, LOG_REWRITABLE, LOG_CHECKPOINT_TIME))
+        return map(family, _SHOWN)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._store.reading() as connection:
-            states = state_counts(connection)
-            findings = open_counts(connection)
-            due = due_counts(connection, self._clock.now())
-            size, newest = read_frontier(connection).size, newest_checkpoint(connection)
             owns = [owns_tables(connection)] if self._store.dialect == "postgresql" else []
-        yield filled(OUTPUTS, [((system, state), count) for system, state, count in states])
-        yield filled(FINDINGS_OPEN, [((unit, kind), count) for unit, kind, count in findings])
-        yield filled(REVIEW_RATIO, [((system,), ratio) for system, ratio in review_ratios(due)])
-        yield filled(LOG_SIZE, [((), size)])
-        yield filled(LOG_REWRITABLE, [((), float(one)) for one in owns])
-        yield filled(LOG_CHECKPOINT_TIME, [((), newest[1].timestamp())] if newest else [])
+            found = dict(_read(connection, self._clock.now()))
+        found[LOG_REWRITABLE] = [((), float(one)) for one in owns]
+        for metric in _SHOWN:
+            yield filled(metric, found[metric])
 
 
-def review_ratios(due: Sequence[tuple[str, str, int]]) -> list[tuple[str, float]]:
-    """Per system the reviewed outputs among those whose review was due: (system, state, outputs) in."""
-    reviewed: defaultdict[str, int] = defaultdict(int)
-    required: defaultdict[str, int] = defaultdict(int)
-    for system, state, count in due:
-        reviewed[system] += count if state in REVIEWED_STATES else 0
-        required[system] += count if state in REVIEWED_STATES | MISSING_STATES else 0
-    return [(system, reviewed[system] / count) for system, count in sorted(required.items()) if count]
+def _read(connection: Connection, now: datetime) -> Iterator[tuple[Metric, _Samples]]:
+    yield from _of_reviews(connection, now)
+    yield FINDINGS_OPEN, [((unit, kind), count) for unit, kind, count in open_counts(connection)]
+    yield FINDINGS_OLDEST, [((kind,), (now - first).total_seconds()) for kind, first in oldest_open(connection)]
+    yield from _of_incidents(list_incidents(connection, still_open=True), now)
+    yield LOG_SIZE, [((), read_frontier(connection).size)]
+    newest = newest_checkpoint(connection)
+    yield LOG_CHECKPOINT_TIME, [((), newest[1].timestamp())] if newest else []
+
+
+def _of_reviews(connection: Connection, now: datetime) -> Iterator[tuple[Metric, _Samples]]:
+    registered = {one.id for one in read_rulebook(connection).use_cases}
+    due = due_by_now(connection, now)
+    in_register = [one for one in due if one.use_case in registered]
+    yield OUTPUTS, [((system, state), count) for system, state, count in state_counts(connection)]
+    yield REVIEW_RATIO, review_ratios(due, lambda one: (one.system,))
+    yield USE_CASE_REVIEW_RATIO, review_ratios(in_register, lambda one: (one.use_case, one.unit))
+    waiting = list(_waiting(connection))
+    yield REVIEWS_WAITING, [((row.unit, row.risk_class), row.outputs) for row in waiting]
+    yield REVIEW_OVERDUE, _overdue(waiting, now)
+    yield REVIEW_JUDGING_LAG, [((), _judging_lag(connection, now))]
+
+
+def review_ratios(due: Sequence[DueCount], key: Callable[[DueCount], tuple[str, ...]]) -> _Samples:
+    """Of outputs whose review was due, those that were reviewed, by whatever `key` tells apart."""
+    reviewed: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    required: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for one in due:
+        reviewed[key(one)] += one.outputs if one.state in REVIEWED_STATES else 0
+        required[key(one)] += one.outputs if one.state in REVIEWED_STATES | MISSING_STATES else 0
+    return [(labels, reviewed[labels] / count) for labels, count in sorted(required.items()) if count]
+
+
+def _waiting(connection: Connection) -> Iterator[Any]:
+    columns = (case_file.c.unit, case_file.c.risk_class)
+    counted = func.count().label("outputs"), func.min(case_file.c.due_at).label("first_due")
+    query = select(*columns, *counted).where(case_file.c.waits == 1).group_by(*columns).order_by(*columns)
+    yield from connection.execute(query)
+
+
+def _overdue(waiting: Sequence[Any], now: datetime) -> _Samples:
+    first: dict[str, datetime] = {}
+    for row in waiting:
+        if row.first_due is not None:
+            first[row.unit] = min(row.first_due, first.get(row.unit, row.first_due))
+    return [((unit,), (now - due).total_seconds()) for unit, due in sorted(first.items())]
+
+
+def _judging_lag(connection: Connection, now: datetime) -> float:
+    oldest = func.min(case_file.c.next_look)
+    query = select(oldest).where(case_file.c.next_look < now, case_file.c.next_look > now - _TOUCHED)
+    first = connection.execute(query).scalar()
+    return 0.0 if first is None else (now - first).total_seconds()
+
+
+def _of_incidents(still: Sequence[IncidentFile], now: datetime) -> Iterator[tuple[Metric, _Samples]]:
+    kinds = sorted({file.incident.kind for file in still})
+    yield INCIDENTS_OPEN, [((kind,), sum(file.incident.kind == kind for file in still)) for kind in kinds]
+    first: dict[tuple[str, ...], float] = {}
+    for file in still:
+        clock = next_clock(file, now)
+        if clock is not None:
+            labels, due = (file.incident.kind, clock.whom), clock.due_at.timestamp()
+            first[labels] = min(due, first.get(labels, due))
+    yield INCIDENT_DUE, sorted(first.items())

@@ -1,6 +1,5 @@
 """Reads the quarter's report out of the log: tables where they tell it, the outputs one by one where only they do."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,11 +10,12 @@ from sqlalchemy import Connection, case, func, select
 
 from services.audit_log.adapters.cases import read_rulebook
 from services.audit_log.adapters.entries import read_frontier
+from services.audit_log.adapters.incident_files import list_incidents
 from services.audit_log.adapters.indexing import read_told
 from services.audit_log.adapters.search import bodies_of, find, find_all
 from services.audit_log.adapters.shares import review_shares
 from services.audit_log.adapters.standing import read_standing
-from services.audit_log.adapters.tables import case_file, checkpoint, finding, incident, sample_period
+from services.audit_log.adapters.tables import case_file, checkpoint, finding, sample_period
 from services.audit_log.domain.case import Case
 from services.audit_log.domain.incidents import IncidentFile, clocks
 from services.audit_log.domain.indicators import Reviewed, indicators
@@ -40,7 +40,7 @@ from services.audit_log.domain.quarter import (
 from services.audit_log.domain.sampling import SamplePeriod, draws
 from services.audit_log.domain.search import Filter, Told
 from services.audit_log.domain.statistics import wilson
-from services.shared.events.outcomes import FindingClosing, Incident, IncidentEnd, Notification
+from services.shared.events.outcomes import FindingClosing
 from services.shared.events.register import Policy
 from services.shared.periods import Month, Period, day_start
 from services.shared.store import chunks
@@ -153,9 +153,8 @@ class Quarter:
 
     def incidents(self) -> list[IncidentLine]:
         """Those the city became aware of in the quarter."""
-        within = (incident.c.aware_at >= self.period.start) & (incident.c.aware_at < self.period.end)
-        rows = self._connection.execute(select(incident).where(within).order_by(incident.c.opened_seq))
-        return [_incident(row, self._now) for row in rows]
+        files = [one for one in list_incidents(self._connection) if one.incident.aware_at in self.period]
+        return [_incident(one, self._now) for one in reversed(files)]
 
     def entries(self, types: Sequence[str], tell: Callable[[Told], str]) -> list[EntryLine]:
         """The entries of these types that the bus took in the quarter; `MOST_ENTRIES` of each type at most."""
@@ -347,14 +346,10 @@ def _ruled(policies: Sequence[Policy]) -> set[str]:
     return {rule.risk_class for policy in policies for rule in policy.rules}
 
 
-def _incident(row: Any, now: datetime) -> IncidentLine:  # noqa: ANN401  # a row of the table of incidents
-    opened = Incident.model_validate_json(row.opened)
-    told = tuple(map(Notification.model_validate, json.loads(row.notified)))
-    end = IncidentEnd.model_validate_json(row.closed) if row.closed else None
-    late = sum(clock.is_late for clock in clocks(IncidentFile(opened, told, end), now))
-    return IncidentLine(
-        opened.incident_id, opened.kind, opened.unit, opened.aware_at, late, end is not None, row.opened_seq
-    )
+def _incident(file: IncidentFile, now: datetime) -> IncidentLine:
+    known, late = file.incident, sum(clock.is_late for clock in clocks(file, now))
+    closed = file.end is not None
+    return IncidentLine(known.incident_id, known.kind, known.unit, known.aware_at, late, closed, file.opened_seq)
 
 
 def _gap(told: Told) -> str:
