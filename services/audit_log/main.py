@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from services.audit_log.adapters.anchors.metrics import AnchorMetrics
 from services.audit_log.adapters.anchors.pushing import Pusher
-from services.audit_log.adapters.cases import SqlCaseFiles, open_counts
+from services.audit_log.adapters.cases import SqlCaseFiles, is_undecided, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
 from services.audit_log.adapters.content_key import ContentKey
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
@@ -19,6 +19,7 @@ from services.audit_log.adapters.metrics import AuditMetrics
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.refolding import refold_if_needed
 from services.audit_log.adapters.register_reach import RegisterReach
+from services.audit_log.adapters.register_watch import RegisterWatch
 from services.audit_log.adapters.rotation import add_post_quantum
 from services.audit_log.adapters.sampler import Sampler, open_salts
 from services.audit_log.adapters.sampling import SaltedDraws, Salts
@@ -27,6 +28,7 @@ from services.audit_log.adapters.succession import refuse_unfinished
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.anchoring import make_pusher
 from services.audit_log.api import make_router
+from services.audit_log.api.ai_register import PublicSettings, add_ai_register
 from services.audit_log.handlers import GROUP, TOPICS, AppendHandler, look
 from services.shared.bus import EventBus, TopicPartition
 from services.shared.clock import Clock
@@ -61,9 +63,12 @@ class AuditService:
     ) -> None:  # fmt: skip
         key = ContentKey(settings.data_dir)
         self.store, self.reads, self.router = store, reads, make_router(store, reads, clock, horizon.passed, key)
+        public = PublicSettings(settings.public_contact) if settings.public_register else None
+        add_ai_register(self.router, store, reads, clock, public)
         self.consumer, self.checkpointer, self.anchors = consumer, checkpointer, anchors
         self.relay = BusRelay(store, bus, clock)
         self.indexer = Indexer(store, lambda: not consumer.status().caught_up)
+        self.watch = RegisterWatch(store, clock, horizon.passed, consumer.status)
         self._bus, self._clock, self._horizon = bus, clock, horizon
         self._cases, self._reach = SqlCaseFiles(), RegisterReach(store, bus, clock)
         self._draws, self.sampler = SaltedDraws(salts), Sampler(store, salts, clock, horizon.passed)
@@ -75,6 +80,7 @@ class AuditService:
             Loop("audit reviews", self.tick),
             Loop("audit samples", self.sampler.step),
             Loop("audit index", self.indexer.step),
+            Loop("audit register", self.watch.step),
             Loop("audit reads", reads.step, on_stop=reads.close),
             Loop("audit relay", self.relay.step),
         ]
@@ -103,6 +109,8 @@ class AuditService:
         """Caught up: all was appended, judged, and what was decided is on the bus."""
         positions = self.store.positions(self._bus.cluster_id, GROUP)
         waiting = sum(count for (_, state), count in self.store.pending_counts().items() if state == "waiting")
+        with self.store.reading() as connection:
+            waiting += is_undecided(connection)
         return [ConsumerStatus(GROUP, TOPICS, positions, waiting)]
 
     def summary(self) -> Mapping[str, Any]:

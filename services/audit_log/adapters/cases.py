@@ -215,6 +215,12 @@ def open_counts(connection: Connection) -> list[tuple[str, str, int]]:
     return [(unit, kind, count) for unit, kind, count in connection.execute(query)]
 
 
+def is_undecided(connection: Connection) -> bool:
+    """Whether something is still to be said of a case: whoever waits for the log to catch up waits for that too."""
+    query = select(case_file.c.output_id).where(case_file.c.next_look <= AT_ONCE).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def list_cases(connection: Connection, *, state: str | None, after: str, limit: int) -> Sequence[Row[Any]]:
     """Outputs by their id, from `after` on, exclusive."""
     query = select(case_file).where(case_file.c.output_id > after).order_by(case_file.c.output_id).limit(limit)

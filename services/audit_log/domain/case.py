@@ -27,6 +27,14 @@ Standing = Literal[
 ]  # fmt: skip
 """Whether a review counts, and if not, the first reason why."""
 
+OBJECTING: frozenset[Standing] = frozenset(
+    {
+        "valid", "not_evidence", "other_capacity", "not_trained", "same_unit", "reporting_line", "bulk_over_limit",
+        "hasty", "one_click",
+    }
+)  # fmt: skip
+"""Of who rejects, less is asked than of who approves: no strictness of the policy may turn a no into a yes."""
+
 Result = Literal["approved", "edited", "rejected"]
 
 Flag = Literal[

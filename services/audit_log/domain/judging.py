@@ -5,7 +5,17 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.audit_log.domain.calendar import time_after
-from services.audit_log.domain.case import Case, Flag, Judgement, KnownReview, KnownUse, Result, State, changed
+from services.audit_log.domain.case import (
+    OBJECTING,
+    Case,
+    Flag,
+    Judgement,
+    KnownReview,
+    KnownUse,
+    Result,
+    State,
+    changed,
+)
 from services.audit_log.domain.duty import EFFECTS, Duty
 from services.audit_log.domain.standing import versions_of
 from services.shared.events import governance as told
@@ -59,6 +69,16 @@ def due_of(case: Case) -> datetime | None:
 def valid_reviews(case: Case) -> list[KnownReview]:
     """The reviews that count, in the order of their decisions."""
     found = [known for known in case.reviews if known.standing == "valid"]
+    return sorted(found, key=lambda known: (known.moment, known.index)) if len(found) > 1 else found
+
+
+def _heard(case: Case) -> list[KnownReview]:
+    """The reviews that count, and every rejection by a person who may reject, in the order of their decisions."""
+    found = [
+        known
+        for known in case.reviews
+        if known.standing == "valid" or (known.standing in OBJECTING and known.review.decision == "rejected")
+    ]
     return sorted(found, key=lambda known: (known.moment, known.index)) if len(found) > 1 else found
 
 
@@ -116,12 +136,12 @@ def verdict_of(case: Case, known: KnownUse) -> Verdict:
     content = content_used(case, known)
     if known.use.kind == "copied" and content is not None and content not in versions_of(case):
         return "unverifiable"
-    before = [one for one in valid_reviews(case) if one.moment <= used_at(case, known) and covers(case, one, content)]
-    if not before:
-        return "unreviewed"
-    if result_of(before) == "rejected":
+    moment = used_at(case, known)
+    before = [one for one in _heard(case) if one.moment <= moment and covers(case, one, content)]
+    if before and result_of(before) == "rejected":
         return "rejected"
-    return "fine" if _are_enough(case, before) else "unreviewed"
+    approving = [one for one in before if one.standing == "valid"]
+    return "fine" if approving and _are_enough(case, approving) else "unreviewed"
 
 
 def unreviewed_uses(case: Case) -> list[KnownUse]:
