@@ -1,4 +1,4 @@
-"""The files under `docs/` that are made from the event models: run as `python -m tools.schemas [--check]`."""
+"""The files under `docs/` made from the models of events and public documents: `python -m tools.schemas [--check]`."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from services.audit_log.domain.public_register import public_schema
 from tools.asyncapi import asyncapi, schemas
 from tools.generated import run
 
@@ -17,13 +18,14 @@ def files() -> dict[Path, str]:
     """Path → text of every generated file."""
     made = {DOCS / "schemas" / f"{name}.json": _json(schema) for name, schema in schemas().items()}
     text = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)
-    return {DOCS / "asyncapi.yaml": HEADER + text, **made}
+    public = {DOCS / "schemas" / "public" / "ai-register.schema.json": _json(public_schema())}
+    return {DOCS / "asyncapi.yaml": HEADER + text, **made, **public}
 
 
 def obsolete() -> list[Path]:
     """Schemas of event types that are no more."""
     made = files()
-    return [path for path in sorted((DOCS / "schemas").glob("*.json")) if path not in made]
+    return [path for path in sorted((DOCS / "schemas").rglob("*.json")) if path not in made]
 
 
 def _json(document: object) -> str:

@@ -169,6 +169,12 @@ class Settings(BaseSettings):
         (),
         description="Value of the claim `roles` = role here, comma separated: `Audit=auditor`, `Kymp=reviewer@kymp`",
     )
+    public_register: bool = Field(
+        default=False, description="Show the public AI register, without sign-in, at /public/ai-register"
+    )
+    public_contact: str | None = Field(
+        None, description="Where the public AI register tells people to write or call", max_length=200
+    )
     review_tick_seconds: float = Field(30.0, gt=0, description="Pause between two looks for overdue reviews")
 
     @classmethod

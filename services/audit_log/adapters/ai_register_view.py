@@ -95,21 +95,24 @@ class RegisterViews:
     def newest(self) -> View:
         """A view that is at most `STALE` old."""
         kept = self._kept
-        return kept if kept is not None and self._clock.now() - kept.now < STALE else self._made(STALE)
+        if kept is not None and self._clock.now() - kept.now < STALE:
+            return kept
+        with self._one_at_a_time:  # who waited here finds what another thread has made
+            return self._make_unless_younger(STALE)
 
     def renew(self) -> None:
-        """Make a new view unless the newest one is still fresh; to be called after an answer."""
-        kept = self._kept
-        if kept is None or self._clock.now() - kept.now >= FRESH:
-            self._made(FRESH)
+        """Make a new view unless the newest is fresh or another thread is at it; to be called after an answer."""
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._make_unless_younger(FRESH)
+            finally:
+                self._one_at_a_time.release()
 
-    def _made(self, age: timedelta) -> View:
-        """A view younger than `age`: another thread's, when one was at work on it."""
-        with self._one_at_a_time:
-            kept = self._kept
-            if kept is None or self._clock.now() - kept.now >= age:
-                kept = self._kept = read_view(self._store, self._clock.now())
-            return kept
+    def _make_unless_younger(self, age: timedelta) -> View:
+        kept, now = self._kept, self._clock.now()
+        if kept is None or now - kept.now >= age:
+            kept = self._kept = read_view(self._store, now)
+        return kept
 
 
 def read_view(store: Store, now: datetime) -> View:

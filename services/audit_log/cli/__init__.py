@@ -2,6 +2,7 @@
 
 import typer
 
+from services.audit_log.cli import ai_register
 from services.audit_log.cli.anchoring import anchors
 from services.audit_log.cli.exporting import export
 from services.audit_log.cli.holding import hold
@@ -20,6 +21,7 @@ from services.audit_log.cli.verifying import verify_export
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True, help="Take the evidence out, verify it, tell the log's key.")
 app.add_typer(audit, name="audit")
+app.add_typer(ai_register.app, name="ai-register")
 app.add_typer(incident, name="incident")
 
 audit.command("anchors")(anchors)

@@ -13,12 +13,14 @@ import yaml
 import services
 from services.audit_log.api.findings import TOLD
 from services.audit_log.api.incidents import WRONG, Said
+from services.audit_log.domain.ai_register import MissingState
 from services.audit_log.domain.case import Standing
 from services.audit_log.domain.deciding import DECISIONS, REASONS, SHOWN, BulkFault, Fault
 from services.audit_log.domain.hurdles import Hurdle
 from services.audit_log.domain.incidents import ClockState
 from services.audit_log.domain.indicators import NAMES as INDICATORS
 from services.audit_log.domain.indicators import Look
+from services.audit_log.domain.public_register import Channel, DecisionEffect
 from services.audit_log.domain.quarter import CONTROLS, UntestedReason
 from services.audit_log.domain.review import State as OutputState
 from services.audit_log.web.findings import SEVERITIES, STATES
@@ -30,8 +32,8 @@ from services.cost_alerts.domain.risks.risk import RiskName, State
 from services.cost_alerts.domain.value import Users
 from services.cost_alerts.web.ledger import EXPLAINED
 from services.shared.events.governance import Deletion, Gate, Review, ReviewDemand, RiskClass, Use
-from services.shared.events.outcomes import AlertKind, FindingClosing, FindingKind, IncidentKind
-from services.shared.events.register import ReviewRule
+from services.shared.events.outcomes import AlertKind, CostBand, FindingClosing, FindingKind, IncidentKind
+from services.shared.events.register import LegalRecord, ReviewRule
 from services.shared.periods import Month
 from services.shared.web.words import LANGUAGES, TEXT_FILES, Language, Words, name_in, preferred, text_names
 
@@ -64,6 +66,13 @@ JOINED: dict[str, tuple[str, ...]] = {
     "control_": CONTROLS,
     "report_look_": get_args(Look),
     "report_incident_kind_": get_args(IncidentKind),
+    "air_record_": get_args(LegalRecord),
+    "air_demand_": get_args(MissingState),
+    "air_band_": (*get_args(CostBand), "unknown"),
+    "air_effect_": get_args(DecisionEffect),
+    "air_channel_": get_args(Channel),
+    "pub_gate_": get_args(Gate),
+    "pub_risk_": get_args(RiskClass),
     "rev_you_": get_args(ReviewStanding),
     "rev_why_": get_args(ReviewStanding),
     "rev_gate_": get_args(Gate),
