@@ -104,6 +104,7 @@ class World:
         guarded: with a tokens file, as on a network.
         before: a program that was here before, whose bus and persons are the same.
         hashing: None: fast, since most tests ask something else.
+        now: where its clock stands.
         given: settings.
     """
 
@@ -114,13 +115,14 @@ class World:
         guarded: bool = True,
         before: "World | None" = None,
         hashing: Hashing | None = None,
+        now: datetime = NOW,
         **given: object,
     ) -> None:
         hashing = hashing or Hashing(8, 1)
         self.settings: Settings = load_settings(data_dir=folder, **given)
-        self.clock = SteppedClock(NOW)
-        self.known = before.known if before else KnownPersons()
-        self.bus = before.bus if before else MemoryBus(self.clock, partitions=1)
+        self.clock = SteppedClock(now)
+        self.known: KnownPersons = before.known if before else KnownPersons()
+        self.bus: MemoryBus = before.bus if before else MemoryBus(self.clock, partitions=1)
         self.bus.ensure_topics(TOPICS)
         self._open = ExitStack()
         persons = self.known.persons()
