@@ -1,26 +1,31 @@
 """Samples on every store: fixed, drawn, made up to the least number, told, and checked."""
 
+import json
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
-from sqlalchemy import select, update
+import pytest
+from sqlalchemy import delete, insert, select, update
 
 from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.comparing import compare
 from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.sample_check import Checked, Difference, check_period
-from services.audit_log.adapters.sampling import NotedPeriod, noted_periods
-from services.audit_log.adapters.tables import sample_draw, sample_period
+from services.audit_log.adapters.sampler import Sampler
+from services.audit_log.adapters.sampling import NotedPeriod, Salts, noted_periods
+from services.audit_log.adapters.tables import case_file, decision, pruning, sample_draw, sample_period
 from services.audit_log.domain.sampling import commitment_of, is_drawn, order_by_seed
 from services.audit_log.handlers import rebuild
+from services.shared.errors import ConfigurationError
 from services.shared.events import GOVERNANCE, OUTCOMES, Event, decode
 from services.shared.events.governance import ReviewRequested, SampleCommitted, SampleDrawn, SampleRevealed
 from services.shared.events.outcomes import FindingOpened
-from services.shared.events.register import Policy, ReviewRule
+from services.shared.events.register import Policy, ReviewRule, UseCase
 from services.shared.tlog.checkpoint import Checkpoint, parse_checkpoint
 from services.shared.tlog.note import parse_note
 from tests.contract.log_contract import OnAStore, Program
+from tests.contract.unguarded import unguarded_store
 from tests.unit.audit_log.events import MONDAY, at, generated, register_events, use_case
 
 _E = TypeVar("_E", bound=Event)
@@ -99,6 +104,83 @@ class SamplingContract(OnAStore):
         step(program)
         assert len(told(program, SampleDrawn)) == 1, "once"
 
+    def test_what_comes_after_the_checkpoint_takes_no_part(self, program: Program) -> None:
+        """Else who makes outputs could choose what else is drawn, once the seed is known."""
+        tell(program, rule(sample_least=25))
+        program.clock.advance(AFTER - MONDAY)
+        program.sign()
+        program.publish(*(generated(f"late-{number}", at(1), use_case="chat") for number in range(5)))
+        program.settle()
+        step(program)
+        (drawn,) = told(program, SampleDrawn)
+        assert drawn.data.population == OUTPUTS
+        assert verified(program).differences == []
+
+    def test_a_draw_that_was_forgotten_is_made_up_for(self, program: Program) -> None:
+        program.publish(*register(rule()), *outputs())
+        while not program.service.consumer.status().caught_up:
+            program.service.consumer.step()
+        with program.service.store.transaction() as tx:
+            tx.connection.execute(update(case_file).values(next_look=None))
+        assert told(program, ReviewRequested) == []
+        close(program)
+        close(program)
+        assert told(program, ReviewRequested) != []
+        assert verified(program).differences == []
+
+    def test_outputs_of_another_kind_of_period_are_others(self, program: Program) -> None:
+        quarterly = rule(risk_class="high_support", gate="before_use", sample_period="quarter", sample_least=9)
+        drafts = use_case("drafts", "high_support")
+        program.publish(*register(rule(sample_least=9), quarterly, drafts), *outputs())
+        program.publish(*(generated(f"d-{number}", at(1), use_case="drafts") for number in range(20)))
+        program.settle()
+        close(program)
+        assert verified(program).outputs == OUTPUTS
+        assert {event.data.risk_class for event in told(program, SampleDrawn)} == {"limited"}, "the quarter runs"
+        assert [noted.period.name for noted in noted_of(program)] == [
+            "2026-Q4",
+            "2026-11",
+            "2026-12",
+            "2027-01",
+            "2027-Q1",
+        ]
+
+    def test_nothing_is_said_before_the_bus_was_read(self, program: Program) -> None:
+        """What an earlier life of the log said stands there."""
+        tell(program, rule())
+        service = program.service
+        sampler = Sampler(service.store, Salts(b"k" * 32), program.clock, lambda _connection: False)
+        sampler.step()
+        program.settle()
+        assert [event.data.period for event in told(program, SampleCommitted)] == ["2026-11"], "for the draws alone"
+
+    @pytest.mark.parametrize(
+        ("member", "what"),
+        [
+            pytest.param({"seed": "0" * 64}, "seed", id="another seed"),
+            pytest.param({"output_ids": ["o-1", "o-2"]}, "top_up", id="other outputs"),
+        ],
+    )
+    def test_a_top_up_that_is_not_its_seeds_is_named(
+        self, program: Program, member: dict[str, object], what: str
+    ) -> None:
+        tell(program, rule(sample_least=25))
+        close(program)
+        with program.service.store.transaction() as tx:
+            (document,) = tx.connection.execute(select(sample_draw.c.document)).scalars()
+            edited = json.dumps({**json.loads(document), **member})
+            tx.connection.execute(update(sample_draw).values(document=edited))
+        assert verified(program).differences == [Difference(what, "now-assist limited")]  # type: ignore[arg-type]
+
+    def test_of_pruned_entries_nobody_can_say(self, program: Program) -> None:
+        tell(program, rule())
+        close(program)
+        row = {"before": program.size(), "pruned_at": AFTER, "export_size": program.size(), "export_root": "0" * 64}
+        with unguarded_store(program.service.store), program.service.store.transaction() as tx:
+            tx.connection.execute(insert(pruning).values(row))
+        with pytest.raises(ConfigurationError, match="pruned"):
+            verified(program)
+
     def test_too_few_outputs_are_a_finding_about_the_period(self, program: Program) -> None:
         tell(program, rule(sample_least=59))
         close(program)
@@ -112,6 +194,7 @@ class SamplingContract(OnAStore):
         before = (program.size(), derived(program), program.states())
         with program.service.store.transaction() as tx:
             rebuild(SqlEntryLog(), SqlCaseFiles(), tx, program.clock.now())
+        forget_decisions(program)
         step(program)
         assert (program.size(), derived(program), program.states()) == before
         with program.service.store.transaction() as tx:
@@ -154,6 +237,9 @@ class SamplingContract(OnAStore):
         step(program)
         (drawn,) = told(program, SampleDrawn)
         assert (len(drawn.data.output_ids), drawn.data.drawn_by_hash) == (10, 0)
+        forget_decisions(program)
+        step(program)
+        assert len(told(program, SampleDrawn)) == 1, "also where only the log remembers it"
         assert told(program, SampleRevealed) == [], "a salt that does not fit would say nothing"
 
 
@@ -165,9 +251,11 @@ def outputs() -> list[Event]:
     return [generated(f"o-{number}", at(number / 10), use_case="chat") for number in range(OUTPUTS)]
 
 
-def register(of: ReviewRule) -> list[Event]:
-    policy = Policy(id="review", version=1, approved_by="record 1", valid_from=date(2026, 1, 1), rules=(of,))
-    return register_events(policies=(policy,), use_cases=(use_case("chat", "limited"),))
+def register(*facts: ReviewRule | UseCase) -> list[Event]:
+    rules = tuple(one for one in facts if isinstance(one, ReviewRule))
+    others = tuple(one for one in facts if isinstance(one, UseCase))
+    policy = Policy(id="review", version=1, approved_by="record 1", valid_from=date(2026, 1, 1), rules=rules)
+    return register_events(policies=(policy,), use_cases=(use_case("chat", "limited"), *others))
 
 
 def tell(program: Program, of: ReviewRule) -> None:
@@ -201,6 +289,12 @@ def told(program: Program, kind: type[_E]) -> list[_E]:
     return sorted((event for event in events if isinstance(event, kind)), key=lambda event: (event.time, event.subject))
 
 
+def forget_decisions(program: Program) -> None:
+    """As on an empty database that has read everything again."""
+    with unguarded_store(program.service.store), program.service.store.transaction() as tx:
+        tx.connection.execute(delete(decision))
+
+
 def noted_of(program: Program) -> list[NotedPeriod]:
     with program.service.store.reading() as connection:
         return noted_periods(connection)
@@ -208,7 +302,7 @@ def noted_of(program: Program) -> list[NotedPeriod]:
 
 def verified(program: Program) -> Checked:
     with program.service.store.reading() as connection:
-        (noted, *_) = noted_periods(connection)
+        noted = next(one for one in noted_periods(connection) if one.period.name == "2026-11")
         assert noted.salt is not None
         return check_period(connection, noted, noted.salt)
 
