@@ -1,6 +1,7 @@
 """Incidents for people and programs: listed with their clocks, opened, told to others, closed."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request
@@ -17,6 +18,7 @@ from services.audit_log.web.incidents import IncidentsPage, document
 from services.shared.access import Holder, NotAllowedError, Role
 from services.shared.clock import Clock
 from services.shared.events import describe
+from services.shared.events.envelope import Fact
 from services.shared.http import check_token_header, form_of, holder_of, person_of
 from services.shared.store import Store
 from services.shared.web.rendering import render
@@ -171,20 +173,25 @@ def _add_forms(router: APIRouter, routes: IncidentRoutes) -> None:
 
 
 def _new_incident(form: Mapping[str, str]) -> NewIncident:
-    return NewIncident.model_validate(_with_moment(form, "aware_at"))
+    return NewIncident.model_validate(_known(form, NewIncident) | {"aware_at": _moment(form, "aware_at")})
 
 
 def _new_notification(form: Mapping[str, str]) -> NewNotification:
-    return NewNotification.model_validate(_with_moment(form, "notified_at"))
+    moment = _moment(form, "notified_at")
+    return NewNotification.model_validate(_known(form, NewNotification) | {"notified_at": moment})
 
 
 def _new_end(form: Mapping[str, str]) -> NewEnd:
-    return NewEnd.model_validate(form)
+    return NewEnd.model_validate(_known(form, NewEnd))
 
 
-def _with_moment(form: Mapping[str, str], name: str) -> dict[str, object]:
-    """The form with the moment that a person wrote, in Helsinki's time unless they say otherwise."""
-    return {**form, name: local_moment(form.get(name, ""))}
+def _known(form: Mapping[str, str], kind: type[Fact]) -> dict[str, object]:
+    return {name: text for name, text in form.items() if name in kind.model_fields}
+
+
+def _moment(form: Mapping[str, str], name: str) -> datetime:
+    """The moment that a person wrote, in Helsinki's time unless they say otherwise."""
+    return local_moment(form.get(name, ""))
 
 
 def _form_token(request: Request) -> str | None:
