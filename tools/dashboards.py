@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from tools.boards.cost import cost_and_oversight
+from tools.boards.governance import governance
 from tools.boards.risks import cost_predictability_risks
 from tools.generated import run
 
@@ -17,7 +18,11 @@ FOLDER = Path(__file__).parent.parent / "dashboards"
 
 def files() -> Mapping[Path, str]:
     """Path → text of every dashboard."""
-    boards = {"valvomo.json": cost_and_oversight(), "valvomo-risks.json": cost_predictability_risks()}
+    boards = {
+        "valvomo.json": cost_and_oversight(),
+        "valvomo-risks.json": cost_predictability_risks(),
+        "valvomo-governance.json": governance(),
+    }
     return {FOLDER / name: _text(made) for name, made in boards.items()}
 
 

@@ -22,7 +22,8 @@ from tests.servers.prometheus import PrometheusServer, Promtool
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/valvomo.rules.yml"
-BOARDS = [json.loads((ROOT / f"dashboards/{name}.json").read_text()) for name in ("valvomo", "valvomo-risks")]
+FILES = ("valvomo", "valvomo-risks", "valvomo-governance")
+BOARDS = [json.loads((ROOT / f"dashboards/{name}.json").read_text()) for name in FILES]
 PANELS: list[tuple[str, str]] = [
     (panel["title"], target["expr"])
     for board in BOARDS
@@ -38,6 +39,12 @@ UNSEEN = {
     "valvomo_review_ratio",
     "valvomo_outputs",
     "valvomo_findings_open",
+    "valvomo_findings_oldest_open_seconds",
+    "valvomo_use_case_review_ratio",
+    "valvomo_reviews_waiting",
+    "valvomo_review_oldest_due_seconds",
+    "valvomo_incidents_open",
+    "valvomo_incident_due_timestamp_seconds",
     "valvomo_log_anchor_timestamp_seconds",
     "valvomo_log_anchor_problem",
     "valvomo_log_rewritable",
@@ -59,6 +66,7 @@ UNKNOWN_AFTERWARDS = UNSEEN | {
     "valvomo_scrape_errors_total",
     "valvomo_log_size",
     "valvomo_log_checkpoint_timestamp_seconds",
+    "valvomo_review_judging_lag_seconds",
     "valvomo_fx_age_seconds",
     "valvomo_alerts_open",
     "valvomo_alerts_unacknowledged",

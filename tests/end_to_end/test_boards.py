@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the demo city, has its past, and every panel of both boards has something to show of it."""
+"""A real Prometheus scrapes the demo city, has its past, and every panel of the boards has something to show of it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,8 +23,14 @@ TOO_YOUNG = {"valvomo_forecast_error_ratio", "valvomo_forecast_coverage_ratio"}
 """A test of the forecast needs months that are over, and 56 days before each."""
 NEVER_SO_FAR = {"valvomo_source_errors_total", "valvomo_dead_letters_total", "valvomo_scrape_errors_total"}
 """Counters that begin with the first mishap."""
-NOT_HERE = {"valvomo_log_anchor_timestamp_seconds", "valvomo_log_anchor_problem", "valvomo_log_rewritable"}
-"""A demo has no anchors outside, and no PostgreSQL."""
+NOT_HERE = {
+    "valvomo_log_anchor_timestamp_seconds",
+    "valvomo_log_anchor_problem",
+    "valvomo_log_rewritable",
+    "valvomo_incidents_open",
+    "valvomo_incident_due_timestamp_seconds",
+}
+"""A demo has no anchors outside, no PostgreSQL, and no incident."""
 NOT_SO_LONG = {"valvomo_restated_eur"}
 """What is counted from the first of the month on."""
 PATIENCE_SECONDS = 240.0

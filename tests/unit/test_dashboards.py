@@ -15,8 +15,8 @@ from tools.boards import risks
 from tools.generated import stale
 
 ROOT = Path(__file__).parents[2]
-COSTS, RISKS = (json.loads((ROOT / f"dashboards/{name}.json").read_text()) for name in ("valvomo", "valvomo-risks"))
-BOARDS = [COSTS, RISKS]
+FILES = ("valvomo", "valvomo-risks", "valvomo-governance")
+COSTS, RISKS, GOVERNANCE = BOARDS = [json.loads((ROOT / f"dashboards/{name}.json").read_text()) for name in FILES]
 KINDS = {metric.name: metric.kind for metric in ALL}
 LABELS = {metric.name: set(metric.labels) for metric in ALL}
 
@@ -43,13 +43,14 @@ def test_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         path.write_text(text.replace("Europe/Helsinki", "Europe/Stockholm"))
     (tmp_path / "old.json").write_text("{}")
     found = stale(dashboards.files(), dashboards.obsolete())
-    assert found == [tmp_path / "valvomo.json", tmp_path / "valvomo-risks.json", tmp_path / "old.json"]
+    assert found == [*(tmp_path / f"{name}.json" for name in FILES), tmp_path / "old.json"]
 
 
-def test_two_boards_that_nobody_edits_by_hand() -> None:
+def test_three_boards_that_nobody_edits_by_hand() -> None:
     titles = {board["uid"]: board["title"] for board in BOARDS}
     assert titles == {
         "valvomo-cost-oversight": "Valvomo: cost and oversight", "valvomo-cost-risks": "Cost predictability risks",
+        "valvomo-governance": "Governance",
     }  # fmt: skip
     assert not any(board["editable"] for board in BOARDS)
     assert [row["title"] for row in COSTS["panels"] if row["type"] == "row"] == [
@@ -65,6 +66,7 @@ def test_variables_choose_source_unit_and_system() -> None:
         assert variables[name]["allValue"] == ".+"
         assert variables[name]["refresh"] == 2, "values change as time passes"
     assert [one["name"] for one in RISKS["templating"]["list"]] == ["datasource"]
+    assert [one["name"] for one in GOVERNANCE["templating"]["list"]] == ["datasource", "unit"]
 
 
 @pytest.mark.parametrize("name", LIMITS)
