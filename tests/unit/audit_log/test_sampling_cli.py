@@ -9,6 +9,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
+from services.audit_log.adapters.sampler import open_salts
 from services.audit_log.adapters.sampling import noted_periods
 from services.audit_log.adapters.tables import sample_period
 from services.audit_log.cli import app
@@ -17,7 +18,7 @@ from services.shared.errors import ConfigurationError
 from services.shared.events.governance import ReviewRequested
 from services.shared.settings import Settings
 from tests.contract.log_contract import Program
-from tests.contract.sampling_contract import close, rule, step, step_after_register, tell, told
+from tests.contract.sampling_contract import close, rule, step, step_after_register, tell, told, write_same_key
 from tests.unit.audit_log.events import at
 
 ORIGIN = "log.example/audit"
@@ -28,6 +29,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program
     monkeypatch.setenv("VALVOMO_DATA_DIR", str(tmp_path / "var"))
     monkeypatch.setenv("VALVOMO_LOG_ORIGIN", ORIGIN)
     monkeypatch.chdir(tmp_path)
+    write_same_key(tmp_path / "var" / "keys")
     made = Program(Settings(data_dir=tmp_path / "var", log_origin=ORIGIN))
     yield made
     made.close()
@@ -103,12 +105,11 @@ def test_the_list_says_what_is_late_and_what_is_told(program: Program) -> None:
     assert "(late)" in run("list").stdout
 
 
-def test_the_key_is_made_once_and_secret(program: Program) -> None:
-    path = program.settings.data_dir / "keys" / "sampling"
-    key = path.read_bytes()
-    assert (len(key), path.stat().st_mode & 0o777) == (64, 0o600)
-    program.restart()
-    assert path.read_bytes() == key
+def test_the_key_is_made_once_and_secret(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "other" / "sampling"
+    first = open_salts(program.service.store, path.parent)
+    assert (len(path.read_bytes()), path.stat().st_mode & 0o777) == (64, 0o600)
+    assert open_salts(program.service.store, path.parent).of("2026") == first.of("2026")
 
 
 def test_without_its_key_a_log_whose_period_runs_does_not_start(program: Program) -> None:
