@@ -253,11 +253,10 @@ def _relay(settings: Settings, store: Store) -> None:
 
 
 def _shown(found: Account, name: str | None) -> dict[str, Any]:
+    held = sorted(found.held, key=lambda one: (one.grant.role, one.grant.unit or "", one.by))
     row: dict[str, Any] = {
         "person": found.person,
-        "roles": [
-            {"role": one.grant.role, "unit": one.grant.unit, "by": one.by} for one in sorted(found.held, key=str)
-        ],
+        "roles": [{"role": one.grant.role, "unit": one.grant.unit, "by": one.by} for one in held],
         "password": "none" if found.password is None else "one-time" if found.one_time_until else "own",
         "disabled": found.disabled_at is not None,
         "changed_at": timestamp(found.changed_at),
