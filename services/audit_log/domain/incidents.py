@@ -8,7 +8,7 @@ and so the clock here never runs longer than any reading of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from services.shared.events.envelope import Fact, Id, Name, Utc
@@ -64,6 +64,11 @@ class Clock(NamedTuple):
     due_at: datetime
     told_at: datetime | None
     state: ClockState
+
+    @property
+    def last_day(self) -> date:
+        """The last day (Helsinki), which counts to its midnight."""
+        return helsinki_day(self.due_at - timedelta(microseconds=1))
 
     @property
     def is_late(self) -> bool:

@@ -14,13 +14,12 @@ WHOM: tuple[str, ...] = get_args(Notification.model_fields["whom"].annotation)
 
 
 class IncidentLine(NamedTuple):
-    """One incident. `to_suspend`: the use case that is in use still, of an incident that is open (Article 26(5))."""
+    """One incident with its clocks, and whether the authority was told before the provider."""
 
     file: IncidentFile
     clocks: Sequence[Clock]
     next: Clock | None
     out_of_order: bool
-    to_suspend: str | None
 
     @property
     def others(self) -> Sequence[Notification]:
@@ -59,12 +58,14 @@ class IncidentsPage:
         found = [clock for file in self.files for clock in clocks(file, self.now) if clock.state == "due"]
         return sorted(found, key=lambda clock: clock.due_at)
 
+    @property
+    def to_suspend(self) -> Sequence[str]:
+        """The use cases of open incidents that are in use still (Article 26(5))."""
+        found = {file.incident.use_case for file in self.files if file.end is None}
+        return sorted(one for one in found if one is not None and one in self.in_use)
+
     def _line(self, file: IncidentFile) -> IncidentLine:
-        use_case = file.incident.use_case
-        to_suspend = use_case if file.end is None and use_case in self.in_use else None
-        return IncidentLine(
-            file, clocks(file, self.now), next_clock(file, self.now), told_out_of_order(file), to_suspend
-        )
+        return IncidentLine(file, clocks(file, self.now), next_clock(file, self.now), told_out_of_order(file))
 
 
 def document(file: IncidentFile, now: datetime) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_the_life_of_an_incident_on_the_page(program: Program, reviewer: Person)
     program.settle()
     page = reviewer.get("/incidents", lang="en").text
     assert "a wrong refusal &lt;b&gt;" in page
-    assert "to be told by 2 Dec 2026 00:00" in page
+    assert "to be told by the end of 1 Dec 2026" in page
     assert "benefits is still in use" in page
     sent = {"incident_id": "i-page", "notified_at": "2026-11-16T09:45", "reference": ""}
     assert reviewer.send("/incidents/close", {"incident_id": "i-page", "outcome": "mended quickly"}).status_code == 422
