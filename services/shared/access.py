@@ -79,6 +79,17 @@ class Holder:
         """Whether it may tell about this system's use."""
         return _matches(self.systems, system)
 
+    @property
+    def only_system(self) -> str | None:
+        """The one system it may tell about, if there is just one."""
+        only = self.systems[0] if len(self.systems) == 1 else "*"
+        return None if only.endswith("*") else only
+
+    @property
+    def may_report_all(self) -> bool:
+        """Whether it may tell about every system."""
+        return "*" in self.systems
+
     def may_use_source(self, source: str) -> bool:
         """Whether its events may carry this CloudEvents source."""
         return _matches(self.sources, source)

@@ -8,11 +8,12 @@ reason. When `accept` returns, the accepted ones are durable on the bus.
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
@@ -21,6 +22,7 @@ from services.shared.bus import EventBus, Message
 from services.shared.clock import Clock
 from services.shared.errors import ConfigurationError, IncompatibleStoreError, InvalidEventError, TransientError
 from services.shared.events import Event, describe, encode, event_types, key_of, topic_of
+from services.shared.events.governance import OutputGenerated, ReviewDecided
 from services.shared.events.usage import UsageRecorded
 from services.shared.logs import logger
 from services.usage_collector.publishing import GroupPublisher
@@ -60,7 +62,14 @@ _mail_address = re.compile(
 ).search
 _moment = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII).match
 _PERSONS = ("person", "requester", "actor", "reviewer")
-_HASHES = ("content_hash", "content_hash_used", "content_hash_reviewed", "edited_content_hash")
+_HASHES = (
+    "content_hash", "content_hash_used", "content_hash_reviewed", "edited_content_hash", "conversation_hash",
+)  # fmt: skip
+_NESTED = ("consumer", "rendering")
+"""Members of the data whose own members are cleaned likewise."""
+
+_OWN_SOURCES = "valvomo"
+_REVIEW = "valvomo.ai.review.decided.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,24 +183,33 @@ class _Batch:
             raise InvalidEventError("found no JSON object, expected a CloudEvent")
         model = _model_of(raw)
         data = raw.get("data")
-        document = {**raw, "data": self._cleaned(data)} if isinstance(data, dict) else raw
+        document = {**raw, "data": self._completed(raw, self._cleaned(data))} if isinstance(data, dict) else raw
         try:
             return model.validate_python(document)
         except ValidationError as error:
             raise InvalidEventError(describe(error)) from None
 
     def _cleaned(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data without identities and plain digests, its parts likewise."""
         cleaned = dict(data)
-        self._replace_persons(cleaned)
-        consumer = cleaned.get("consumer")
-        if isinstance(consumer, dict):
-            cleaned["consumer"] = consumer = dict(consumer)
-            self._replace_persons(consumer)
-        for name in _HASHES:
-            digest = cleaned.get(name)
-            if isinstance(digest, str) and _digest(digest):
-                cleaned[name] = self._hash(digest)
+        for members in (cleaned, *self._parts(cleaned)):
+            self._replace_persons(members)
+            self._replace_hashes(members)
         return cleaned
+
+    @staticmethod
+    def _parts(cleaned: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for name in _NESTED:
+            if isinstance(cleaned.get(name), dict):
+                cleaned[name] = part = dict(cleaned[name])
+                yield part
+
+    def _completed(self, raw: Raw, data: dict[str, Any]) -> dict[str, Any]:
+        """A review says whose output it is of; who may report one system only need not."""
+        only = self._holder.only_system
+        if raw.get("type") == _REVIEW and only is not None and data.get("system") is None:
+            data["system"] = only
+        return data
 
     def _replace_persons(self, members: dict[str, Any]) -> None:
         for name in _PERSONS:
@@ -199,16 +217,50 @@ class _Batch:
             if isinstance(identity, str) and not _pseudonym(identity):
                 members[name] = self._pseudonym_of(_identity(identity, name))
 
+    def _replace_hashes(self, members: dict[str, Any]) -> None:
+        for name in _HASHES:
+            digest = members.get(name)
+            if isinstance(digest, str) and _digest(digest):
+                members[name] = self._hash(digest)
+
     def _refuse_forbidden(self, event: Event) -> None:
+        _refuse_ours(event)
         if not self._holder.may_use_source(event.source):
             raise InvalidEventError("source: this token may not send under this source; ask for it in the tokens file")
         system = getattr(event.data, "system", None)
         if system is not None and not self._holder.may_report(system):
             raise InvalidEventError("data.system: this token may not report this system; ask for it in the tokens file")
+        if isinstance(event, ReviewDecided) and system is None and not self._holder.may_report_all:
+            raise InvalidEventError(
+                "data.system: found a review that does not say which system made the output; this token may report "
+                "some systems only, so name one of them"
+            )
         if isinstance(event, UsageRecorded) and event.data.charge_period_start > self._latest_start:
             raise InvalidEventError(
                 "data.charge_period_start: starts more than 24 hours ahead; check the sender's clock and time zone"
             )
+
+
+def _refuse_ours(event: Event) -> None:
+    """What Valvomo says itself has its own way to the bus; nobody else may speak in its name."""
+    if event.source.casefold().split("/")[0] == _OWN_SOURCES:
+        raise InvalidEventError("source: what begins with valvomo/ is said by Valvomo itself; use a name of your own")
+    if isinstance(event, ReviewDecided) and event.data.made_in == "valvomo":
+        raise InvalidEventError(
+            "data.made_in: only Valvomo itself tells of reviews that were made on its pages; expected vendor or app"
+        )
+    if isinstance(event, OutputGenerated) and event.data.content_ref is not None:
+        _refuse_secrets(event.data.content_ref)
+
+
+def _refuse_secrets(link: str) -> None:
+    """A link may hold a name and a password before its host."""
+    try:
+        place = urlsplit(link).netloc
+    except ValueError:
+        raise InvalidEventError("data.content_ref: found a link whose host cannot be read; copy it again") from None
+    if "@" in place:
+        raise InvalidEventError("data.content_ref: found a name or a password before the host; leave it out")
 
 
 def _model_of(raw: Mapping[str, Any]) -> TypeAdapter[Event]:

@@ -22,7 +22,7 @@ MISSING_STATES: frozenset[State] = frozenset({"overdue", "used_unreviewed", "del
 
 Standing = Literal[
     "valid", "abstained", "not_a_person", "not_evidence", "no_reviewer", "self_review", "unknown_requester",
-    "after_deletion", "other_content", "not_mandated", "other_capacity", "not_trained", "same_unit", "reporting_line",
+    "other_system", "after_deletion", "other_content", "not_mandated", "other_capacity", "not_trained", "same_unit", "reporting_line",
     "bulk_over_limit", "hasty", "one_click",
 ]  # fmt: skip
 """Whether a review counts, and if not, the first reason why."""

@@ -138,6 +138,8 @@ def _author(person: str | None, weighing: _Weighing) -> Iterator[Standing]:
 
 
 def _of_what(review: told.Review, moment: datetime, weighing: _Weighing) -> Iterator[Standing]:
+    if review.system not in (None, weighing.output.system):
+        yield "other_system"
     deleted = weighing.case.deleted
     if deleted is not None and moment > deleted.deleted_at:
         yield "after_deletion"

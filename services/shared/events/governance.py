@@ -142,10 +142,11 @@ class Review(OutputFact):
     only persons review; a timer's or a model's word is kept as what it is. `replaces`: the earlier review of the same
     reviewer that this one takes back. In a bulk each output has a review of its own, with its place (from 1) and how
     many there were. `capacity`: as what the reviewer decided (reviewer, editor). `edit_ratio`: changed characters by
-    length.
+    length. `system`: whose output it is, as far as the sender may speak for it; of another system's it is no review.
     """
 
     review_id: Id
+    system: Id | None = None
     content_hash_reviewed: ContentHash | None = None
     reviewer: Pseudonym | None = None
     decided_at: Utc

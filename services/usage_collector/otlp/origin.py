@@ -46,10 +46,12 @@ class Origin:
 
     def system(self, attributes: Attributes) -> str:
         """`valvomo.system` when it is said, else the only system of the token, else the service's name."""
+        return self.said_system(attributes) or self.service
+
+    def said_system(self, attributes: Attributes) -> str | None:
+        """The system where it is said or the token leaves no choice: who reviews is another program than who made."""
         said = text(attributes, "valvomo.system") or text(self.resource, "valvomo.system")
-        allowed = self.holder.systems
-        only = allowed[0] if len(allowed) == 1 and not allowed[0].endswith("*") else None
-        return said or only or self.service
+        return said or self.holder.only_system
 
     def environment(self, attributes: Attributes) -> str:
         return first_text({**self.resource, **attributes}, *_ENVIRONMENTS) or "production"

@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -30,14 +30,15 @@ from services.shared.errors import (
     PlatformError,
     TransientError,
 )
-from services.shared.events import TOPICS, decode
+from services.shared.events import TOPICS, decode, event_types
 from services.shared.http import Server
 from services.usage_collector import api
 from services.usage_collector.bodies import decompressed
-from services.usage_collector.intake import Intake, keyed_hash, read_json
+from services.usage_collector.intake import PUSHABLE, Intake, keyed_hash, read_json
 from services.usage_collector.publishing import GroupPublisher
 from tests.unit.usage_collector.door import KEY, NOW, SECRET, Door, pseudonym, usage
 
+EARLIER = "2026-11-22T11:00:00Z"
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json; charset=utf-8"}
 TEXT_HASH = sha256(b"Kirjasto avataan kello yhdeksan.").hexdigest()
@@ -65,6 +66,38 @@ def governance(_event: str, /, **data: object) -> dict[str, Any]:
         "time": "2026-11-22T11:00:02Z",
         "data": {"output_id": "answer-1", **data},
     }
+
+
+def review(**data: object) -> dict[str, Any]:
+    fields = {"review_id": "r", "decided_at": EARLIER, "decision": "approved", "evidence": "explicit_accept"}
+    return governance("review.decided", **{**fields, **data})
+
+
+def data_schema(name: str) -> dict[str, Any]:
+    schema = event_types()[name].model_json_schema()
+    data: dict[str, Any] = schema["$defs"][schema["properties"]["data"]["$ref"].rpartition("/")[2]]
+    return {**data, "$defs": schema["$defs"]}
+
+
+def made_up(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The least that a model asks for, and every hash and every person that it may hold."""
+    found = {member: value_of(part, schema["$defs"]) for member, part in schema["properties"].items()}
+    return {name: value for name, value in found.items() if name in schema.get("required", ()) or _tells(value)}
+
+
+def _tells(value: object) -> bool:
+    return value in (TEXT_HASH, "somebody") or (isinstance(value, dict) and any(map(_tells, value.values())))
+
+
+def value_of(part: Mapping[str, Any], defs: Mapping[str, Any]) -> object:
+    shape = next((one for one in part.get("anyOf", ()) if one.get("type") != "null"), part)
+    if "$ref" in shape:
+        whole = defs[shape["$ref"].rpartition("/")[2]]
+        return made_up({**whole, "$defs": defs})
+    if "enum" in shape:
+        return shape["enum"][0]
+    patterns = {r"^[0-9a-f]{64}$": TEXT_HASH, r"^p-[A-Za-z0-9_-]+$": "somebody"}
+    return EARLIER if shape.get("format") == "date-time" else patterns.get(shape.get("pattern", ""), "answer-1")
 
 
 def send(client: TestClient, *events: object, headers: dict[str, str] = BATCH) -> Any:  # noqa: ANN401  # the test client's own response
@@ -217,6 +250,31 @@ class TestCompletion:
         assert json.loads(record.value)["data"][member] == KEYED
         assert TEXT_HASH.encode() not in record.value
 
+    def test_every_hash_and_every_person_of_every_type_is_replaced(self, client: TestClient, door: Door) -> None:
+        """Walks the models, so that a new member cannot be forgotten."""
+        for name in sorted(set(PUSHABLE) - {"valvomo.usage.recorded.v1"}):
+            event = {**governance("x"), "type": name, "data": made_up(data_schema(name))}
+            assert send(client, event).json()["refused"] == [], name
+        written = b"".join(record.value for record in door.records())
+        assert TEXT_HASH.encode() not in written
+        assert b"somebody" not in written
+        assert written.count(KEYED.encode()) == 7
+        assert written.count(pseudonym("somebody").encode()) == 5
+
+    def test_what_a_letterhead_was_made_of_is_keyed_like_the_text(self, client: TestClient, door: Door) -> None:
+        rendering = {"template": "letterhead-2026", "content_hash": TEXT_HASH}
+        event = governance("output.used", use_id="u", used_at=EARLIER, kind="sent", rendering=rendering)
+        assert send(client, event).status_code == 202
+        [found] = door.data("valvomo.ai.output.used.v1")
+        assert found["rendering"] == {"template": "letterhead-2026", "content_hash": KEYED}
+
+    @pytest.mark.parametrize(
+        "rendering", [None, [], "text", {"template": "t", "content_hash": 7}, {"content_hash": []}]
+    )
+    def test_a_rendering_that_is_none_is_taken_or_refused(self, client: TestClient, rendering: object) -> None:
+        event = governance("output.used", use_id="u", used_at=EARLIER, kind="sent", rendering=rendering)
+        assert send(client, event).status_code == (202 if rendering is None else 400)
+
     @pytest.mark.parametrize("wrong", [TEXT_HASH.upper(), TEXT_HASH[:-1], 5, "text"])
     def test_what_is_no_digest_is_refused(self, client: TestClient, wrong: object) -> None:
         event = governance(
@@ -331,6 +389,10 @@ def test_a_body_that_is_no_json_is_refused_as_a_whole(
     assert door.records() == []
 
 
+def linked(address: str) -> dict[str, Any]:
+    return governance("output.generated", system="s", generated_at=EARLIER, content_ref=address)
+
+
 BAD_EVENTS = [
     pytest.param(usage(consumed={"input_tokens": 374}), "data.consumed.input_tokens", id="a number for a quantity"),
     pytest.param(usage(consumed={"input_tokens": 3.5}), "data.consumed.input_tokens", id="a float for a quantity"),
@@ -384,6 +446,16 @@ BAD_EVENTS = [
         "at most 60000",
         id="larger than 60,000 bytes",
     ),
+    pytest.param({**usage(), "source": "valvomo/reviews"}, "said by Valvomo itself", id="a source of ours"),
+    pytest.param({**usage(), "source": "Valvomo"}, "said by Valvomo itself", id="a source like ours"),
+    pytest.param(review(made_in="valvomo"), "data.made_in", id="a review as if made on our pages"),
+    pytest.param(review(decided_by="nobody"), "data.decided_by", id="a reviewer of a kind we do not know"),
+    pytest.param(review(bulk_place="1"), "data.bulk_place", id="a text for a place in a bulk"),
+    pytest.param(linked("http://vendor.example/chat/1"), "data.content_ref", id="a link without encryption"),
+    pytest.param(linked("javascript:alert(1)"), "data.content_ref", id="a link that is a program"),
+    pytest.param(linked("https://vendor.example/chat/liisa%40kaupunki.example"), "e-mail", id="a link with an address"),
+    pytest.param(linked("https://liisa:secret@intranet/chat"), "data.content_ref", id="a link with a password"),
+    pytest.param(linked("https://[vendor/chat"), "data.content_ref", id="a link to no host"),
     pytest.param(
         {**usage(), "type": "valvomo.tariff.published.v1"}, "type: applications may send", id="a register event"
     ),
@@ -405,6 +477,27 @@ def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_kept(
     assert refused["index"] == 1
     assert reason in refused["reason"]
     assert sorted(found.id for found in door.events()) == ["call-1.0", "call-2.0"]
+
+
+@pytest.mark.parametrize("name", sorted(set(event_types()) - set(PUSHABLE)))
+def test_what_only_valvomo_may_say_is_refused(name: str) -> None:
+    outcome = Door().intake.accept([{**usage(), "type": name}], ANYBODY)
+    assert outcome.accepted == 0
+    assert outcome.refused[0].reason.startswith("type: applications may send")
+
+
+def test_what_becomes_of_outputs_and_reviews_may_be_sent() -> None:
+    assert {name.removeprefix("valvomo.").removesuffix(".v1") for name in PUSHABLE} == {
+        "usage.recorded", "ai.output.generated", "ai.output.used", "ai.output.superseded", "ai.output.deleted",
+        "ai.review.opened", "ai.review.decided", "ai.review.declined",
+    }  # fmt: skip
+
+
+def test_what_a_reviewer_takes_back_and_a_bulk_come_through(client: TestClient, door: Door) -> None:
+    said = {"replaces": "r-0", "bulk_id": "b", "bulk_place": 3, "bulk_size": 7, "decided_by": "timer", "made_in": "app"}
+    send(client, review(**said))
+    [found] = door.data("valvomo.ai.review.decided.v1")
+    assert {name: found[name] for name in said} == said
 
 
 def test_no_reason_and_no_log_line_repeats_a_value(client: TestClient, capfd: pytest.CaptureFixture[str]) -> None:
@@ -529,6 +622,20 @@ class TestWhoMay:
     def test_not_another(self, sender: TestClient, door: Door, event: dict[str, Any], member: str) -> None:
         assert send(sender, event).json()["refused"][0]["reason"].startswith(member)
         assert door.records() == []
+
+    def test_a_review_is_for_its_system(self, sender: TestClient, door: Door) -> None:
+        """The collector does not know whose output it is; the log compares."""
+        assert send(sender, review()).status_code == 202
+        assert send(sender, review(system="library-chatbot")).status_code == 202
+        assert send(sender, review(system="payroll")).json()["refused"][0]["reason"].startswith("data.system")
+        assert [found["system"] for found in door.data("valvomo.ai.review.decided.v1")] == ["library-chatbot"] * 2
+
+    @pytest.mark.parametrize("systems", [["a", "b"], ["library-*"]])
+    def test_who_may_tell_of_several_systems_says_which(self, door: Door, systems: list[str]) -> None:
+        app = door.app(scopes=["events"], systems=systems, sources=["*"])
+        client = TestClient(app, base_url="https://valvomo.example", headers={"Authorization": f"Bearer {SECRET}"})
+        assert "name one of them" in send(client, review()).json()["refused"][0]["reason"]
+        assert send(client, review(system=systems[0].replace("*", "chatbot"))).status_code == 202
 
     def test_nobody_without_a_token(self, door: Door) -> None:
         client = TestClient(door.app(scopes=["events"]), base_url="https://valvomo.example")
