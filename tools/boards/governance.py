@@ -27,7 +27,10 @@ DAY_SECONDS = 86_400
 OLD: Steps = [(None, GOOD), (7 * DAY_SECONDS, NEAR), (AGES[-1].total_seconds(), OVER)]
 UNIT = 'unit=~"$unit"'
 FINDINGS = f"max by (unit, kind) (valvomo_findings_open{{{UNIT}}})"
-CANNOT_WAIT = 'max by (unit, kind) (valvomo_findings_open{kind=~"prohibited_use|used_rejected|use_while_suspended|incident_late"})'
+CANNOT_WAIT = (
+    f'max by (unit, kind) (valvomo_findings_open{{{UNIT}, kind=~"prohibited_use|used_rejected|use_while_suspended|'
+    'incident_late"})'
+)
 OF_USE = 'kind=~"used_unreviewed|used_rejected|prohibited_use|use_while_suspended|use_of_unlogged_output"'
 WAITING = f"max by (unit, risk_class) (valvomo_reviews_waiting{{{UNIT}}})"
 DUE = f"max by (unit) (valvomo_review_oldest_due_seconds{{{UNIT}}})"
@@ -36,8 +39,8 @@ INCIDENT = "min by (kind, whom) (valvomo_incident_due_timestamp_seconds) - time(
 _HOW_TO_READ = (
     "A finding is opened once and closed by another entry of the log; the page **/findings** says of each kind what it "
     "means and what to do.\n\nShares are of outputs whose review was *due*. Of few outputs a low share may be chance: "
-    "the page shows each with its interval.\n\nNothing here is about a person. How teams review stands in the report of "
-    "the quarter (**/governance/report**), for auditors."
+    "the page shows each with its interval.\n\nNothing here is about a person. How teams review stands in the report "
+    "of the quarter (**/governance/report**), for auditors."
 )
 
 
@@ -70,8 +73,8 @@ def _glance() -> Sequence[Panel]:
     return [
         figure("Findings that are open", "Of the chosen units.", "short", f"sum({FINDINGS}) or vector(0)",
                [(None, GOOD), (1, NEAR)]),
-        figure("That cannot wait", "Prohibited, suspended or rejected use that goes on, and reports too late; of all "
-               "units.", "short", f"sum(max by (unit, kind) (valvomo_findings_open{{{CANNOT_WAIT}}})) or vector(0)", [(None, GOOD), (1, OVER)]),
+        figure("That cannot wait", "Prohibited, suspended or rejected use that goes on, and reports too late.", "short",
+               f"sum({CANNOT_WAIT}) or vector(0)", [(None, GOOD), (1, OVER)]),
         figure("Oldest open finding", "How long ago it was detected.", "s",
                "max(valvomo_findings_oldest_open_seconds)", OLD),
         figure("Waiting for review", "Outputs that a person must still look at.", "short",
@@ -117,8 +120,10 @@ def _register() -> Sequence[Panel]:
         bars("Open incidents", "By their kind.", "short", "max by (kind) (valvomo_incidents_open)", "{{kind}}",
              steps=[(None, NEAR)], width=THIRD),
         bars("Next report due in", "Whom the law wants told (Article 73), and how soon; below nought it is late.", "s",
-             INCIDENT, "{{kind}}: {{whom}}", steps=[(None, OVER), (2 * DAY_SECONDS, NEAR), (5 * DAY_SECONDS, GOOD)], width=THIRD),
+             INCIDENT, "{{kind}}: {{whom}}", width=THIRD,
+             steps=[(None, OVER), (2 * DAY_SECONDS, NEAR), (5 * DAY_SECONDS, GOOD)]),
         bars("What the register lacks", "Records that the law asks for, and uses that no entry covers, by unit.",
-             "short", f"sum by (unit, kind) ({missing}) or vector(0)", "{{unit}} {{kind}}", steps=[(None, NEAR)], width=THIRD),
+             "short", f"sum by (unit, kind) ({missing}) or vector(0)", "{{unit}} {{kind}}",
+             steps=[(None, GOOD), (1, NEAR)], width=THIRD),
         words("How to read this board", _HOW_TO_READ, width=HALF, height=6),
     ]  # fmt: skip
