@@ -312,7 +312,7 @@ class TestGuardOnPostgres(GuardContract):
             told = CliRunner().invoke(app, command, catch_exceptions=False)
             found = json.loads(told.stdout)
             assert (told.exit_code, found["role_made"]) == (0, True)
-            assert [one["schema"] for one in found["schemas"]] == ["collector", "ledger", "log"]
+            assert [one["schema"] for one in found["schemas"]] == ["collector", "ledger", "log", "sign_in"]
             assert "secret-of" not in told.output
 
 
