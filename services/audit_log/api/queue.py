@@ -62,11 +62,12 @@ def add_queue(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> No
             page, counts = read_page(connection, told.wanted, told.after, _LINES), count(connection, told.wanted, now)
             units = unit_names(connection, words)
         reads.note(reader_of(request), "page", dict(told.given), len(page.items))
+        begin = {"lang": words.language, **told.given}
         return html(
             "queue.html.jinja", words, path="/reviews", given=told.given, wrong=asked is None, you=you, counts=counts,
             lines=lines_of(page.items, you, now), choices=choices_of(rules, words), names=names_of(rules, words),
             units=units, classes=RISK_CLASSES, states=WAITING, first=told.after is None, done=done,
-            following=next_of(page.next) if page.next else None, sign_in=sign_in_url(request),
+            begin=begin, following={**begin, **next_of(page.next)} if page.next else None, sign_in=sign_in_url(request),
             remit_use_cases=_joined(you.remit.use_cases, names_of(rules, words)),
             remit_units=_joined(you.remit.units, units),
         )  # fmt: skip
