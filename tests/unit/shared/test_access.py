@@ -21,6 +21,7 @@ from services.shared.access import (
 )
 from services.shared.clock import SteppedClock
 from services.shared.errors import ConfigurationError
+from services.shared.sessions import Grant, SignedIn
 from services.shared.settings import load_settings
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -83,6 +84,19 @@ def test_a_token_that_allows_nothing_is_not_made() -> None:
         pytest.param("GET", "/never-heard-of", {"scopes": ["events"]}, 403, id="a path no rule names needs a role"),
         pytest.param("DELETE", "/api/v1/costs", {"roles": ["finance"]}, 403, id="whatever else needs the role admin"),
         pytest.param("DELETE", "/api/v1/costs", {"roles": ["admin"]}, None, id="and admin has it"),
+        pytest.param("POST", "/reviews/decide", {"roles": ["reviewer"]}, None, id="a reviewer decides"),
+        pytest.param("POST", "/reviews/decide", {"roles": ["admin"]}, 403, id="an administrator does not"),
+        pytest.param("POST", "/api/v1/reviews/bulk", {"roles": ["auditor"]}, 403, id="nor an auditor"),
+        pytest.param("GET", "/reviews", {"roles": ["viewer"]}, 403, id="the queue is not for every role"),
+        pytest.param("GET", "/api/v1/reviews/queue", {"roles": ["finance"]}, 403, id="nor by its interface"),
+        pytest.param("GET", "/reviews/output", {"roles": ["auditor"]}, None, id="an auditor looks at it"),
+        pytest.param("POST", "/findings/settle", {"roles": ["auditor"]}, None, id="an auditor settles findings"),
+        pytest.param("POST", "/api/v1/findings/settle", {"roles": ["reviewer"]}, 403, id="a reviewer does not"),
+        pytest.param("POST", "/incidents", {"roles": ["reviewer"]}, None, id="a reviewer tells of an incident"),
+        pytest.param("POST", "/api/v1/incidents", {"roles": ["viewer"]}, 403, id="a viewer does not"),
+        pytest.param("GET", "/findings", {"roles": ["viewer"]}, None, id="every role sees findings"),
+        pytest.param("GET", "/governance/report", {"roles": ["auditor"]}, None, id="an auditor prints the report"),
+        pytest.param("GET", "/ai-register", {"roles": ["finance"]}, None, id="and the AI register"),
     ],
 )
 def test_what_a_path_needs(method: str, path: str, rights: dict[str, object], status: int | None) -> None:
@@ -119,6 +133,77 @@ def test_a_browser_may_bring_the_token_as_a_password_to_read_but_not_to_change()
     assert everything.admit("GET", "/", basic).token_id == "library"
     with pytest.raises(NotAllowedError):
         everything.admit("POST", "/api/v1/budgets", basic)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("POST", "/sign-out"),
+        ("GET", "/account"),
+        ("GET", "/oidc/start"),
+        ("GET", "/oidc/callback"),
+        ("GET", "/public/ai-register.json"),
+    ],
+)
+def test_who_is_nobody_yet_may_come_to_the_door_and_read_what_is_public(method: str, path: str) -> None:
+    assert not access(roles=["viewer"]).admit(method, path, None).is_known
+
+
+@pytest.mark.parametrize("path", ["/sign-in/", "/sign-inside", "/publication", "/oidc", "/accounts", "/healthz/x"])
+def test_nothing_else_is_open_because_it_looks_alike(path: str) -> None:
+    with pytest.raises(NotAllowedError):
+        access(roles=["viewer"]).admit("GET", path, None)
+
+
+def signed_in(*grants: Grant) -> SignedIn:
+    return SignedIn("k", "p-1", frozenset(grants), "token")
+
+
+@pytest.mark.parametrize(
+    ("grants", "units", "reviewing"),
+    [
+        pytest.param([Grant("reviewer")], set(), set(), id="everywhere"),
+        pytest.param([Grant("reviewer", "kymp")], {"kymp"}, {"kymp"}, id="in one unit"),
+        pytest.param(
+            [Grant("reviewer", "kymp"), Grant("reviewer", "kasko")], {"kymp", "kasko"}, {"kymp", "kasko"}, id="in two"
+        ),
+        pytest.param(
+            [Grant("reviewer", "kymp"), Grant("viewer")], set(), {"kymp"}, id="looks everywhere, reviews in one"
+        ),
+        pytest.param([Grant("reviewer"), Grant("auditor", "kymp")], set(), set(), id="reviews everywhere"),
+    ],
+)
+def test_a_role_holds_in_its_own_units_only(grants: list[Grant], units: set[str], reviewing: set[str]) -> None:
+    found = access(roles=["viewer"]).admit("GET", "/", None, signed_in(*grants))
+    assert found.units == units
+    assert found.acting_as(frozenset({"reviewer"})).units == reviewing
+
+
+def test_a_person_may_what_their_roles_say_and_nothing_by_having_signed_in() -> None:
+    rules = access(roles=["viewer"])
+    assert rules.admit("POST", "/reviews/decide", None, signed_in(Grant("reviewer"))).person == "p-1"
+    for method, path in (("POST", "/v1/events"), ("POST", "/findings/settle"), ("GET", "/log/checkpoint")):
+        with pytest.raises(NotAllowedError, match="your account may not"):
+            rules.admit(method, path, None, signed_in(Grant("reviewer")))
+    with pytest.raises(NotAllowedError):
+        rules.admit("GET", "/", None, signed_in())
+
+
+def test_a_cookie_counts_only_where_nothing_else_says_who_it_is() -> None:
+    rules = Access([], SteppedClock(NOW), sessions=NoSessions())
+    assert rules.session_token({b"cookie": "a=b; valvomo=t-1; valvomo=t-2"}) == "t-1"
+    assert rules.session_token({b"cookie": "valvomo=t-1", b"authorization": "Bearer x"}) is None
+    assert rules.session_token({b"cookie": "__Host-valvomo=t-1"}) is None
+    secure = Access([], SteppedClock(NOW), sessions=NoSessions(), public_url="https://valvomo.example")
+    assert secure.session_token({b"cookie": "valvomo=planted; __Host-valvomo=t-1"}) == "t-1"
+    assert Access([], SteppedClock(NOW)).session_token({b"cookie": "valvomo=t-1"}) is None
+
+
+class NoSessions:
+    def find(self, token: str) -> SignedIn | None:
+        return None
 
 
 def test_health_needs_no_token() -> None:
