@@ -8,6 +8,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.incident_files import list_incidents, read_incident
 from services.audit_log.adapters.incidents import Accepted, IncidentDesk, Refused, Teller
 from services.audit_log.adapters.indexing import clear_index, index_some
@@ -15,13 +17,16 @@ from services.audit_log.adapters.sightings import VALUES_AT_MOST, read_sightings
 from services.audit_log.adapters.tables import finding
 from services.audit_log.domain.incidents import NewEnd, NewIncident, NewNotification
 from services.audit_log.domain.register_findings import KINDS
-from services.audit_log.handlers import TOPICS
+from services.audit_log.domain.retention import Range
+from services.audit_log.handlers import TOPICS, rebuild
 from services.shared.bus import Message
+from services.shared.events.governance import SampleCommitment, SampleCommitted
 from services.shared.events.outcomes import FindingClosed, FindingOpened, IncidentOpened
 from services.shared.events.register import LegalDate, UseCase
 from services.shared.events.usage import Reading, UsageRecorded
 from tests.contract.log_contract import OnAStore, Program
-from tests.unit.audit_log.events import MONDAY, POLICY, USE_CASES, at, generated, register_events, use_case
+from tests.contract.retention_contract import prune_range
+from tests.unit.audit_log.events import MONDAY, POLICY, USE_CASES, at, generated, register_events, use_case, window
 
 TELLER = Teller("security")
 LEGAL = LegalDate.model_validate(
@@ -196,6 +201,21 @@ class RegisterWatchContract(OnAStore):
         assert len(portions) == 8
         assert portions[0].first_at == MONDAY.replace(minute=0)
 
+    def test_what_stays_when_old_entries_are_pruned(self, program: Program) -> None:
+        """Findings about no output, and incidents: the rest of the log still gives them."""
+        program.publish(*register_events(policies=(STRICT,)), reading(1, "shadow"), a_sample())
+        watch(program)
+        open_one(program)
+        watch(program)
+        program.publish(*(window(number) for number in range(600)))
+        program.settle()
+        before, files = found(program), listed(program)
+        prune_range(program, Range(0, 512))
+        with program.service.store.transaction() as tx:
+            rebuild(SqlEntryLog(), SqlCaseFiles(), tx, program.clock.now())
+        assert (found(program), listed(program)) == (before, files)
+        assert before
+
     # Incidents
 
     def test_the_life_of_an_incident(self, program: Program) -> None:
@@ -283,6 +303,15 @@ class RegisterWatchContract(OnAStore):
             (file,) = list_incidents(connection)
         assert file.incident == opened.data
         assert [one.whom for one in file.notified] == ["provider"]
+
+
+def a_sample() -> SampleCommitted:
+    """Of the governance topic, and about no output."""
+    data = SampleCommitment(
+        period="2026-11", first_day=date(2026, 11, 1), last_day=date(2026, 11, 30), commitment="0" * 64,
+        committed_at=MONDAY,
+    )  # fmt: skip
+    return SampleCommitted(id="s-1", source="test/governance", subject="2026-11", time=MONDAY, data=data)
 
 
 def desk(program: Program) -> IncidentDesk:

@@ -33,7 +33,7 @@ from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.holds import lock_everything, standing_holds
 from services.audit_log.adapters.pruned import entry_portions, minimum_index, refs_of
 from services.audit_log.adapters.tables import case_file, entry, facet, finding, pruning, receipt
-from services.audit_log.domain.retention import KEPT_TYPES, Limit, Range, limits_of_holds, settled, tightest
+from services.audit_log.domain.retention import Limit, Range, limits_of_holds, settled, stays, tightest
 from services.audit_log.domain.review import judge
 from services.audit_log.domain.search import TYPES_ABOUT_OUTPUTS
 from services.audit_log.domain.telling import about_log
@@ -185,7 +185,7 @@ def _sort_out(tx: Transaction, before: int, now: datetime) -> None:
         tx.bulk_insert(about, ("seq", "output_id"), [one for one in named if one[0] < before])
         behind = {output for index, output in named if index >= before}
         tx.bulk_insert(later, ("output_id",), [(output,) for output in sorted(behind)], ignore_conflicts=True)
-        kept = [(index,) for index, kind, _ in read if index < before and kind in KEPT_TYPES]
+        kept = [(index,) for index, kind, output in read if index < before and stays(kind, output)]
         tx.bulk_insert(stay, ("seq",), kept)
     for outputs in _outputs_of_range(tx.connection):
         tx.bulk_insert(gone, ("output_id",), [(output,) for output in _settled(tx, outputs, now)])
@@ -196,8 +196,9 @@ def _subject_of(index: int, body: bytes) -> tuple[str, str | None]:
     try:
         event = json.loads(parse_entry(body).value)
         kind = str(event["type"])
-        return kind, str(event["data"]["output_id"]) if kind in TYPES_ABOUT_OUTPUTS else None
-    except (EntryError, ValueError, KeyError, TypeError):
+        output = event["data"].get("output_id") if kind in TYPES_ABOUT_OUTPUTS else None
+        return kind, None if output is None else str(output)
+    except (EntryError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(index) from None
 
 

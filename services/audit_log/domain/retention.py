@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.audit_log.domain.review import REVIEWED_STATES, Case, State
+from services.shared.events import governance, outcomes
 from services.shared.events import log as told
 from services.shared.tlog.tiles import TILE_WIDTH
 
@@ -22,11 +23,32 @@ KEPT_TYPES = frozenset(
         told.LogHoldPlaced,
         told.LogHoldReleased,
         told.LogPruned,
+        outcomes.IncidentOpened,
+        outcomes.IncidentNotified,
+        outcomes.IncidentClosed,
+        outcomes.RoleChanged,
+        outcomes.UseCaseCosted,
+        governance.SampleCommitted,
+        governance.SampleRevealed,
+        governance.SampleDrawn,
+        governance.CaseMerged,
+        governance.PseudonymsJoined,
     )
 )
-"""Types of events that are never pruned: without them nobody could tell later what became of the log."""
+"""Types of events that are never pruned: without them nobody could tell later what became of the log, or what it says
+about incidents, roles, samples and names that became one.
+"""
+
+_FINDINGS = frozenset(
+    str(kind.model_fields["type"].default) for kind in (outcomes.FindingOpened, outcomes.FindingClosed)
+)
 
 SETTLED_STATES: frozenset[State] = REVIEWED_STATES | {"exempt", "superseded"}
+
+
+def stays(event_type: str, output_id: str | None) -> bool:
+    """Whether an entry is never pruned, for what it is. `output_id`: the output it is about, None: it is about none."""
+    return event_type in KEPT_TYPES or (event_type in _FINDINGS and output_id is None)
 
 
 class Held(NamedTuple):

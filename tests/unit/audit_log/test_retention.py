@@ -13,9 +13,11 @@ from typer.testing import CliRunner, Result
 
 from services.audit_log.adapters import retention
 from services.audit_log.adapters.entries import entries_named
+from services.audit_log.adapters.noted import NOTED
 from services.audit_log.adapters.tables import receipt
 from services.audit_log.cli import app
 from services.audit_log.domain.retention import (
+    KEPT_TYPES,
     Held,
     Limit,
     Range,
@@ -23,6 +25,7 @@ from services.audit_log.domain.retention import (
     limits_of_holds,
     months_before,
     settled,
+    stays,
     whole_bundles,
 )
 from services.audit_log.domain.review import Case, KnownFinding, State
@@ -317,3 +320,12 @@ def test_what_was_edited_is_rebuilt_by_command(tmp_path: Path, monkeypatch: pyte
     assert program.states() == {"o-1": "approved"}
     program.close()
     program.bus.close()
+
+
+def test_what_the_log_folds_into_anything_but_outputs_is_never_pruned() -> None:
+    noted = {kind.model_fields["type"].default for kind in NOTED if issubclass(kind, Event)}
+    assert len(noted) == len(NOTED)
+    assert noted <= KEPT_TYPES
+    assert stays("valvomo.finding.opened.v1", None)
+    assert not stays("valvomo.finding.opened.v1", "o-1")
+    assert not stays("valvomo.usage.recorded.v1", None)
