@@ -73,6 +73,57 @@ class SamplingContract(OnAStore):
         assert demanded == {name for name in names() if is_drawn(salt, name, rule().sample_rate)}
         assert salt.hex() not in str(program.records(OUTCOMES.name))
 
+    def test_e24_what_lacks_is_drawn_by_the_logs_root(self, program: Program) -> None:
+        tell(program, rule(sample_least=25))
+        by_hash = {event.data.output_id for event in told(program, ReviewRequested)}
+        close(program)
+        (drawn,) = told(program, SampleDrawn)
+        signed = newest_signed(program)
+        assert (drawn.data.seed, drawn.data.checkpoint_size) == (signed.root.hex(), signed.size)
+        left = order_by_seed(names() - by_hash, signed.root)
+        assert list(drawn.data.output_ids) == left[: 25 - len(by_hash)]
+        assert (drawn.data.population, drawn.data.drawn_by_hash) == (OUTPUTS, len(by_hash))
+        assert {program.states()[name] for name in by_hash} == {"overdue"}
+        assert {program.states()[name] for name in drawn.data.output_ids} == {"pending"}, "their time began just now"
+        assert verified(program).differences == []
+        step(program)
+        assert len(told(program, SampleDrawn)) == 1, "once"
+
+    def test_everything_is_made_again_from_the_entries_and_decided_once(self, program: Program) -> None:
+        tell(program, rule(sample_least=25, second_rate="0.3"))
+        close(program)
+        before = (program.size(), derived(program), program.states())
+        with program.service.store.transaction() as tx:
+            rebuild(SqlEntryLog(), SqlCaseFiles(), tx, program.clock.now())
+        forget_decisions(program)
+        step(program)
+        assert (program.size(), derived(program), program.states()) == before
+        with program.service.store.transaction() as tx:
+            tx.connection.execute(update(sample_period).values(commitment="0" * 64))
+        with program.service.store.reading() as connection:
+            edited = {one.table for one in compare(connection, program.clock.now())}
+        assert edited == {"sample_period"}, "an edit beside the log is found"
+
+    def test_a_lost_key_draws_nothing_by_hash_and_the_least_number_all_the_same(self, program: Program) -> None:
+        step_after_register(program, rule(sample_least=10))
+        (program.settings.data_dir / "keys" / "sampling").write_bytes(b"7" * 64)
+        program.restart()
+        program.publish(*outputs())
+        program.settle()
+        assert told(program, ReviewRequested) == []
+        close(program)
+        step(program)
+        (drawn,) = told(program, SampleDrawn)
+        assert (len(drawn.data.output_ids), drawn.data.drawn_by_hash) == (10, 0)
+        forget_decisions(program)
+        step(program)
+        assert len(told(program, SampleDrawn)) == 1, "also where only the log remembers it"
+        assert told(program, SampleRevealed) == [], "a salt that does not fit would say nothing"
+
+
+class SamplingDetails(SamplingContract):
+    """What does not depend on the store; inherited by one test class."""
+
     def test_no_salt_is_told_before_a_checkpoint_covers_the_period(self, program: Program) -> None:
         tell(program, rule())
         program.sign()
@@ -94,22 +145,6 @@ class SamplingContract(OnAStore):
         assert noted.salt is not None
         assert demanded == {name for name in late if is_drawn(noted.salt, name, rule().sample_rate)}
         assert verified(program).differences == []
-
-    def test_e24_what_lacks_is_drawn_by_the_logs_root(self, program: Program) -> None:
-        tell(program, rule(sample_least=25))
-        by_hash = {event.data.output_id for event in told(program, ReviewRequested)}
-        close(program)
-        (drawn,) = told(program, SampleDrawn)
-        signed = newest_signed(program)
-        assert (drawn.data.seed, drawn.data.checkpoint_size) == (signed.root.hex(), signed.size)
-        left = order_by_seed(names() - by_hash, signed.root)
-        assert list(drawn.data.output_ids) == left[: 25 - len(by_hash)]
-        assert (drawn.data.population, drawn.data.drawn_by_hash) == (OUTPUTS, len(by_hash))
-        assert {program.states()[name] for name in by_hash} == {"overdue"}
-        assert {program.states()[name] for name in drawn.data.output_ids} == {"pending"}, "their time began just now"
-        assert verified(program).differences == []
-        step(program)
-        assert len(told(program, SampleDrawn)) == 1, "once"
 
     def test_what_comes_after_the_checkpoint_takes_no_part(self, program: Program) -> None:
         """Else who makes outputs could choose what else is drawn, once the seed is known."""
@@ -195,21 +230,6 @@ class SamplingContract(OnAStore):
         assert (short.data.about, short.data.system, short.data.output_id) == ("2026-11 40/59", "now-assist", None)
         assert "exempt" not in program.states().values(), "all of them are reviewed"
 
-    def test_everything_is_made_again_from_the_entries_and_decided_once(self, program: Program) -> None:
-        tell(program, rule(sample_least=25, second_rate="0.3"))
-        close(program)
-        before = (program.size(), derived(program), program.states())
-        with program.service.store.transaction() as tx:
-            rebuild(SqlEntryLog(), SqlCaseFiles(), tx, program.clock.now())
-        forget_decisions(program)
-        step(program)
-        assert (program.size(), derived(program), program.states()) == before
-        with program.service.store.transaction() as tx:
-            tx.connection.execute(update(sample_period).values(commitment="0" * 64))
-        with program.service.store.reading() as connection:
-            edited = {one.table for one in compare(connection, program.clock.now())}
-        assert edited == {"sample_period"}, "an edit beside the log is found"
-
     def test_what_differs_is_named(self, program: Program) -> None:
         tell(program, rule())
         close(program)
@@ -232,22 +252,6 @@ class SamplingContract(OnAStore):
         assert verified(program).differences == [Difference("not_demanded", drawn)], "nobody has looked at it yet"
         program.settle()
         assert verified(program).differences == []
-
-    def test_a_lost_key_draws_nothing_by_hash_and_the_least_number_all_the_same(self, program: Program) -> None:
-        step_after_register(program, rule(sample_least=10))
-        (program.settings.data_dir / "keys" / "sampling").write_bytes(b"7" * 64)
-        program.restart()
-        program.publish(*outputs())
-        program.settle()
-        assert told(program, ReviewRequested) == []
-        close(program)
-        step(program)
-        (drawn,) = told(program, SampleDrawn)
-        assert (len(drawn.data.output_ids), drawn.data.drawn_by_hash) == (10, 0)
-        forget_decisions(program)
-        step(program)
-        assert len(told(program, SampleDrawn)) == 1, "also where only the log remembers it"
-        assert told(program, SampleRevealed) == [], "a salt that does not fit would say nothing"
 
 
 def write_same_key(folder: Path) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.contract.sampling_contract import SamplingContract
+from tests.contract.sampling_contract import SamplingDetails
 
 
-class TestSamplingOnSqlite(SamplingContract):
+class TestSamplingOnSqlite(SamplingDetails):
     def store_address(self, request: pytest.FixtureRequest) -> str:
         return "sqlite"
