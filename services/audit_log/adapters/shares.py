@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, literal, select
 
 from services.audit_log.adapters.tables import case_file
 from services.audit_log.domain.statistics import wilson
@@ -72,7 +72,7 @@ def _counts(connection: Connection, months: Sequence[Month], now: datetime) -> l
         return []
     end = min(months[-1].period.end, now)
     named = [(case_file.c.due_at < month.period.end, str(month)) for month in months[:-1]]
-    month = case(*named, else_=str(months[-1])) if named else case((case_file.c.due_at >= 0, str(months[-1])))
+    month = case(*named, else_=str(months[-1])) if named else literal(str(months[-1]))
     columns = (month.label("month"), case_file.c.unit, case_file.c.use_case, case_file.c.risk_class, case_file.c.state)
     query = (
         select(*columns, func.count())
