@@ -1,4 +1,4 @@
-"""Log records into readings and reviews: Claude Code's `api_request`, and GenAI evaluations made by a person.
+"""Log records into readings and reviews: Claude Code's `api_request` and `tool_decision`, and GenAI evaluations.
 
 Source: Claude Code monitoring documentation v2.1.240; GenAI semantic conventions, event `gen_ai.evaluation.result`.
 """
@@ -13,13 +13,10 @@ from services.shared.errors import InvalidEventError
 from services.shared.events import event_id
 from services.shared.money import as_text
 from services.usage_collector.otlp.origin import Attributes, Origin, Raw, attributes_of, count, first_text, moment, text
+from services.usage_collector.otlp.reviews import decision_events, evaluation_events
 from services.usage_collector.otlp.tokens import Tokens
 
-REVIEWERS = ("valvomo.reviewer", "kaupunki.reviewer.pseudonym")
-"""Who reviewed: the conventions have no attribute for it. A model's evaluation carries none of these."""
-
-_DECISIONS = {"pass": "approved", "fail": "rejected", "edited": "edited", "abstained": "abstained"}
-_EDITS = {"approved": "explicit_accept", "rejected": "explicit_accept", "edited": "edited", "abstained": "none"}
+_CLAUDE_CODE = "claude-code"
 
 
 def log_events(record: LogRecord, origin: Origin) -> Sequence[Raw]:
@@ -30,11 +27,21 @@ def log_events(record: LogRecord, origin: Origin) -> Sequence[Raw]:
     """
     attributes = attributes_of(record.attributes)
     name = record.event_name or text(attributes, "event.name")
-    if name == "gen_ai.evaluation.result" and _is_human(attributes):
-        return (_review(origin, attributes, _time(record)),)
-    if name in {"api_request", "claude_code.api_request"} and origin.service.startswith("claude-code"):
-        return (_request(origin, attributes, _time(record)),)
+    if name == "gen_ai.evaluation.result":
+        return evaluation_events(attributes, origin, _time(record))
+    if origin.service.startswith(_CLAUDE_CODE):
+        return _claude_code(name, attributes, origin, _time(record))
     return ()
+
+
+def _claude_code(name: str | None, attributes: Attributes, origin: Origin, at: datetime) -> Sequence[Raw]:
+    match (name or "").removeprefix("claude_code."):
+        case "api_request":
+            return (_request(origin, attributes, at),)
+        case "tool_decision":
+            return decision_events(attributes, origin, at)
+        case _:
+            return ()
 
 
 def _time(record: LogRecord) -> datetime:
@@ -99,26 +106,3 @@ def _cost(attributes: Attributes) -> Raw | None:
     """The client's own estimate; only its whole micro-dollars, because `cost_usd` is a float."""
     micros = count(attributes, "cost_usd_micros")
     return None if micros is None else {"amount": as_text(Decimal(micros).scaleb(-6)), "currency": "USD"}
-
-
-def _is_human(attributes: Attributes) -> bool:
-    return text(attributes, "gen_ai.evaluation.name") == "human_review" and bool(first_text(attributes, *REVIEWERS))
-
-
-def _review(origin: Origin, attributes: Attributes, decided: datetime) -> Raw:
-    output_id = text(attributes, "gen_ai.response.id")
-    decision = _DECISIONS.get(text(attributes, "gen_ai.evaluation.score.label") or "")
-    if output_id is None or decision is None:
-        raise InvalidEventError(f"a human_review needs gen_ai.response.id and a score label: {', '.join(_DECISIONS)}")
-    reviewer = first_text(attributes, *REVIEWERS)
-    source = origin.source()
-    review_id = event_id("ai.review", source, output_id, decided)
-    data = {
-        "review_id": review_id,
-        "output_id": output_id,
-        "reviewer": reviewer,
-        "decided_at": decided.isoformat(),
-        "decision": decision,
-        "evidence": _EDITS[decision],
-    }
-    return origin.event("valvomo.ai.review.decided.v1", (source, review_id), subject=output_id, time=decided, data=data)

@@ -53,6 +53,9 @@ class Origin:
         said = text(attributes, "valvomo.system") or text(self.resource, "valvomo.system")
         return said or self.holder.only_system
 
+    def use_case(self, attributes: Attributes) -> str | None:
+        return first_text({**self.resource, **attributes}, "valvomo.use_case")
+
     def environment(self, attributes: Attributes) -> str:
         return first_text({**self.resource, **attributes}, *_ENVIRONMENTS) or "production"
 

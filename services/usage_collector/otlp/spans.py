@@ -13,12 +13,14 @@ from services.shared.errors import InvalidEventError
 from services.shared.events import event_id
 from services.shared.periods import timestamp
 from services.usage_collector.otlp.origin import Attributes, Origin, Raw, attributes_of, count, first_text, moment, text
+from services.usage_collector.otlp.reviews import execution_events
 from services.usage_collector.otlp.tokens import Tokens
 
 _INFERENCE = frozenset({"chat", "generate_content", "text_completion", "embeddings"})
 # An agent's or workflow's span repeats what its calls have counted; fetching an answer again uses nothing.
 _OFFICE_AGENT = "office-agent"
 _OFFICE_CALL = "agent.stream"
+_OFFICE_CHANGE = "agent.tool_execution"
 _CLAUDE_CODE = "claude_code."  # its log records make the readings
 
 
@@ -69,7 +71,10 @@ def span_events(span: Span, origin: Origin) -> Sequence[Raw]:
     Raises:
         InvalidEventError: it is about a call to a model, and lacks what a reading needs.
     """
-    call = _call(span, origin, attributes_of(span.attributes))
+    attributes = attributes_of(span.attributes)
+    if origin.service == _OFFICE_AGENT and span.name == _OFFICE_CHANGE:
+        return execution_events(attributes, origin, moment(span.end_time_unix_nano))
+    call = _call(span, origin, attributes)
     if call is None:
         return ()
     events = [_reading(call)] if call.tokens.is_known else []
@@ -143,7 +148,7 @@ def _output(call: Call, output_id: str) -> Raw:
         "output_id": output_id,
         "system": call.system,
         "model": call.model,
-        "use_case": first_text({**origin.resource, **attributes}, "valvomo.use_case"),
+        "use_case": origin.use_case(attributes),
         "generated_at": timestamp(call.end),
         "requester": origin.person(attributes),
         "parent_output_id": text(attributes, "gen_ai.request.previous_response.id"),

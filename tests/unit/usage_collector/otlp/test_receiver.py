@@ -54,6 +54,21 @@ API_REQUEST = {
     "cost_usd": 0.075605,
     "cost_usd_micros": 75605,
 }
+TOOL_DECISION = {
+    "event.name": "tool_decision",
+    "tool_name": "Edit",
+    "tool_use_id": "toolu_1",
+    "decision": "accept",
+    "source": "user_temporary",
+    "user.email": "aino@kaupunki.example",
+}
+TOOL_EXECUTION: dict[str, str | int] = {
+    "tool_name": "edit_slide_xml",
+    "tool.id": "toolu_1",
+    "tool.read_write": "write",
+    "tool.accept_decision": "manual",
+    "user.email": "liisa@kaupunki.example",
+}
 PERSON_REVIEW = {
     "gen_ai.evaluation.name": "human_review",
     "gen_ai.evaluation.score.label": "pass",
@@ -199,6 +214,40 @@ class TestSpans:
         post(client, "traces", traces(span({**CHAT, "gen_ai.response.id": "req_1"}, name="claude_code.llm_request")))
         assert door.records() == []
 
+    @pytest.mark.parametrize(
+        ("allowed", "verdict"),
+        [
+            ("manual", ("approved", "thumb", "person", pseudonym("liisa@kaupunki.example"))),
+            ("auto_accept", ("approved", "none", "timer", None)),
+            pytest.param("deferred", None, id="deferred: nobody has decided yet"),
+        ],
+    )
+    def test_who_let_an_office_agent_change_a_document(
+        self, client: TestClient, door: Door, allowed: str, verdict: tuple[object, ...] | None
+    ) -> None:
+        change = span({**TOOL_EXECUTION, "tool.accept_decision": allowed}, name="agent.tool_execution")
+        post(client, "traces", traces(change, **{"service.name": "office-agent"}))
+        [output] = door.data(OUTPUT)
+        assert (output["output_id"], output["step"], output["system"]) == ("toolu_1", True, "office-agent")
+        names = ("decision", "evidence", "decided_by", "reviewer")
+        told = [tuple(found[name] for name in names) for found in door.data(REVIEW)]
+        assert told == ([] if verdict is None else [verdict])
+
+    @pytest.mark.parametrize(
+        ("service", "change"),
+        [
+            pytest.param("office-agent", {"tool.read_write": "read"}, id="it only read"),
+            pytest.param("office-agent", {"tool.id": ""}, id="no id names the change"),
+            pytest.param("library", {}, id="another program's tool"),
+        ],
+    )
+    def test_no_document_changed(
+        self, client: TestClient, door: Door, service: str, change: dict[str, str | int]
+    ) -> None:
+        sent = span({**TOOL_EXECUTION, **change}, name="agent.tool_execution")
+        assert post(client, "traces", traces(sent, **{"service.name": service})).json() == {}
+        assert door.records() == []
+
     def test_embeddings_are_used_but_are_no_output(self, client: TestClient, door: Door) -> None:
         post(client, "traces", traces(span({**CHAT, "gen_ai.operation.name": "embeddings", "gen_ai.response.id": "e"})))
         assert (len(door.data()), door.data(OUTPUT)) == (1, [])
@@ -342,14 +391,89 @@ class TestLogs:
         assert (review["output_id"], review["decision"]) == ("msg_1", decision)
         assert review["reviewer"] == pseudonym("liisa@kaupunki.example")
 
-    def test_a_models_evaluation_is_no_review(self, client: TestClient, door: Door) -> None:
-        model = {name: found for name, found in PERSON_REVIEW.items() if name != "valvomo.reviewer"}
-        post(
-            client,
-            "logs",
-            logs(model, {**PERSON_REVIEW, "gen_ai.evaluation.name": "Relevance"}, eventName="gen_ai.evaluation.result"),
-        )
+    @pytest.mark.parametrize(
+        ("name", "label", "decision"),
+        [
+            pytest.param("Relevance", "relevant", "abstained", id="a score is no decision"),
+            pytest.param("Groundedness", "pass", "approved", id="a model says pass"),
+            pytest.param("human_review", "fail", "rejected", id="called a person's, and nobody is named"),
+        ],
+    )
+    def test_a_models_evaluation_is_a_check_and_no_review(
+        self, client: TestClient, door: Door, name: str, label: str, decision: str
+    ) -> None:
+        said = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.label": label, "gen_ai.response.id": "msg_1"}
+        post(client, "logs", logs(said, eventName="gen_ai.evaluation.result"))
+        [check] = door.data(REVIEW)
+        assert (check["decided_by"], check["evidence"], check["reviewer"]) == ("model", "none", None)
+        assert (check["output_id"], check["decision"]) == ("msg_1", decision)
+
+    def test_checks_of_one_moment_are_told_apart(self, client: TestClient, door: Door) -> None:
+        checks = [{"gen_ai.evaluation.name": name, "gen_ai.response.id": "msg_1"} for name in ("Relevance", "Fluency")]
+        post(client, "logs", logs(*checks, eventName="gen_ai.evaluation.result"))
+        assert len({check["review_id"] for check in door.data(REVIEW)}) == 2
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param({"gen_ai.evaluation.name": "Relevance"}, id="a person's score"),
+            pytest.param({"valvomo.reviewer": "", "gen_ai.response.id": ""}, id="a check of nothing"),
+        ],
+    )
+    def test_what_decides_nothing_is_let_go(self, client: TestClient, door: Door, change: dict[str, str]) -> None:
+        answer = post(client, "logs", logs({**PERSON_REVIEW, **change}, eventName="gen_ai.evaluation.result"))
+        assert answer.json() == {}
         assert door.records() == []
+
+    def test_a_review_says_whose_output_it_is_of_where_it_can(self, client: TestClient, door: Door) -> None:
+        """Who reviews is another program than who made the output: its name is no system."""
+        named = {**PERSON_REVIEW, "valvomo.system": "library-chatbot", "gen_ai.response.id": "msg_2"}
+        post(client, "logs", logs(PERSON_REVIEW, named, eventName="gen_ai.evaluation.result"))
+        assert {found["output_id"]: found["system"] for found in door.data(REVIEW)} == {
+            "msg_1": None,
+            "msg_2": "library-chatbot",
+        }
+
+    @pytest.mark.parametrize(
+        ("decision", "source", "verdict"),
+        [
+            ("accept", "user_temporary", ("approved", "thumb", "person")),
+            ("accept", "user_permanent", ("approved", "thumb", "person")),
+            ("reject", "user_reject", ("rejected", "thumb", "person")),
+            ("reject", "user_abort", ("abstained", "none", "person")),
+            ("accept", "config", ("approved", "none", "timer")),
+            ("accept", "hook", ("approved", "none", "timer")),
+            ("reject", "hook", ("rejected", "none", "timer")),
+            pytest.param("accept", "someday", ("approved", "none", "timer"), id="not said to be a person"),
+        ],
+    )
+    def test_who_let_claude_code_change_a_file(
+        self, client: TestClient, door: Door, decision: str, source: str, verdict: tuple[str, str, str]
+    ) -> None:
+        post(client, "logs", logs({**TOOL_DECISION, "decision": decision, "source": source}))
+        [review] = door.data(REVIEW)
+        assert (review["decision"], review["evidence"], review["decided_by"]) == verdict
+        assert (review["reviewer"] is not None) == (verdict[2] == "person")
+        [change] = door.data(OUTPUT)
+        assert (change["output_id"], change["step"], change["feature"]) == ("toolu_1", True, "Edit")
+        assert review["output_id"] == "toolu_1"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param({"tool_name": "Read"}, id="it only read"),
+            pytest.param({"tool_name": "Bash"}, id="it ran a command"),
+            pytest.param({"tool_use_id": ""}, id="no id names the change"),
+            pytest.param({"event.name": "tool_result", "decision_source": "config"}, id="the result of a decision"),
+        ],
+    )
+    def test_no_change_no_output(self, client: TestClient, door: Door, change: dict[str, str]) -> None:
+        assert post(client, "logs", logs({**TOOL_DECISION, **change})).json() == {}
+        assert door.records() == []
+
+    def test_a_decision_that_is_none_leaves_the_change_unreviewed(self, client: TestClient, door: Door) -> None:
+        post(client, "logs", logs({**TOOL_DECISION, "decision": "", "source": "config"}))
+        assert [event.type for event in door.events()] == [OUTPUT]
 
     def test_a_review_of_nothing_is_rejected(self, client: TestClient) -> None:
         nothing = {name: found for name, found in PERSON_REVIEW.items() if name != "gen_ai.response.id"}
