@@ -42,7 +42,7 @@ DECISIONS = {
     "rejected": ("rejected", "explicit_accept"),
     "slightlypositive": ("approved", "thumb"),
     "slightlynegative": ("rejected", "thumb"),
-    "likelypositive": ("abstained", "none"),  # guessed by the vendor, said by nobody
+    "likelypositive": ("approved", "thumb"),  # who says so is not documented: weak, and for the policy to judge
     "ignored": ("abstained", "none"),
 }
 """Feedback → decision, and how it is known (platforms: evidence is graded, the city's policy says what counts)."""
@@ -175,6 +175,8 @@ class ServiceNowReviews:
                 decided_at=row.feedback_timestamp or until,
                 decision=decision,  # type: ignore[arg-type]  # one of the literals in DECISIONS
                 evidence=evidence,  # type: ignore[arg-type]
+                system=SYSTEM,
+                made_in="vendor",
             )
 
 

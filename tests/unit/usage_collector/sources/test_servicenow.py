@@ -184,12 +184,18 @@ def log_row(**change: Json) -> LogRow:
         pytest.param("Rejected", "edited", ("rejected", "explicit_accept"), id="edited, then rejected"),
         pytest.param("SlightlyPositive", "", ("approved", "thumb"), id="thumb up"),
         pytest.param("Slightly Negative", "", ("rejected", "thumb"), id="thumb down, written as a label"),
-        pytest.param("LikelyPositive", "", ("abstained", "none"), id="the vendor's guess"),
+        pytest.param("LikelyPositive", "", ("approved", "thumb"), id="likely positive, and nobody says who said so"),
         pytest.param("Ignored", "", ("abstained", "none"), id="ignored"),
     ],
 )
 def test_evidence_is_graded(feedback: str, did: str, verdict: tuple[str, str] | None) -> None:
     assert verdict_of(log_row(feedback=feedback, additional_data=did)) == verdict
+
+
+def test_what_the_vendor_does_not_tell_of_a_review_stays_unknown() -> None:
+    [review] = [fact for fact in reviews([LOG[0]]).facts if isinstance(fact, Review)]
+    assert (review.reviewer, review.opened_at, review.edited_content_hash) == (None, None, None)
+    assert (review.decided_by, review.made_in, review.system) == ("person", "vendor", "servicenow-now-assist")
 
 
 def test_an_unknown_feedback_waits_for_a_person() -> None:
