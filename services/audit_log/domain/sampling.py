@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
 from math import comb
 from typing import Literal, NamedTuple
@@ -66,6 +67,7 @@ class SamplePeriod(NamedTuple):
         return day_start(self.last_day + timedelta(days=1))
 
 
+@lru_cache(maxsize=4_096)
 def period_of(day: date, kind: Kind) -> SamplePeriod:
     """The period of this kind that a Helsinki day belongs to."""
     months = _MONTHS[kind]
@@ -114,9 +116,14 @@ def commitment_of(salt: bytes) -> str:
 
 def is_drawn(salt: bytes, output_id: str, rate: Decimal, purpose: bytes = FIRST) -> bool:
     """Whether SHA-256(salt, purpose, id), as a share of 2^256, is below the rate; exact."""
+    return int.from_bytes(sha256(salt + purpose + output_id.encode()).digest()) < _limit(rate)
+
+
+@lru_cache(maxsize=64)
+def _limit(rate: Decimal) -> int:
+    """The least whole number that is not below rate × 2^256."""
     above, below = rate.as_integer_ratio()
-    number = int.from_bytes(sha256(salt + purpose + output_id.encode()).digest())
-    return number * below < above << _DIGEST_BITS
+    return -((-above << _DIGEST_BITS) // below)
 
 
 def draws(rule: ReviewRule) -> bool:
@@ -148,12 +155,13 @@ def draw(output: Output, duty: Duty, salt: bytes) -> tuple[ReviewDemand, ...]:
 
     A second review is drawn among those that need a first one. Both are due when any review of the output would be.
     """
-    first = is_in_sample(output, duty, salt)
+    if not is_in_sample(output, duty, salt):
+        return ()
     period, due_at = period_for(output, duty).name, duty.due_at
     found: list[ReviewDemand] = []
-    if first and duty.sampled:
+    if duty.sampled:
         found.append(_demand(output, duty, "sample", period=period, due_at=due_at))
-    if first and is_drawn(salt, output.output_id, duty.rule.second_rate, SECOND):
+    if is_drawn(salt, output.output_id, duty.rule.second_rate, SECOND):
         found.append(_demand(output, duty, "second", period=period, due_at=due_at))
     return tuple(found)
 

@@ -96,7 +96,7 @@ class TestPeriods:
     def test_a_day_belongs_to_one_period_of_a_kind(
         self, day: date, kind: str, name: str, first: date, last: date
     ) -> None:
-        found = period_of(day, kind)  # type: ignore[arg-type]
+        found = period_of(day, kind)
         assert (found.name, found.first_day, found.last_day) == (name, first, last)
         assert parse_period(name) == found
 
