@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple, get_args
 
 from services.audit_log.domain.ai_register import Missing
@@ -43,9 +44,9 @@ class Group(NamedTuple):
     entries: Sequence[Entry]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RegisterPage:
-    """All that the template asks for. `place`: how many uses stand on the pages before."""
+    """All that the template asks for, reckoned once. `place`: how many uses stand on the pages before."""
 
     view: View
     unit: str | None
@@ -54,15 +55,15 @@ class RegisterPage:
     classes: tuple[RiskClass, ...] = CLASS_ORDER
     few: int = FEWEST_OUTPUTS
 
-    @property
+    @cached_property
     def shown(self) -> list[UnitEntry]:
         return [one for one in self.view.of(self.unit, self.risk_class) if one.entries]
 
-    @property
+    @cached_property
     def uses(self) -> int:
         return sum(len(one.entries) for one in self.shown)
 
-    @property
+    @cached_property
     def lines(self) -> list[UnitLine]:
         return [_line(one) for one in self.shown]
 
@@ -83,7 +84,7 @@ class RegisterPage:
         found = (lack for one in self.shown for entry in one.entries for lack in entry.missing)
         return sum(lack.state in states for lack in found)
 
-    @property
+    @cached_property
     def groups(self) -> list[Group]:
         """The uses of this page, by unit."""
         found: list[Group] = []
@@ -99,7 +100,7 @@ class RegisterPage:
         following = self.place + USES_ON_A_PAGE
         return following if following < self.uses else None
 
-    @property
+    @cached_property
     def most(self) -> int:
         """Outputs of the busiest use on this page: the length of a whole bar."""
         return max((one.counts.long for group in self.groups for one in group.entries), default=0)
