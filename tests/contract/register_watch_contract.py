@@ -22,11 +22,21 @@ from services.audit_log.handlers import TOPICS, rebuild
 from services.shared.bus import Message
 from services.shared.events.governance import SampleCommitment, SampleCommitted
 from services.shared.events.outcomes import FindingClosed, FindingOpened, IncidentOpened
-from services.shared.events.register import LegalDate, UseCase
+from services.shared.events.register import LegalDate, PolicyPublished, UseCase
 from services.shared.events.usage import Reading, UsageRecorded
 from tests.contract.log_contract import OnAStore, Program
 from tests.contract.retention_contract import prune_range
-from tests.unit.audit_log.events import MONDAY, POLICY, USE_CASES, at, generated, register_events, use_case, window
+from tests.unit.audit_log.events import (
+    MONDAY,
+    POLICY,
+    USE_CASES,
+    at,
+    generated,
+    register_events,
+    use_case,
+    window,
+    without_fact,
+)
 
 TELLER = Teller("security")
 LEGAL = LegalDate.model_validate(
@@ -160,6 +170,30 @@ class RegisterWatchContract(OnAStore):
         program.clock.advance(timedelta(days=20))
         watch(program)
         assert Counter(one[0] for one in found(program)) == {"incident_late": 2}
+
+    def test_a_policy_that_is_taken_back_answers_nothing(self, program: Program) -> None:
+        program.publish(*register_events(policies=(STRICT,)))
+        watch(program)
+        before = found(program)
+        assert before == [("record_missing", "dpia soon", "warning", None)]
+        program.publish(without_fact(2, PolicyPublished, "PolicyPublished-0"), *register_events(2, policies=()))
+        watch(program)
+        assert found(program) == before
+
+    def test_two_that_watch_tell_it_once(self, program: Program) -> None:
+        """As two processes do, before the log has read back what either of them said."""
+        program.publish(*register_events(policies=(STRICT,)), reading(1, "shadow"))
+        program.settle()
+        while index_some(program.service.store):
+            pass
+        program.service.watch.step()
+        program.service.relay.step()
+        program.service.watch._ends = {}  # the other one knows nothing of an earlier look
+        program.clock.advance(timedelta(minutes=1))
+        program.service.watch.step()
+        program.settle()
+        opened = [event.id for event in program.outcomes() if isinstance(event, FindingOpened)]
+        assert len(opened) == len(set(opened)) == 2
 
     def test_an_empty_database_tells_nothing_twice(self, program: Program) -> None:
         """What an earlier life decided stands on the bus: it is read, and not decided again."""
