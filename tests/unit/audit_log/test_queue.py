@@ -211,7 +211,7 @@ def test_a_life_in_words_with_its_entries_and_proofs(reader: Person, still: Prog
     for words in (
         "The output was made: now-assist",
         "The output was used: sent",
-        "It was reviewed: Approved, p-reviewer",
+        "It was reviewed: Approved · p-reviewer",
     ):
         assert words in page
     still.sign()
