@@ -76,7 +76,7 @@ def export(
     with _collector(settings) as store, closing(open_bus(settings, clock)) as bus:
         subject = find_subject(store, open_people(settings.data_dir, store), who)
         with progress("events") as told:
-            kept = list(events_about(bus, subject.pseudonym, told))
+            kept = list(events_about(bus, subject.pseudonyms, told))
         problem = add_entries(settings, kept)
         _write_new(output, document(subject, kept, clock.now()))
         tell_of_export(store, subject, clock.now())
@@ -107,7 +107,8 @@ def erase_person(
             _ask(subject)
         erase(store, subject, legal_basis=legal_basis, approver=approver, now=SystemClock().now())
         overwritten = overwrite_traces(store)
-    _say(f"erased; the log will tell it by the key id {subject.key_id}")
+    told = "key id" if len(subject.key_ids) == 1 else "key ids"
+    _say(f"erased; the log will tell it by the {told} {', '.join(subject.key_ids)}")
     if not overwritten:
         _say(
             "The database may keep the deleted bytes for a while in unused parts of its files (docs/persons.md): they "
@@ -121,18 +122,18 @@ def erase_person(
         raise typer.Exit(1)
 
 
-def events_about(bus: EventBus, pseudonym: str, told: Callable[[int, int], None]) -> Iterator[Kept]:
-    """Every event of usage, governance and register that names a pseudonym, in the order of their partitions."""
+def events_about(bus: EventBus, pseudonyms: Sequence[str], told: Callable[[int, int], None]) -> Iterator[Kept]:
+    """Every event of usage, governance and register that names one of these, in the order of their partitions."""
     ends = bus.end_positions(TOPICS)
     read, whole = 0, sum(ends.values())
-    wanted = f'"{pseudonym}"'.encode()
+    wanted = [f'"{pseudonym}"'.encode() for pseudonym in pseudonyms]
     for partition, end in sorted(ends.items()):
         offset = 0
         while offset < end and (records := bus.read(partition, offset, _AT_ONCE)):
             offset = records[-1].offset + 1
             told(read := read + len(records), whole)
             for record in records:
-                if wanted in record.value:
+                if any(name in record.value for name in wanted):
                     yield Kept(record.topic, json.loads(record.value))
 
 
@@ -175,6 +176,7 @@ def document(subject: Subject, kept: Sequence[Kept], now: datetime) -> dict[str,
         "made_at": timestamp(now),
         "identity": subject.identity,
         "pseudonym": subject.pseudonym,
+        "other_pseudonyms": list(subject.others),
         "ids_known": subject.ids,
         "kept": [{"topic": topic, "heading": _TOPIC_NAMES[topic], "events": _shown(kept, topic)} for topic in TOPICS],
     }
@@ -199,8 +201,8 @@ def names_person(settings: Settings, names: set[str]) -> bool:
 
 def _ask(subject: Subject) -> None:
     _say(
-        f"Goes, for good: who {subject.pseudonym} is ({subject.ids} ids lead to it). Stays: every total, every entry "
-        "of the log and its proof, with a pseudonym that is nobody's. Backups: see docs/persons.md."
+        f"Goes, for good: who {' and '.join(subject.pseudonyms)} is ({subject.ids} ids lead there). Stays: every "
+        "total, every entry of the log and its proof, with a pseudonym that is nobody's. Backups: see docs/persons.md."
     )
     typer.confirm("Erase this person?", abort=True, err=True)
 

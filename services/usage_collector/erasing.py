@@ -1,6 +1,7 @@
 """A person's own row: found for who is told or erased, and erased again when a backup brings it back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, text
@@ -12,10 +13,10 @@ from services.shared.events.log import PersonErased, PersonErasure, PersonExport
 from services.shared.store import Store, Transaction, chunks
 from services.shared.store.sqlite import SqliteStore
 from services.usage_collector.adapters.tables import ERASURE, PERSON, PERSON_LINK
+from services.usage_collector.joining import SOURCE, all_of, forget
 from services.usage_collector.people import People
 from services.usage_collector.poller import message_of
 
-SOURCE = "valvomo/usage-collector"
 GROUP = "collector-erasures"
 """How far the outcomes were read for erasures."""
 
@@ -31,7 +32,17 @@ class Subject:
     key_id: str
     identity: str | None
     ids: int
-    """How many ids (addresses, vendors' ids) lead to the pseudonym."""
+    """How many ids (addresses, vendors' ids) lead to the person."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Further pseudonyms that turned out to be the same person, and their key ids."""
+
+    @property
+    def pseudonyms(self) -> tuple[str, ...]:
+        return (self.pseudonym, *self.others)
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        return (self.key_id, *self.others.values())
 
 
 def find_subject(store: Store, people: People, asked: str) -> Subject:
@@ -42,15 +53,18 @@ def find_subject(store: Store, people: People, asked: str) -> Subject:
     """
     with store.reading() as connection:
         pseudonym = _pseudonym(connection, people, asked)
-        row = connection.execute(select(PERSON).where(PERSON.c.pseudonym == pseudonym)).one_or_none()
-        links = select(func.count()).where(PERSON_LINK.c.pseudonym == pseudonym)
+        names = all_of(connection, pseudonym)
+        rows = {row.pseudonym: row for row in connection.execute(select(PERSON).where(PERSON.c.pseudonym.in_(names)))}
+        links = select(func.count()).where(PERSON_LINK.c.pseudonym.in_(names))
         ids = connection.execute(links).scalar_one()
+    row = rows.pop(pseudonym, None)
     if row is None:
         raise ConfigurationError(
             "found nobody of that identity or pseudonym; expected an address or a vendor's id as a source tells it, or "
             "a pseudonym (p-…). Somebody who was erased is not known any more"
         )
-    return Subject(row.pseudonym, row.key_id, people.who(row.pseudonym), ids)
+    others = {name: rows[name].key_id for name in sorted(rows)}
+    return Subject(row.pseudonym, row.key_id, people.who(row.pseudonym), ids, others)
 
 
 def _pseudonym(connection: Connection, people: People, asked: str) -> str:
@@ -60,19 +74,26 @@ def _pseudonym(connection: Connection, people: People, asked: str) -> str:
 
 
 def erase(store: Store, subject: Subject, *, legal_basis: str, approver: str, now: datetime) -> None:
-    """Destroy who is behind a pseudonym, and tell the log by key id, in one transaction.
+    """Destroy who is behind a pseudonym, and behind all others of the same person, in one transaction.
+
+    The log is told by key ids, each pseudonym's for itself.
 
     Raises:
         ConfigurationError: somebody else has erased this person meanwhile.
     """
-    data = PersonErasure(key_id=subject.key_id, legal_basis=legal_basis, approver=approver, erased_at=now)
-    event = PersonErased(
-        id=event_id("person-erased", subject.key_id), source=SOURCE, subject=subject.key_id, time=now, data=data
-    )
     with store.transaction() as tx:
-        if not _erase(tx, {subject.key_id: now}):
+        if _erase(tx, dict.fromkeys(subject.key_ids, now)) < len(subject.key_ids):
             raise ConfigurationError("this person was erased a moment ago; nothing is left to do")
-        tx.send([message_of(event)])
+        told = [
+            PersonErasure(key_id=key_id, legal_basis=legal_basis, approver=approver, erased_at=now)
+            for key_id in subject.key_ids
+        ]
+        tx.send([message_of(_told(erasure)) for erasure in told])
+
+
+def _told(data: PersonErasure) -> PersonErased:
+    name = event_id("person-erased", data.key_id)
+    return PersonErased(id=name, source=SOURCE, subject=data.key_id, time=data.erased_at, data=data)
 
 
 def overwrite_traces(store: Store) -> bool:
@@ -130,9 +151,10 @@ def _erase(tx: Transaction, told: dict[str, datetime]) -> int:
     count = 0
     for some in chunks(sorted(told), _AT_ONCE):
         here = select(PERSON.c.pseudonym).where(PERSON.c.key_id.in_(some))
-        pseudonyms = tx.connection.execute(here).scalars().all()
+        pseudonyms = list(tx.connection.execute(here).scalars())
         tx.connection.execute(delete(PERSON_LINK).where(PERSON_LINK.c.pseudonym.in_(pseudonyms)))
         tx.connection.execute(delete(PERSON).where(PERSON.c.pseudonym.in_(pseudonyms)))
+        forget(tx.connection, pseudonyms)
         known = set(tx.connection.execute(select(ERASURE.c.key_id).where(ERASURE.c.key_id.in_(some))).scalars())
         fresh = [{"key_id": key_id, "erased_at": told[key_id]} for key_id in some if key_id not in known]
         if fresh:

@@ -172,7 +172,7 @@ def build(settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRe
 def _built(
     settings: Settings, bus: EventBus, clock: Clock, registry: CollectorRegistry, store: Store
 ) -> CollectorService:
-    people = open_people(settings.data_dir, store)
+    people = open_people(settings.data_dir, store, clock)
     store.bind(bus.cluster_id)
     if back := erase_again(store, bus):
         logger("people").warning("erased again what a backup had brought back", persons=back)

@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -32,6 +32,10 @@ class PeopleTable(Protocol):
 
     def add(self, links: Mapping[bytes, str], sealed: Mapping[str, bytes]) -> Mapping[bytes, str]:
         """Keep new links and new persons; what stands for these links afterwards, where others may have been first."""
+        ...
+
+    def join(self, pairs: Mapping[str, str]) -> None:
+        """Tell, once, that these pseudonyms (old → new) are one person."""
         ...
 
     def sealed(self, pseudonym: str) -> bytes | None: ...
@@ -58,6 +62,7 @@ class People:
         self._cache: dict[bytes, str] = {}
         self._ticks = ticks
         self._erasures, self._asked_at = 0, -math.inf
+        self._joined: set[tuple[str, str]] = set()
 
     def pseudonym(self, identity: str, *also: str) -> str:
         """The pseudonym of one person, made when missing; `also`: other ids of the same person."""
@@ -69,12 +74,16 @@ class People:
         return _first(self._table.find(self.digests((identity,))), self.digests((identity,)))
 
     def pseudonyms(self, identities: Collection[Identity]) -> dict[Identity, str]:
-        """The pseudonyms of many people, in one transaction at most. The first known id of a person decides."""
+        """The pseudonyms of many people, in one transaction at most. The first known id of a person decides.
+
+        Ids of one person that had different pseudonyms before keep them, and that these are one person is told.
+        """
         self._forget_the_erased()
         digests = {identity: self.digests(identity) for identity in identities}
         known = self._known({digest for some in digests.values() for digest in some})
         if any(digest not in known for some in digests.values() for digest in some):
             known = self._made(digests, known)
+        self._tell_of_joined(digests.values(), known)
         return {identity: known[some[0]] for identity, some in digests.items()}
 
     def who(self, pseudonym: str) -> str | None:
@@ -95,6 +104,14 @@ class People:
         """What the ids of a person are looked up by."""
         return [self._digest(name) for name in identity]
 
+    def _tell_of_joined(self, persons: Iterable[Sequence[bytes]], known: Mapping[bytes, str]) -> None:
+        pairs = {(known[digest], known[some[0]]) for some in persons for digest in some[1:]}
+        fresh = {(old, new) for old, new in pairs - self._joined if old != new}
+        if fresh:
+            for pair in sorted(fresh):
+                self._table.join(dict([pair]))
+            self._joined = fresh if len(self._joined) > _CACHED else self._joined | fresh
+
     def _forget_the_erased(self) -> None:
         """Whoever erases somebody is another process."""
         now = self._ticks()
@@ -102,7 +119,7 @@ class People:
             return
         erasures, self._asked_at = self._table.erasures(), now
         if erasures != self._erasures:
-            self._erasures, self._cache = erasures, {}
+            self._erasures, self._cache, self._joined = erasures, {}, set()
 
     def _known(self, digests: Collection[bytes]) -> dict[bytes, str]:
         asked = [digest for digest in digests if digest not in self._cache]

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
+from services.shared.clock import Clock, SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.keys import key_bytes
 from services.shared.store import Store, chunks
 from services.usage_collector.adapters.tables import ERASURE, KEY_CHECK, PERSON, PERSON_LINK
+from services.usage_collector.joining import join
 from services.usage_collector.people import People
 
 PEOPLE_KEY = "people"
@@ -22,8 +24,9 @@ _RANDOM_BYTES = 10
 class StoredPeople:
     """`PeopleTable` on a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
         self._store = store
+        self._clock = clock or SystemClock()
 
     def find(self, digests: Collection[bytes]) -> Mapping[bytes, str]:
         with self._store.reading() as connection:
@@ -39,6 +42,9 @@ class StoredPeople:
             tx.bulk_insert(PERSON, ("pseudonym", "key_id", "sealed_identity"), fresh)
             return found
 
+    def join(self, pairs: Mapping[str, str]) -> None:
+        join(self._store, pairs, self._clock.now())
+
     def sealed(self, pseudonym: str) -> bytes | None:
         with self._store.reading() as connection:
             row = connection.execute(
@@ -51,7 +57,7 @@ class StoredPeople:
             return connection.execute(select(func.count()).select_from(ERASURE)).scalar_one()
 
 
-def open_people(data_dir: Path, store: Store) -> People:
+def open_people(data_dir: Path, store: Store, clock: Clock | None = None) -> People:
     """The table of people under its key file, which is made on the first start.
 
     Raises:
@@ -59,7 +65,7 @@ def open_people(data_dir: Path, store: Store) -> People:
     """
     key = key_bytes(key_file(data_dir, PEOPLE_KEY), make=True)
     check_key(store, PEOPLE_KEY, key)
-    return People(key, StoredPeople(store))
+    return People(key, StoredPeople(store, clock))
 
 
 def key_file(data_dir: Path, name: str) -> Path:

@@ -37,6 +37,16 @@ PERSON_LINK = Table(
     **STRICT,
 )
 Index("person_link_pseudonym", PERSON_LINK.c.pseudonym)
+PERSON_JOINED = Table(
+    "person_joined",
+    METADATA,
+    Column("old", Text, primary_key=True),
+    Column("new", Text, nullable=False),
+    Column("joined_at", UtcMicros, nullable=False),
+    sqlite_with_rowid=False,
+    **STRICT,
+)
+Index("person_joined_new", PERSON_JOINED.c.new)
 KEY_CHECK = Table(
     "key_check",
     METADATA,
