@@ -8,9 +8,11 @@ import pytest
 from argon2 import PasswordHasher
 from structlog.testing import capture_logs
 
+from services.shared.errors import ConfigurationError
 from services.shared.sessions import Grant
 from services.sign_in.adapters.hashing import Hashing
 from services.sign_in.door import Door
+from services.sign_in.main import build_sessions, key_file
 from tests.unit.sign_in.world import DECIDED, LOGIN, PASSWORD, TOKEN, World
 
 REVIEWER = Grant("reviewer")
@@ -371,3 +373,33 @@ def test_the_pages_are_whole_in_every_language(world: World, language: str) -> N
 def test_somebody_signed_out_is_led_back_to_the_page_whose_form_they_sent(world: World) -> None:
     sent = world.browser().post("/reviews/decide", {}, referer="http://127.0.0.1:8600/reviews/output?id=o-1")
     assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in?next=/reviews/output")
+
+
+def test_a_process_where_nobody_signs_in_sends_people_to_the_one_where_they_do(tmp_path: Path) -> None:
+    with World(tmp_path, sign_in_url="https://valvomo.example/sign-in") as world:
+        sent = world.browser().get("/reviews?unit=kymp")
+        assert sent.headers["location"] == "https://valvomo.example/sign-in?next=/reviews%3Funit%3Dkymp"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["with its key file", "before its key file"])
+def test_such_a_process_knows_sessions_once_it_has_the_key_file(tmp_path: Path, there: bool) -> None:
+    with World(tmp_path) as world:
+        world.account(REVIEWER)
+        browser = world.browser()
+        browser.sign_in()
+        token = browser.cookie()
+        assert token is not None
+        key = key_file(tmp_path)
+        kept = key.read_bytes()
+        if not there:
+            key.unlink()
+        other = build_sessions(world.settings, world.clock)
+        try:
+            if not there:
+                with pytest.raises(ConfigurationError, match=r"no key in sign-in\.key"):
+                    other.sessions.find(token)
+                key.write_bytes(kept)
+                key.chmod(0o600)
+            assert other.sessions.find(token) is not None
+        finally:
+            other.stop()
