@@ -7,7 +7,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, case, func, select
 
-from services.audit_log.adapters.tables import case_file, finding, register_fact
+from services.audit_log.adapters.tables import case_file, finding, refold, register_fact
 from services.audit_log.adapters.use_case_costs import read_costs
 from services.audit_log.domain.ai_register_view import LONG, REVIEWED_OVER, SHORT, Cost, Counts, Facts, View, view
 from services.audit_log.domain.review import MISSING_STATES, REVIEWED_STATES
@@ -82,6 +82,11 @@ def _open_findings(connection: Connection) -> Mapping[str, Mapping[FindingKind, 
     for use, kind, count in connection.execute(query):
         found[use][kind] = count
     return found
+
+
+def is_refold_due(connection: Connection) -> bool:
+    """Whether a newer program has not made the projections again yet, so that they tell of a part only."""
+    return connection.execute(select(refold)).first() is not None
 
 
 class RegisterViews:

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
-from services.audit_log.adapters.ai_register_view import read_view
+from services.audit_log.adapters.ai_register_view import is_refold_due, read_view
 from services.audit_log.cli.opening import AsJson, opened
+from services.audit_log.domain.ai_register_view import View
 from services.audit_log.web.public_register import public_page, public_register
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.settings import load_settings
+from services.shared.store import Store
 from services.shared.web.words import DEFAULT, LANGUAGES, Language
 
 app = typer.Typer(no_args_is_help=True, help="The AI register, for everybody.")
@@ -38,19 +40,36 @@ def export(
     web server may serve the folder meanwhile. The pages need nothing else; the JSON's schema is
     docs/schemas/public/ai-register.schema.json.
 
-    Exit codes: 0 written, 2 the log or the folder cannot be used.
+    Exit codes: 0 written, 2 the log has no register, or the folder cannot be used.
 
     Example: valvomo ai-register export /srv/www/ai-register
     """
     settings = load_settings()
     with opened(settings) as store:
-        view = read_view(store, SystemClock().now())
+        view = _published(store)
     register = public_register(view, settings.public_contact)
     files = {JSON_FILE: register.model_dump_json(indent=1) + "\n"}
     files |= {name: public_page(register, language, PAGES, JSON_FILE) for language, name in PAGES.items()}
     write_files(folder, files)
     told = {"folder": str(folder), "use_cases": len(register.use_cases), "files": sorted(files)}
     print(json.dumps(told) if as_json else f"{len(register.use_cases)} use cases in {folder}")  # noqa: T201
+
+
+def _published(store: Store) -> View:
+    """The register as it stands.
+
+    Raises:
+        ConfigurationError: the log has none: what is served now must not give way to an empty page.
+    """
+    with store.reading() as connection:
+        waits = is_refold_due(connection)
+    view = read_view(store, SystemClock().now())
+    if waits or not view.units:
+        raise ConfigurationError(
+            "the log has no register yet, so nothing was written: check VALVOMO_DATA_DIR or VALVOMO_STORE, publish the "
+            "register (valvomo register publish), and let the program run until it is caught up"
+        )
+    return view
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

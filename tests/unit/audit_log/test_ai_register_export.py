@@ -6,13 +6,16 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
+from services.audit_log.adapters.tables import refold
 from services.audit_log.cli import app
 from services.audit_log.cli.ai_register import JSON_FILE, PAGES, write_files
+from services.audit_log.cli.opening import opened
 from services.audit_log.domain.public_register import public_schema
 from services.shared.errors import ConfigurationError
-from services.shared.settings import Settings
+from services.shared.settings import Settings, load_settings
 from tests.contract.log_contract import Program
 from tests.unit.audit_log.register_city import CITY, published
 
@@ -46,6 +49,21 @@ def test_the_export_stands_alone_and_is_valid(data_dir: Path) -> None:
         assert "<script" not in page
         assert "src=" not in page
         assert "@import" not in page
+
+
+@pytest.mark.parametrize("state", ["empty", "half folded"])
+def test_an_empty_register_takes_no_ones_place(state: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if state == "empty":
+        monkeypatch.setenv("VALVOMO_DATA_DIR", str(data_dir / "elsewhere"))
+    else:
+        with opened(load_settings()) as store, store.transaction() as tx:
+            tx.connection.execute(insert(refold).values(id=1))
+    folder = data_dir / "public"
+    write_files(folder, {JSON_FILE: "served"})
+    done = CliRunner().invoke(app, ["ai-register", "export", str(folder)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "no register" in str(done.exception)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {JSON_FILE: "served"}
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
