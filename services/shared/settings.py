@@ -158,6 +158,10 @@ class Settings(BaseSettings):
         description="Where people sign in: another address where the collector runs as a process of its own",
         pattern=r"^(/|https?://)[^\s]*$",
     )
+    sign_in_key_file: Path | None = Field(
+        None,
+        description="Key of accounts and sessions, one for all processes; default: keys/sign-in.key in the data folder",
+    )
     oidc_issuer: str | None = Field(
         None,
         description="Issuer of the city's OpenID Connect provider (docs/sign-in.md); without it, local passwords only",

@@ -131,7 +131,7 @@ def build_sessions(settings: Settings, clock: Clock) -> SessionsOnly:
 
     def sealer() -> Sealer:
         if not found:
-            found.append(_checked(store, key_bytes(key_file(settings.data_dir), make=False)))
+            found.append(_checked(store, key_bytes(key_file(settings), make=False)))
         return found[0]
 
     return SessionsOnly(store, StoredSessions(store, sealer, lasting_of(settings), clock))
@@ -159,9 +159,9 @@ def lasting_of(settings: Settings) -> Lasting:
     return Lasting(timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours))
 
 
-def key_file(data_dir: Path) -> Path:
+def key_file(settings: Settings) -> Path:
     """Where the key of seals lies."""
-    return data_dir / "keys" / f"{KEY}.key"
+    return settings.sign_in_key_file or settings.data_dir / "keys" / f"{KEY}.key"
 
 
 def own_sealer(settings: Settings, store: Store) -> Sealer:
@@ -172,7 +172,7 @@ def own_sealer(settings: Settings, store: Store) -> Sealer:
     """
     with store.reading() as connection:
         is_new = connection.execute(select(key_check.c.name).where(key_check.c.name == KEY)).first() is None
-    return _checked(store, key_bytes(key_file(settings.data_dir), make=is_new))
+    return _checked(store, key_bytes(key_file(settings), make=is_new))
 
 
 def _checked(store: Store, key: bytes) -> Sealer:

@@ -114,10 +114,10 @@ def test_a_session_that_is_put_back_after_the_account_changed_is_dead(world: Wor
 def test_with_another_key_the_program_does_not_start(tmp_path: Path) -> None:
     with World(tmp_path) as world:
         world.account(AUDITOR)
-    key_file(tmp_path).write_text("ab" * 32)
+    key_file(world.settings).write_text("ab" * 32)
     with pytest.raises(ConfigurationError, match=r"sign-in\.key is not the one"):
         World(tmp_path, before=world)
-    key_file(tmp_path).unlink()
+    key_file(world.settings).unlink()
     with pytest.raises(ConfigurationError, match=r"no key in sign-in\.key"):
         World(tmp_path, before=world)
 

@@ -389,7 +389,7 @@ def test_such_a_process_knows_sessions_once_it_has_the_key_file(tmp_path: Path, 
         browser.sign_in()
         token = browser.cookie()
         assert token is not None
-        key = key_file(tmp_path)
+        key = key_file(world.settings)
         kept = key.read_bytes()
         if not there:
             key.unlink()
