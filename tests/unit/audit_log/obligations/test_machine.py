@@ -47,7 +47,8 @@ from tests.unit.audit_log.events import (
 )
 from tests.unit.audit_log.obligations.telling import A, B, case_of, mandate, policy, settle
 
-OUTPUTS = ("one", "two")
+OUTPUTS = ("one", "two", "three")
+"""The first two are there from the beginning, with the same content."""
 HASHES = st.sampled_from([None, A, A, B])
 HOURS = st.sampled_from([0.5, 1.0, 2.0, 12.0, 30.0, 60.0])
 PEOPLE = st.sampled_from([*["p-reviewer"] * 4, "p-second", "p-requester", "p-chief", None])
@@ -132,13 +133,15 @@ class Reviews(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.publish(POLICY, USE_CASES, ())
+        for output in OUTPUTS[:2]:
+            self.generate(output, "benefits", A)
 
     @rule(found=st.sampled_from(POLICIES), cases=st.sampled_from(REGISTERS), mandates=st.sampled_from(MANDATES))
     def publish(self, found: Policy, cases: Any, mandates: Any) -> None:  # noqa: ANN401  # as the register has it
         self.version += 1
         self.tell(*register_events(self.version, (found,), cases, mandates))
 
-    @rule(output=st.sampled_from(OUTPUTS), name=USES, content=HASHES,
+    @rule(output=st.just("three"), name=USES, content=HASHES,
           requester=REQUESTERS, step=STEPS, adverse=st.sampled_from([None, True]))  # fmt: skip
     def generate(self, output: str, name: str | None, content: str | None, **members: Any) -> None:  # noqa: ANN401
         self.tell(generated(self.name(output), self.clock.now(), use_case=name, content_hash=content, **members))
@@ -155,6 +158,13 @@ class Reviews(RuleBasedStateMachine):
         decided = self.clock.now() - timedelta(hours=ago)
         seen = {"content_hash_reviewed": content, "opened_at": decided - timedelta(minutes=5) if content else None}
         self.tell(reviewed(self.name(output), decided, self.next("r"), **seen, **bulk, **edits, **members))
+
+    @rule(output=st.sampled_from(OUTPUTS), content=HASHES, reviewer=st.sampled_from(["p-reviewer", "p-chief"]),
+          decision=st.sampled_from(["approved", "rejected"]))  # fmt: skip
+    def review_and_use(self, output: str, content: str | None, reviewer: str, decision: str) -> None:
+        self.review(output, content, ago=0.0, edited=None, place=None, reviewer=reviewer, decision=decision)
+        self.clock.advance(timedelta(seconds=1))
+        self.use(output, content, "sent")
 
     @rule(output=st.sampled_from(OUTPUTS), content=HASHES, kind=st.sampled_from(["sent", "decided", "copied"]))
     def use(self, output: str, content: str | None, kind: str) -> None:
