@@ -1,7 +1,7 @@
 """Samples on every store: fixed, drawn, made up to the least number, told, and checked."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -306,7 +306,8 @@ def told(program: Program, kind: type[_E]) -> list[_E]:
 
 
 def forget_decisions(program: Program) -> None:
-    """As on an empty database that has read everything again."""
+    """As on an empty database that has read everything again, later."""
+    program.clock.advance(timedelta(minutes=1))
     with unguarded_store(program.service.store), program.service.store.transaction() as tx:
         tx.connection.execute(delete(decision))
 
