@@ -39,8 +39,6 @@ _SHOWN = (
 _EXACTLY = ("unit", "use_case", "risk_class", "system", "state")
 _OPEN = literal_column("waits") == literal_column("1")
 """Word for word the condition of the index, or no database would use it."""
-_UNINDEXED: ColumnElement[str] = literal_column("+state", Text)
-"""The state without its own index: SQLite, which knows nothing of how rare one is, would sort all outputs of it."""
 
 
 class Wanted(NamedTuple):
@@ -108,7 +106,7 @@ def read_page(connection: Connection, wanted: Wanted, after: Place | None, limit
 def count(connection: Connection, wanted: Wanted, now: datetime) -> Counts:
     """Of all that is wanted, whatever page is shown."""
     late = func.sum(case((case_file.c.due_at < now, 1), else_=0))
-    query = select(func.count(), late).where(_OPEN, *_conditions(connection, wanted), *_any(wanted))
+    query = select(func.count(), late).where(_OPEN, *_conditions(connection, wanted), *_any(connection, wanted))
     row = connection.execute(query).one()
     return Counts(row[0], row[1] or 0)
 
@@ -122,21 +120,30 @@ def _parts(connection: Connection, wanted: Wanted) -> Iterator[list[ColumnElemen
     if wanted.mine is None:
         yield exact
     else:
-        yield from ([*exact, one] for one in _of_remit(wanted.mine))
+        yield from ([*exact, one] for one in _of_remit(connection, wanted.mine))
 
 
 def _conditions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
-    state = _UNINDEXED if connection.dialect.name == "sqlite" else case_file.c.state
-    columns = {**{name: case_file.c[name] for name in _EXACTLY}, "state": state}
-    return [column == value for name, column in columns.items() if (value := getattr(wanted, name)) is not None]
+    given = ((name, getattr(wanted, name)) for name in _EXACTLY)
+    return [_column(connection, name) == value for name, value in given if value is not None]
 
 
-def _any(wanted: Wanted) -> list[ColumnElement[bool]]:
-    return [] if wanted.mine is None else [or_(*_of_remit(wanted.mine))]
+def _any(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
+    return [] if wanted.mine is None else [or_(*_of_remit(connection, wanted.mine))]
 
 
-def _of_remit(remit: Remit) -> list[ColumnElement[bool]]:
-    return [case_file.c.use_case.in_(sorted(remit.use_cases)), case_file.c.unit.in_(sorted(remit.units))]
+def _of_remit(connection: Connection, remit: Remit) -> list[ColumnElement[bool]]:
+    use_case, unit = _column(connection, "use_case"), _column(connection, "unit")
+    return [use_case.in_(sorted(remit.use_cases)), unit.in_(sorted(remit.units))]
+
+
+def _column(connection: Connection, name: str) -> ColumnElement[str]:
+    """A column without the indexes that begin with it.
+
+    SQLite, which knows nothing of how rare a value is, would sort all outputs of one instead of walking the queue.
+    """
+    column: ColumnElement[str] = case_file.c[name]
+    return literal_column(f"+{name}", Text) if connection.dialect.name == "sqlite" else column
 
 
 def _first(
