@@ -27,13 +27,15 @@ DecidedBy = Literal["person", "timer", "model"]
 Verdict = tuple[str, str]
 """Decision, and how it is known."""
 
-_LABELS: dict[str, Verdict] = {
+LABELS: dict[str, Verdict] = {
     "pass": ("approved", "explicit_accept"),
     "fail": ("rejected", "explicit_accept"),
     "edited": ("edited", "edited"),
     "abstained": ("abstained", "none"),
 }
-_BY_PERSON: dict[str, Verdict] = {
+"""Label of an evaluation → what it decides when a person gave it."""
+
+PERSONS: dict[str, Verdict] = {
     "user_temporary": ("approved", "thumb"),
     "user_permanent": ("approved", "thumb"),
     "user_reject": ("rejected", "thumb"),
@@ -77,8 +79,8 @@ def decision_events(attributes: Attributes, origin: Origin, at: datetime) -> Seq
     if name is None or tool not in EDITING_TOOLS:
         return ()
     source = text(attributes, "source") or ""
-    by_person = source in _BY_PERSON
-    verdict = _BY_PERSON[source] if by_person else _BY_NOBODY.get(text(attributes, "decision") or "")
+    by_person = source in PERSONS
+    verdict = PERSONS[source] if by_person else _BY_NOBODY.get(text(attributes, "decision") or "")
     reviewer = origin.person(attributes) if by_person else None
     return _change_events(
         Change(name, tool, at, reviewer, verdict, "person" if by_person else "timer"), attributes, origin
@@ -102,9 +104,9 @@ def execution_events(attributes: Attributes, origin: Origin, at: datetime) -> Se
 
 def _human_review(attributes: Attributes, origin: Origin, decided: datetime) -> Raw:
     output_id = text(attributes, "gen_ai.response.id")
-    verdict = _LABELS.get(text(attributes, "gen_ai.evaluation.score.label") or "")
+    verdict = LABELS.get(text(attributes, "gen_ai.evaluation.score.label") or "")
     if output_id is None or verdict is None:
-        raise InvalidEventError(f"a human_review needs gen_ai.response.id and a score label: {', '.join(_LABELS)}")
+        raise InvalidEventError(f"a human_review needs gen_ai.response.id and a score label: {', '.join(LABELS)}")
     said = _said(verdict, "person", first_text(attributes, *REVIEWERS)) | {"made_in": "app"}
     review_id = event_id("ai.review", origin.source(), output_id, decided)
     return _review(origin, attributes, (review_id, output_id), decided, said)
@@ -113,7 +115,7 @@ def _human_review(attributes: Attributes, origin: Origin, decided: datetime) -> 
 def _check(attributes: Attributes, origin: Origin, output_id: str, decided: datetime) -> Raw:
     """Several checks of one answer may be of one moment: their names tell them apart."""
     name = text(attributes, "gen_ai.evaluation.name") or ""
-    decision, _ = _LABELS.get(text(attributes, "gen_ai.evaluation.score.label") or "", _LABELS["abstained"])
+    decision, _ = LABELS.get(text(attributes, "gen_ai.evaluation.score.label") or "", LABELS["abstained"])
     said = _said((decision, "none"), "model", None) | {"made_in": "app"}
     review_id = event_id("ai.check", origin.source(), output_id, name, decided)
     return _review(origin, attributes, (review_id, output_id), decided, said)
