@@ -10,14 +10,15 @@ from services.shared.settings import Settings
 from services.shared.store.open import open_store
 from services.sign_in.adapters.accounts import everybody, grants_of
 from services.sign_in.adapters.tables import METADATA as ACCOUNTS
-from services.sign_in.main import own_sealer
+from services.sign_in.main import key_file, known_sealer
 
 
 def is_kept_here(settings: Settings) -> bool:
-    """Whether accounts and log are where this shell's settings look."""
-    if settings.store.get_secret_value() != "sqlite":
-        return True
-    return all((settings.data_dir / name).exists() for name in ("sign_in.db", "log.db"))
+    """Whether accounts, their key and the log are where this shell's settings look; nothing is made by looking."""
+    files = [key_file(settings)]
+    if settings.store.get_secret_value() == "sqlite":
+        files += [settings.data_dir / name for name in ("sign_in.db", "log.db")]
+    return all(one.exists() for one in files)
 
 
 def role_differences(settings: Settings) -> Iterator[str]:
@@ -29,7 +30,7 @@ def role_differences(settings: Settings) -> Iterator[str]:
         PlatformError: a database or the key file cannot be used.
     """
     with closing(open_store(settings, "sign_in", ACCOUNTS)) as store, store.reading() as connection:
-        accounts, forged = everybody(connection, own_sealer(settings, store))
+        accounts, forged = everybody(connection, known_sealer(settings, store))
     with closing(open_store(settings, "log", LOG)) as store, store.reading() as connection:
         told = granted(connection)
     held = grants_of(accounts)

@@ -131,7 +131,7 @@ def build_sessions(settings: Settings, clock: Clock) -> SessionsOnly:
 
     def sealer() -> Sealer:
         if not found:
-            found.append(_checked(store, key_bytes(key_file(settings), make=False)))
+            found.append(known_sealer(settings, store))
         return found[0]
 
     return SessionsOnly(store, StoredSessions(store, sealer, lasting_of(settings), clock))
@@ -173,6 +173,15 @@ def own_sealer(settings: Settings, store: Store) -> Sealer:
     with store.reading() as connection:
         is_new = connection.execute(select(key_check.c.name).where(key_check.c.name == KEY)).first() is None
     return _checked(store, key_bytes(key_file(settings), make=is_new))
+
+
+def known_sealer(settings: Settings, store: Store) -> Sealer:
+    """The same for who only looks: no key is made.
+
+    Raises:
+        ConfigurationError: the key file is missing or another database's.
+    """
+    return _checked(store, key_bytes(key_file(settings), make=False))
 
 
 def _checked(store: Store, key: bytes) -> Sealer:

@@ -23,6 +23,7 @@ from services.shared.settings import Settings
 from services.shared.store import Transaction
 from services.shared.store.open import open_store
 from services.sign_in.adapters.tables import METADATA, account
+from services.sign_in.main import key_file
 from services.user import app
 
 AINO, EERO = "aino.virtanen@example.org", "eero@example.org"
@@ -141,14 +142,19 @@ def test_a_role_that_vanishes_or_comes_silently_is_seen(settings: Settings) -> N
     assert run("list").exit_code == 1
 
 
-def test_a_database_that_cannot_be_compared_is_a_note(settings: Settings) -> None:
-    assert list(of_roles(settings)) == [], "nothing is here"
+def test_a_database_that_cannot_be_compared_is_a_note_and_nothing_is_made_by_looking(settings: Settings) -> None:
+    assert list(of_roles(settings)) == []
+    assert not settings.data_dir.exists()
     added()
     with closing(open_store(settings, "log", LOG)):
         pass
-    (settings.data_dir / "keys" / "sign-in.key").unlink()
+    key = key_file(settings)
+    key.write_text("ab" * 32)
     [found] = of_roles(settings)
-    assert (found.state, "no key in sign-in.key" in found.sentence) == ("note", True)
+    assert (found.state, "sign-in.key is not the one" in found.sentence) == ("note", True)
+    key.unlink()
+    assert list(of_roles(settings)) == []
+    assert not key.exists()
 
 
 def test_what_is_shown_names_nobody_unless_it_is_asked_for(settings: Settings) -> None:
