@@ -1,9 +1,9 @@
 """Short lives of a log that decides, each killed: `python -m tests.crash.deciding_life FOLDER KILLS`.
 
 Before each life the bus is given outputs that were due long ago. A child opens the log in FOLDER, reads the bus,
-decides what is overdue and publishes it, until it comes to a chosen point and is killed there: inside the transaction that
-decides, after it, or after the bus took the decisions and before the outbox forgot them. Prints JSON: how often it was
-killed at which point.
+decides what is overdue and publishes it, until it comes to a chosen point and is killed there: inside the transaction
+that decides, after it, or after the bus took the decisions and before the outbox forgot them. Prints JSON: how often it
+was killed at which point.
 """
 
 import json
