@@ -86,8 +86,11 @@ class SamplingContract(OnAStore):
         assert {program.states()[name] for name in by_hash} == {"overdue"}
         assert {program.states()[name] for name in drawn.data.output_ids} == {"pending"}, "their time began just now"
         assert verified(program).differences == []
+        forget_decisions(program)
+        with program.service.store.transaction() as tx:
+            tx.connection.execute(update(sample_period).values(salt=None))
         step(program)
-        assert len(told(program, SampleDrawn)) == 1, "once"
+        assert len(told(program, SampleDrawn)) == 1, "once, also where its entry came and the salt's was lost"
 
     def test_everything_is_made_again_from_the_entries_and_decided_once(self, program: Program) -> None:
         tell(program, rule(sample_least=25, second_rate="0.3"))
