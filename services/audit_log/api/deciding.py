@@ -1,6 +1,7 @@
 """Where people review: forms of the pages, and the same for programs in a signed-in person's name."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -27,6 +28,7 @@ PATIENCE_SECONDS = 3.0
 """So long a form's answer waits for the log to hold what was done, so that the next page shows it."""
 _LOOK_EVERY_SECONDS = 0.05
 _HEX = frozenset("0123456789abcdef")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 128
 _DECIDING = frozenset({
     "lang", "output", "review", "hash", "decision", "reason", "adverse", "edited", "shown", "confirm",
@@ -168,7 +170,7 @@ class _Forms:
         """Show several outputs with a form to decide about them at once; or decide."""
         reviewer, lists = _reviewer(request), await form_lists(request)
         form = await form_of(request)
-        names, hashes = lists.get("output", []), lists.get("hash", [])
+        names, hashes = [_plain(one) for one in lists.get("output", [])], lists.get("hash", [])
         words, you = _words(request, form), _you(request)
         if form.get("confirm") != "yes" or len(names) != len(hashes):
             looked = await run_in_threadpool(self._desk.look_at, reviewer, names)
@@ -304,4 +306,10 @@ def _words(request: Request, form: Mapping[str, str]) -> Words:
 
 
 def _text(form: Mapping[str, str], name: str) -> str:
-    return form.get(name, "").strip()[:_LONGEST]
+    return _plain(form.get(name, ""))
+
+
+def _plain(given: str) -> str:
+    """What was given; what no id can be (PostgreSQL refuses NUL in a text) is none."""
+    text = given.strip()
+    return "" if len(text) > _LONGEST or _CONTROL.search(text) else text

@@ -76,7 +76,7 @@ def asked_in(parameters: Mapping[str, str], remit: Remit) -> Asked | None:
         return None
     try:
         after = _place(given)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     unit, use_case, risk_class, system, state = (given.get(name) for name in FILTERS)
     wanted = Wanted(unit, use_case, risk_class, system, state, remit if "mine" in given else None)

@@ -154,8 +154,12 @@ def test_filters_and_pages_of_the_queue(reader: Person, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"state": "fine"}, {"risk_class": "odd"}, {"unit": "a\x00b"}, {"after": "o", "after_due": "soon"}]
-)
+    "parameters",
+    [
+        {"state": "fine"}, {"risk_class": "odd"}, {"unit": "a\x00b"}, {"after": "o", "after_due": "soon"},
+        {"after": "o", "after_due": "0001-01-01T00:00:00+14:00"},
+    ],
+)  # fmt: skip
 def test_a_filter_that_cannot_be_read_is_said(reader: Person, parameters: dict[str, str]) -> None:
     page = reader.get("/reviews", lang="en", **parameters)
     assert (page.status_code, "was not understood" in page.text) == (200, True)
@@ -420,6 +424,12 @@ def test_an_auditor_and_a_stranger_decide_nothing(still: Program, sessions: Sess
         assert stranger.call(path, document).status_code == 401, path
         assert auditor.send(f"/reviews/{path}", {}).status_code == 403, path
     assert nothing_waits(still)
+
+
+@pytest.mark.parametrize("output", ["", "a\x00b", "x" * 200, "nothing"])
+def test_what_can_be_no_output_is_none(reader: Person, output: str) -> None:
+    assert reader.send("/reviews/open", {"output": output}).status_code == 404
+    assert reader.send("/reviews/bulk", {"output": [output]}).status_code == 409
 
 
 def test_the_script_hashes_and_sends_nothing(reader: Person) -> None:
