@@ -22,7 +22,7 @@ from services.audit_log.handlers import TOPICS, rebuild
 from services.shared.bus import Message
 from services.shared.events.governance import SampleCommitment, SampleCommitted
 from services.shared.events.outcomes import FindingClosed, FindingOpened, IncidentOpened
-from services.shared.events.register import LegalDate, PolicyPublished, UseCase
+from services.shared.events.register import LegalDate, PolicyPublished, System, Unit, UseCase
 from services.shared.events.usage import Reading, UsageRecorded
 from tests.contract.log_contract import OnAStore, Program
 from tests.contract.retention_contract import prune_range
@@ -37,6 +37,7 @@ from tests.unit.audit_log.events import (
     window,
     without_fact,
 )
+from tests.unit.audit_log.register_city import published
 
 TELLER = Teller("security")
 LEGAL = LegalDate.model_validate(
@@ -137,6 +138,17 @@ class RegisterWatchContract(OnAStore):
         watch(program)
         closed = {about for _, about, _, reason in found(program) if reason == "recorded"}
         assert closed == {"system shadow", "model o4"}
+
+    def test_a_system_that_no_use_case_knows_is_a_matter_of_the_unit_that_owns_it(self, program: Program) -> None:
+        unit = Unit.model_validate({"id": "neuvonta", "name": {"en": "N"}, "valid_from": "2026-01-01"})
+        owned = [
+            System.model_validate({"id": name, "vendor": "v", "name": name, "owner": owner})
+            for name, owner in (("shadow", "neuvonta"), ("other", "ict"))
+        ]
+        program.publish(*published(1, [unit, *owned, POLICY]), reading(1, "shadow"), reading(2, "other"))
+        watch(program)
+        opened = [one.data for one in program.outcomes() if isinstance(one, FindingOpened)]
+        assert {(one.system, one.unit) for one in opened} == {("shadow", "neuvonta"), ("other", "unallocated")}
 
     def test_a_register_that_comes_right_after_a_use_makes_no_false_finding(self, program: Program) -> None:
         program.publish(*register_events(use_cases=()), reading(1))
@@ -320,6 +332,21 @@ class RegisterWatchContract(OnAStore):
         assert (file.incident.system, file.incident.use_case) == ("now-assist", "benefits")
         assert file.end is not None
         assert file.end.outcome == "not reportable: nothing came of it"
+
+    def test_a_role_in_a_unit_holds_in_the_units_below_it(self, program: Program) -> None:
+        below = [
+            Unit.model_validate({"id": name, "parent": above, "name": {"en": "N"}, "valid_from": "2026-01-01"})
+            for name, above in (("city", None), ("kymp", "city"), ("sote", "city"))
+        ]
+        program.publish(*published(1, [*below, POLICY]))
+        program.settle()
+        for name, units, done in (("i-1", {"city"}, None), ("i-2", {"kymp"}, None), ("i-3", {"sote"}, "elsewhere")):
+            teller = Teller("p-1", frozenset(units))
+            assert refusal(desk(program).open(teller, new(incident_id=name))) == done
+            program.settle()
+            end = NewEnd(incident_id="i-1", outcome="nothing came of it", not_reportable=True)
+            closed = refusal(desk(program).close(teller, end))
+            assert closed == {"i-1": None, "i-2": "closed", "i-3": "elsewhere"}[name]
 
     def test_what_is_told_of_an_unknown_incident_or_told_anew_changes_nothing(self, program: Program) -> None:
         open_one(program)

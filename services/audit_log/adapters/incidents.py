@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, TypeVar
 from sqlalchemy import Connection, select
 
 from services.audit_log.adapters.cases import SqlCaseFiles, read_rulebook
+from services.audit_log.adapters.desk import with_those_below
 from services.audit_log.adapters.incident_files import read_incident
 from services.audit_log.adapters.tables import case_file
 from services.audit_log.domain.ai_register import in_production
@@ -59,7 +60,7 @@ class Accepted(NamedTuple):
 
 
 class Teller(NamedTuple):
-    """Who tells: a person's pseudonym, a role or a token's id, and the units where they may (empty: everywhere)."""
+    """Who tells: a person's pseudonym, a role or a token's id; the units in and below which they may (empty: all)."""
 
     name: str
     units: frozenset[str] = frozenset()
@@ -139,7 +140,7 @@ class IncidentDesk:
             found = read_incident(tx.connection, incident_id)
             if found is None:
                 return Refused("unknown", "found no incident of this id in the log; a new one is there in a moment")
-            if teller.units and found.incident.unit not in teller.units:
+            if not _reaches(tx.connection, teller, found.incident.unit):
                 return _elsewhere()
             event = event_of(found, now)
             if isinstance(event, Refused):
@@ -162,7 +163,7 @@ def _incident(connection: Connection, wanted: NewIncident, teller: Teller, now: 
     unit = wanted.unit or told.get("unit") or (known.unit if known else None)
     if unit is None:
         return Refused("no_unit", "found no unit, and neither the output nor the use case tells one; expected unit")
-    if teller.units and unit not in teller.units:
+    if not _reaches(connection, teller, unit):
         return _elsewhere()
     return Incident(
         incident_id=wanted.incident_id or f"incident-{helsinki_day(now)}-{secrets.token_hex(3)}",
@@ -181,6 +182,10 @@ def _of_output(connection: Connection, output_id: str) -> dict[str, str]:
     query = select(case_file.c.use_case, case_file.c.system, case_file.c.unit).where(case_file.c.output_id == output_id)
     row = connection.execute(query).first()
     return {name: value for name, value in row._mapping.items() if value} if row else {}  # noqa: SLF001  # so it is called
+
+
+def _reaches(connection: Connection, teller: Teller, unit: str) -> bool:
+    return not teller.units or unit in with_those_below(connection, teller.units)
 
 
 def _elsewhere() -> Refused:

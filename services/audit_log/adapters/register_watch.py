@@ -5,6 +5,7 @@ at every minute. Nothing is decided before the log has read all that was on the 
 right after a use makes no false finding.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -50,8 +51,9 @@ class RegisterView:
 
     def __init__(self, connection: Connection) -> None:
         facts = _facts(connection)
-        self.policies = [Policy.model_validate_json(text) for kind, text in facts if kind == "policy"]
-        self.use_cases = [UseCase.model_validate_json(text) for kind, text in facts if kind == "use_case"]
+        self.policies = [Policy.model_validate_json(text) for text in facts["policy"]]
+        self.use_cases = [UseCase.model_validate_json(text) for text in facts["use_case"]]
+        self.owners = _owners(facts["system"], facts["unit"])
         self.sightings: Sequence[Sighting] = read_sightings(connection)
         self.incidents: Sequence[IncidentFile] = list_incidents(connection)
         self.known = _known(connection)
@@ -64,7 +66,8 @@ class RegisterView:
         if policy is not None:
             missing = obligations(self.use_cases, self.policies, today)
             wanted += [of_missing(one) for one in missing if one.state != "coming"]
-            wanted += [of_uncovered(one) for one in uncovered(self.sightings, self.use_cases, today)]
+            strange = uncovered(self.sightings, self.use_cases, today)
+            wanted += [of_uncovered(one, self.owners.get(one.seen.system)) for one in strange]
         opened = to_open(wanted, self.known, policy, now)
         judged = [one.finding for one in self.known if policy is not None or one.finding.kind == "incident_late"]
         answers = {one.finding_id: self._answer(one, wanted, now) for one in judged}
@@ -131,12 +134,19 @@ class RegisterWatch:
         return read
 
 
-def _facts(connection: Connection) -> list[tuple[str, str]]:
-    query = select(register_fact.c.kind, register_fact.c.document).where(
-        register_fact.c.kind.in_(["policy", "use_case"])
-    )
-    query = query.order_by(register_fact.c.kind, register_fact.c.fact_id)
-    return [(kind, document) for kind, document in connection.execute(query)]
+def _facts(connection: Connection) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {kind: [] for kind in ("policy", "system", "unit", "use_case")}
+    query = select(register_fact.c.kind, register_fact.c.document).where(register_fact.c.kind.in_(sorted(found)))
+    for kind, document in connection.execute(query.order_by(register_fact.c.kind, register_fact.c.fact_id)):
+        found[kind].append(document)
+    return found
+
+
+def _owners(systems: Sequence[str], units: Sequence[str]) -> dict[str, str]:
+    """System → the unit that answers for it, of those whose owner is a unit and no role."""
+    known = {json.loads(document)["id"] for document in units}
+    owners = {told["id"]: told["owner"] for told in map(json.loads, systems)}
+    return {system: owner for system, owner in owners.items() if owner in known}
 
 
 def _known(connection: Connection) -> list[Known]:

@@ -95,13 +95,34 @@ def uncovered(sightings: Iterable[Sighting], use_cases: Sequence[UseCase], today
 
     Of a system without any use case only the system is told.
     """
-    found = [one for sighting in sightings if (one := _uncovered(sighting, use_cases, today))]
+    register = _Register(use_cases, today)
+    found = [one for sighting in sightings if (one := _uncovered(sighting, register))]
     return sorted(_few(found), key=lambda one: one.seen)
 
 
 def is_covered(sighting: Sighting, use_cases: Sequence[UseCase], today: date) -> bool:
     """Whether a use case covers what was seen."""
-    return _uncovered(sighting, use_cases, today) is None
+    return _uncovered(sighting, _Register(use_cases, today)) is None
+
+
+class _Register:
+    """The use cases of each system, of a day and of today: looked up once for each day."""
+
+    def __init__(self, use_cases: Sequence[UseCase], today: date) -> None:
+        self._use_cases, self._today = use_cases, today
+        self._days: dict[date, dict[str, list[UseCase]]] = {}
+
+    def of_system(self, system: str, day: date) -> list[UseCase]:
+        then, now = (self._on(one).get(system, []) for one in (day, self._today))
+        return [*then, *now]
+
+    def _on(self, day: date) -> dict[str, list[UseCase]]:
+        if day not in self._days:
+            found = self._days[day] = {}
+            for one in in_production(self._use_cases, day):
+                for system in one.systems:
+                    found.setdefault(system, []).append(one)
+        return self._days[day]
 
 
 def _missing_state(legal: LegalDate, today: date) -> MissingState:
@@ -111,10 +132,9 @@ def _missing_state(legal: LegalDate, today: date) -> MissingState:
     return "due" if days <= legal.warn_days else "coming"
 
 
-def _uncovered(sighting: Sighting, use_cases: Sequence[UseCase], today: date) -> Uncovered | None:
-    seen, last_day = sighting.seen, helsinki_day(sighting.last_at)
-    known = {id(one): one for day in (last_day, today) for one in in_production(use_cases, day)}.values()
-    of_system = [one for one in known if seen.system in one.systems]
+def _uncovered(sighting: Sighting, register: _Register) -> Uncovered | None:
+    seen = sighting.seen
+    of_system = register.of_system(seen.system, helsinki_day(sighting.last_at))
     if any(_covers(one, seen) for one in of_system) or (not of_system and seen.aspect != "system"):
         return None
     strictest = max(of_system, key=lambda one: (one.risk_class in HIGH_CLASSES, one.id), default=None)

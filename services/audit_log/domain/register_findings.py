@@ -80,9 +80,9 @@ def about_missing(record: LegalRecord, legal_date: str) -> str:
     return f"{record} {legal_date}"
 
 
-def of_uncovered(found: Uncovered) -> Wanted:
-    """A use that no use case covers."""
-    system, unit = found.seen.system, found.unit or UNALLOCATED
+def of_uncovered(found: Uncovered, owner: str | None = None) -> Wanted:
+    """A use that no use case covers. `owner`: the unit that answers for the system, where the register knows one."""
+    system, unit = found.seen.system, found.unit or owner or UNALLOCATED
     return Wanted("uncovered_use", system, None, system, unit, found.seen.about, found.severe)
 
 
