@@ -27,6 +27,9 @@ _KIND_OF_MEMBER: Mapping[str, Kind] = {
     "requester": "person",
     "reviewer": "person",
     "actor": "person",
+    "opened_by": "person",
+    "told_by": "person",
+    "closed_by": "person",
 }
 _KIND_OF_FACT: Mapping[str, Kind] = {
     "valvomo.unit.defined.v1": "unit",

@@ -72,6 +72,12 @@ def test_the_life_of_an_incident_on_the_page(program: Program, reviewer: Person)
     assert "i-page" in listed(reviewer, state="closed")
     assert "i-page" not in listed(reviewer, state="open")
     assert "mended quickly" in reviewer.get("/incidents", lang="en").text
+    while index_some(program.service.store):
+        pass
+    entries = reviewer.get("/api/v1/log/entries", person="p-reviewer", use_case="benefits").json()["entries"]
+    assert [one["event"]["type"] for one in entries] == ["valvomo.incident.opened.v1"], (
+        "whoever asks for a person finds it"
+    )
 
 
 @pytest.mark.parametrize(

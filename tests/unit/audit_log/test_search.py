@@ -196,7 +196,7 @@ def test_what_an_entry_adds_to_the_index() -> None:
 )
 def test_damaged_bytes_are_found_by_nothing_and_stop_nobody(body: bytes) -> None:
     assert read_told(body) is None
-    assert rows_of([(0, body)]) == ([], {}, set())
+    assert rows_of([(0, body)]) == ([], {}, set(), [])
 
 
 @pytest.mark.parametrize(
