@@ -94,22 +94,24 @@ def duty_of(output: told.Output, rules: Rulebook, came: datetime | None = None) 
     gate: Gate = rule.gate if production else "none"
     begins = _begins(output, policy, came)
     hours = rule.deadline_business_hours if gate in ("before_use", "after_use") else None
-    return Duty(
-        policy=policy.id,
-        policy_version=policy.version,
-        risk_class=risk_class,
-        gate=gate,
-        unit=output.unit or (use_case.unit if use_case else UNALLOCATED),
-        use_case=use_case.id if use_case else None,
-        rule=rule,
-        counts_from=begins,
-        due_at=due_time(begins, hours) if hours else None,
-        sampled=gate in ("before_use", "after_use") and rule.sample_rate < 1,
-        suspended=production and use_case is not None and use_case.is_suspended_at(begins),
-        grace_seconds=policy.clock_grace_seconds,
-        trusted_sources=policy.trusted_sources,
-        lease_minutes=policy.lease_minutes,
-        renderings=policy.renderings,
+    return (
+        Duty.model_construct(  # of values that were read and checked before: checking again takes longer than all else
+            policy=policy.id,
+            policy_version=policy.version,
+            risk_class=risk_class,
+            gate=gate,
+            unit=output.unit or (use_case.unit if use_case else UNALLOCATED),
+            use_case=use_case.id if use_case else None,
+            rule=rule,
+            counts_from=begins,
+            due_at=due_time(begins, hours) if hours else None,
+            sampled=gate in ("before_use", "after_use") and rule.sample_rate < 1,
+            suspended=production and use_case is not None and use_case.is_suspended_at(begins),
+            grace_seconds=policy.clock_grace_seconds,
+            trusted_sources=policy.trusted_sources,
+            lease_minutes=policy.lease_minutes,
+            renderings=policy.renderings,
+        )
     )
 
 
