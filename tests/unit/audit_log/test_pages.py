@@ -109,7 +109,7 @@ def test_only_the_log_may_run_a_script_and_none_that_stands_in_a_page(client: Te
 def test_the_search_finds_and_links_what_it_finds(client: TestClient) -> None:
     found = Outline(client.get("/audit", params={"output": "o-1", "lang": "en"}).text).links
     entries = [link for link in found if link.startswith("/audit/entries/")]
-    assert len(entries) == 3
+    assert len(entries) == 4, "the output, its review, and what the log said of them"
     assert entries == sorted(entries, key=lambda link: int(re.findall(r"\d+", link)[0]), reverse=True)
     assert any("person=p-reviewer" in link for link in found)
     assert "No entry fits" in client.get("/audit", params={"unit": "nobody", "lang": "en"}).text
@@ -314,10 +314,10 @@ class TestQuery:
     def test_what_fits_as_a_table_and_as_json(self) -> None:
         found = self.run("--output", "o-1", "--json")
         entries = json.loads(found.stdout)["entries"]
-        assert (found.exit_code, [one["event"]["subject"] for one in entries]) == (0, ["o-1"] * 3)
+        assert (found.exit_code, [one["event"]["subject"] for one in entries]) == (0, ["o-1"] * 4)
         table = self.run("--output", "o-1", "--limit", "2", "--newest-first")
         assert table.exit_code == 0
-        assert str(entries[2]["index"]) in table.stdout
+        assert str(entries[3]["index"]) in table.stdout
         assert "More may follow: --after -1 --before" in table.stdout
 
     def test_what_a_sender_wrote_is_no_markup(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,4 +337,4 @@ class TestQuery:
         pending = program.service.store.pending(["bus"], program.clock.now() + timedelta(days=9_999), 10)
         (told,) = (decode(one.message.value) for one in pending)
         assert isinstance(told, LogRead)
-        assert (told.data.reader, told.data.asked, told.data.entries) == ("command", {"output": "o-1"}, 3)
+        assert (told.data.reader, told.data.asked, told.data.entries) == ("command", {"output": "o-1"}, 4)
