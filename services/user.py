@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from services.shared.bus.open import open_bus
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError, PlatformError
 from services.shared.events import TOPICS
+from services.shared.events.envelope import Id, Name
 from services.shared.periods import timestamp
 from services.shared.relay import BusRelay
 from services.shared.sessions import Grant
@@ -88,7 +90,7 @@ def add(
         raise ConfigurationError("found a pseudonym; expected the login that this person will type")
     grants = [_grant(one, unit) for one in roles]
     with _opened() as opened:
-        made, once = opened.door.add(login, grants, Decided(approver, reason), password=not directory_only)
+        made, once = opened.door.add(login, grants, _decided(approver, reason), password=not directory_only)
     _say(f"{made.person} has an account with: {', '.join(sorted(roles))}")
     if once is not None:
         _say(f"Give this password to its holder now, it is stored nowhere and works once: {once}")
@@ -119,46 +121,50 @@ def list_users(
 
 @user.command()
 def disable(login: Login, approver: Approver, reason: Reason) -> None:
-    """Let a person in no more, at once; their sessions end. Roles stay noted, and come back with `enable`.
+    """Let a person in no more, at once; their sessions end. The log is told that their roles went.
 
     Exit codes: 0 done, 2 it could not be done.
 
     Example: valvomo user disable aino.virtanen@example.org --approver head-of-ai --reason 'left the city'
     """
     with _opened() as opened:
-        opened.door.disable(opened.person(login), Decided(approver, reason), disabled=True)
+        opened.door.disable(opened.person(login), _decided(approver, reason), disabled=True)
     _say("disabled; every session of theirs has ended")
 
 
 @user.command()
 def enable(login: Login, approver: Approver, reason: Reason) -> None:
-    """Let a person in again who was disabled.
+    """Let a person in again who was disabled, with the roles from before; the log is told.
 
     Exit codes: 0 done, 2 it could not be done.
 
     Example: valvomo user enable aino.virtanen@example.org --approver head-of-ai --reason 'back from leave'
     """
     with _opened() as opened:
-        opened.door.disable(opened.person(login), Decided(approver, reason), disabled=False)
+        opened.door.disable(opened.person(login), _decided(approver, reason), disabled=False)
     _say("enabled")
 
 
 @user.command()
 def password(
     login: Login,
+    approver: Approver,
+    reason: Reason,
+    *,
     stdin: Annotated[
         bool, typer.Option("--password-stdin", help="read it from standard input instead of making one")
     ] = False,
 ) -> None:
-    """Give a person another password for a single use; their sessions end.
+    """Give a person another password for a single use; their sessions end, and the log is told.
 
     Exit codes: 0 given, 2 it could not be given.
 
-    Example: valvomo user password aino.virtanen@example.org
+    Example: valvomo user password aino.virtanen@example.org --approver head-of-ai --reason 'forgotten'
     """
     given = sys.stdin.readline().rstrip("\r\n") if stdin else None
+    decided = _decided(approver, f"a password for one use was given: {reason}")
     with _opened() as opened:
-        once = opened.door.give_password(opened.person(login), given)
+        once = opened.door.give_password(opened.person(login), given, decided)
     if once is not None:
         _say(f"Give this password to its holder now, it is stored nowhere and works once: {once}")
     else:
@@ -202,7 +208,7 @@ def grant(login: Login, role_name: RoleName, approver: Approver, reason: Reason,
     Example: valvomo user role grant aino.virtanen@example.org --role auditor --approver board --reason 'audit of 2026'
     """
     with _opened() as opened:
-        done = opened.door.grant(opened.person(login), _grant(role_name, unit), Decided(approver, reason))
+        done = opened.door.grant(opened.person(login), _grant(role_name, unit), _decided(approver, reason))
     _tell(done)
 
 
@@ -215,15 +221,36 @@ def revoke(login: Login, role_name: RoleName, approver: Approver, reason: Reason
     Example: valvomo user role revoke aino.virtanen@example.org --role auditor --approver board --reason 'audit is over'
     """
     with _opened() as opened:
-        done = opened.door.revoke(opened.person(login), _grant(role_name, unit), Decided(approver, reason))
+        done = opened.door.revoke(opened.person(login), _grant(role_name, unit), _decided(approver, reason))
     _tell(done)
+
+
+def _decided(approver: str, reason: str) -> Decided:
+    """Who decided and why, as it can stand in the log.
+
+    Raises:
+        ConfigurationError: one of them is empty, too long, or has control characters.
+    """
+    try:
+        return Decided(_ID.validate_python(approver), _NAME.validate_python(reason))
+    except ValidationError:
+        raise ConfigurationError(
+            "found an approver or a reason that cannot stand in the log; expected 1 to 128 and 1 to 256 characters"
+        ) from None
+
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 def _grant(name: str, unit: str | None) -> Grant:
     found = next((one for one in ROLES if one == name), None)
     if found is None:
         raise ConfigurationError(f"found another role than there is; expected one of {', '.join(ROLES)}")
-    return Grant(found, unit)
+    try:
+        return Grant(found, None if unit is None else _ID.validate_python(unit))
+    except ValidationError:
+        raise ConfigurationError("found a unit that is no id; expected one of the register's units") from None
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from services.sign_in.domain.sessions import Lasting, Session
 from services.sign_in.domain.throttle import OF_ADDRESS, OF_LOGIN
 
 _ONE_TIME_BYTES = 15
+_MOST_LETTERS = 4 * LONGEST
+"""So much of a password is hashed: letters may be told in several parts."""
 _DIRECTORY = Decided("directory", "roles as the city's directory tells them")
 
 
@@ -73,7 +75,7 @@ class Door:
             self._log.warning("sign-in put off", how="password")
             return Refused(pause)
         found = self._usable(person, now)
-        right = self._hashing.matches(None if found is None else found.password, password[: LONGEST + 1])
+        right = self._hashing.matches(None if found is None else found.password, password[:_MOST_LETTERS])
         if found is None or not right:
             self._log.warning("sign-in refused", how="password")
             return Refused()
@@ -98,7 +100,7 @@ class Door:
                 self._log.warning("sign-in refused", how="directory")
                 return Refused()
             if after != before:
-                accounts.save(tx, self.sealer, before, after, _DIRECTORY)
+                accounts.save(tx, self.sealer, before, after, decided=_DIRECTORY)
             if not after.grants:
                 self._log.warning("sign-in refused", how="directory")
                 return Refused()
@@ -130,7 +132,7 @@ class Door:
         if pause:
             return Refused(pause)
         before = self.account(person)
-        if before is None or not self._hashing.matches(before.password, old[: LONGEST + 1]):
+        if before is None or not self._hashing.matches(before.password, old[:_MOST_LETTERS]):
             return Refused()
         if wrong := "common" if old == new else fault(new, ""):
             return wrong
@@ -140,7 +142,7 @@ class Door:
                 return Refused()  # somebody else has changed the account meanwhile
             attempts.forgive(tx, *whose, now)
             after = replace(before, password=hashed, one_time_until=None, changed_at=now)
-            accounts.save(tx, self.sealer, before, after, _OWN)
+            accounts.save(tx, self.sealer, before, after, decided=_OWN)
             return Entered(self._begun(tx, after, "password", None))
 
     def account(self, person: str) -> Account | None:
@@ -168,7 +170,7 @@ class Door:
                 raise ConfigurationError(
                     "this person has an account already; give a role with: valvomo user role grant"
                 )
-            accounts.save(tx, self.sealer, None, made, decided)
+            accounts.save(tx, self.sealer, None, made, decided=decided)
         return made, once
 
     def grant(self, person: str, grant: Grant, decided: Decided) -> Sequence[Change]:
@@ -180,13 +182,15 @@ class Door:
         return self._change(person, decided, lambda found, now: without_local(found, grant, now))
 
     def disable(self, person: str, decided: Decided, *, disabled: bool) -> None:
-        """Let a person in no more, or again. Their roles stay, so that they are not told twice."""
+        """Let a person in no more, or again; the log is told that their roles went, or came back."""
         self._change(
             person, decided, lambda found, now: replace(found, disabled_at=now if disabled else None, changed_at=now)
         )
 
-    def give_password(self, person: str, password: str | None) -> str | None:
+    def give_password(self, person: str, password: str | None, decided: Decided) -> str | None:
         """Set a password that must be changed at the next sign-in; a fresh one when none is given, which is returned.
+
+        Who knows it could come in as this person, so the log is told that the roles were given anew.
 
         Raises:
             ConfigurationError: the password cannot be used, or the person has no account.
@@ -202,14 +206,16 @@ class Door:
             made.append(once if password is None else None)
             return after
 
-        self._change(person, _OWN, given)
+        self._change(person, decided, given, anew=True)
         return made[0]
 
-    def _change(self, person: str, decided: Decided, make: Callable[[Account, datetime], Account]) -> Sequence[Change]:
+    def _change(
+        self, person: str, decided: Decided, make: Callable[[Account, datetime], Account], *, anew: bool = False
+    ) -> Sequence[Change]:
         with self._changing(person) as (tx, before):
             if before is None:
                 raise ConfigurationError("this person has no account; make one with: valvomo user add")
-            return accounts.save(tx, self.sealer, before, make(before, self._clock.now()), decided)
+            return accounts.save(tx, self.sealer, before, make(before, self._clock.now()), decided=decided, anew=anew)
 
     @contextmanager
     def _changing(self, person: str) -> Iterator[tuple[Transaction, Account | None]]:
@@ -232,7 +238,7 @@ class Door:
 
     def _rehash(self, tx: Transaction, found: Account, password: str) -> None:
         if found.password is not None and self._hashing.is_old(found.password):
-            accounts.save(tx, self.sealer, found, replace(found, password=self._hashing.hash(password)), _OWN)
+            accounts.save(tx, self.sealer, found, replace(found, password=self._hashing.hash(password)), decided=_OWN)
 
     def _one_time(self, found: Account, password: str | None = None) -> tuple[str, Account]:
         once = password or secrets.token_urlsafe(_ONE_TIME_BYTES)

@@ -104,7 +104,8 @@ def test_from_the_command_line_to_the_page_and_the_log(settings: Settings) -> No
         page = client.get("/account?lang=en").text
         assert "Auditor" in page
         assert "The whole city" in page
-        [shown] = json.loads(done("sessions", AINO, "--json"))
+        told = done("sessions", AINO, "--json")  # beside lines of the program's own log
+        [shown], _ = json.JSONDecoder().raw_decode(told[told.index("[\n") :])
         assert set(shown) == {"began", "last_used", "how"}
         assert "by password" in done("sessions", AINO)
         assert "1 sessions ended" in done("sessions", AINO, "--end")
@@ -183,9 +184,9 @@ def test_an_account_is_closed_opened_and_given_another_password(settings: Settin
     assert listed()[0]["disabled"]
     done("enable", AINO, *WHY)
     assert not listed()[0]["disabled"]
-    assert re.search(r"works once: \S{20}", done("password", AINO))
-    assert "is set" in done("password", AINO, "--password-stdin", stdin="neljä vihreää kettua\n")
-    assert "short" in refusal("password", AINO, "--password-stdin", stdin="lyhyt\n")
+    assert re.search(r"works once: \S{20}", done("password", AINO, *WHY))
+    assert "is set" in done("password", AINO, *WHY, "--password-stdin", stdin="neljä vihreää kettua\n")
+    assert "short" in refusal("password", AINO, *WHY, "--password-stdin", stdin="lyhyt\n")
 
 
 def test_who_comes_through_the_directory_needs_no_password(settings: Settings) -> None:
@@ -201,6 +202,10 @@ def test_who_comes_through_the_directory_needs_no_password(settings: Settings) -
         pytest.param(("add", "p-1234", "--role", "viewer", *WHY), "found a pseudonym", id="a pseudonym as login"),
         pytest.param(("add", EERO, "--role", "boss", *WHY), "another role than there is", id="no role"),
         pytest.param(("role", "grant", EERO, "--role", "viewer", *WHY), "found nobody", id="an unknown login"),
+        pytest.param(
+            ("disable", AINO, "--approver", "", "--reason", "x"), "cannot stand in the log", id="nobody decided"
+        ),
+        pytest.param(("role", "grant", AINO, "--role", "viewer", "--unit", "", *WHY), "no id", id="an empty unit"),
         pytest.param(("disable", "p-nobody", *WHY), "found nobody", id="an unknown pseudonym"),
     ],
 )

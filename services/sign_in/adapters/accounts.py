@@ -41,7 +41,9 @@ def everybody(connection: Connection, sealer: Sealer) -> tuple[list[Account], in
     return [one for one in found if one is not None], sum(one is None for one in found)
 
 
-def save(tx: Transaction, sealer: Sealer, before: Account | None, after: Account, decided: Decided) -> list[Change]:
+def save(
+    tx: Transaction, sealer: Sealer, before: Account | None, after: Account, *, decided: Decided, anew: bool = False
+) -> list[Change]:
     """Write an account, end the sessions that it had when it changed, and tell what became of its roles."""
     row = _row(after)
     row["seal"] = sealer.seal("account", row)
@@ -52,7 +54,7 @@ def save(tx: Transaction, sealer: Sealer, before: Account | None, after: Account
         tx.connection.execute(update(account).where(account.c.person == after.person).values(row))
     if before is not None and before.changed_at != after.changed_at:
         tx.connection.execute(delete(session).where(session.c.person == after.person))
-    changed = changes(before, after)
+    changed = changes(before, after, anew=anew)
     tx.send([_told(after, one, decided) for one in changed])
     return changed
 
@@ -104,5 +106,5 @@ def _event(person: str, change: Change, decided: Decided, now: datetime) -> Role
 
 
 def grants_of(accounts: Sequence[Account]) -> frozenset[tuple[str, Grant]]:
-    """Who holds which role, disabled accounts as well: what the log should say too."""
+    """Who holds which role: what the log should say too."""
     return frozenset((one.person, grant) for one in accounts for grant in one.grants)

@@ -35,8 +35,8 @@ class Account:
 
     @property
     def grants(self) -> frozenset[Grant]:
-        """All roles, whichever way the person comes in."""
-        return frozenset(one.grant for one in self.held)
+        """All roles, whichever way the person comes in; none while the account is disabled."""
+        return frozenset() if self.disabled_at is not None else frozenset(one.grant for one in self.held)
 
     def grants_by(self, how: How) -> frozenset[Grant]:
         """The roles of a session. What the directory says holds only for who comes through it.
@@ -76,11 +76,16 @@ def as_directory_says(account: Account, grants: Iterable[Grant], now: datetime) 
     return account if held == account.held else replace(account, held=held, changed_at=now)
 
 
-def changes(before: Account | None, after: Account) -> list[Change]:
-    """What somebody who reads the log must be told, in a fixed order."""
+def changes(before: Account | None, after: Account, *, anew: bool = False) -> list[Change]:
+    """What somebody who reads the log must be told, in a fixed order.
+
+    `anew`: somebody else may come in from now on, so that all roles are given again, to be seen.
+    """
     had = frozenset() if before is None else before.grants
-    gained = [Change(grant, "granted") for grant in _ordered(after.grants - had)]
-    return gained + [Change(grant, "revoked") for grant in _ordered(had - after.grants)]
+    lost, gained = (had, after.grants) if anew else (had - after.grants, after.grants - had)
+    return [Change(grant, "revoked") for grant in _ordered(lost)] + [
+        Change(grant, "granted") for grant in _ordered(gained)
+    ]
 
 
 def _ordered(grants: Iterable[Grant]) -> list[Grant]:

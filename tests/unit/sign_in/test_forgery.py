@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from services.shared.errors import ConfigurationError
 from services.shared.sessions import Grant
+from services.sign_in.adapters.accounts import Decided
 from services.sign_in.adapters.sessions import digest_of
 from services.sign_in.adapters.tables import account, session
 from services.sign_in.main import key_file
@@ -139,11 +140,19 @@ def test_every_change_of_a_role_is_told_once_with_who_decided_it(world: World) -
     world.clock.advance(timedelta(minutes=1))
     world.door.revoke(person, AUDITOR, DECIDED)
     world.door.disable(person, DECIDED, disabled=True)
+    world.clock.advance(timedelta(minutes=1))
+    world.door.disable(person, DECIDED, disabled=False)
+    world.clock.advance(timedelta(minutes=1))
+    world.door.give_password(person, None, Decided("board", "forgotten"))
     told = [(one.data.change, one.data.role, one.data.unit, one.data.approver) for one in world.told()]
     assert told == [
         ("granted", "reviewer", "kymp", "head-of-ai"),
         ("granted", "auditor", None, "head-of-ai"),
         ("revoked", "auditor", None, "head-of-ai"),
+        ("revoked", "reviewer", "kymp", "head-of-ai"),
+        ("granted", "reviewer", "kymp", "head-of-ai"),
+        ("revoked", "reviewer", "kymp", "board"),
+        ("granted", "reviewer", "kymp", "board"),
     ]
     assert {one.source for one in world.told()} == {"valvomo/sign-in"}
-    assert len({one.id for one in world.told()}) == 3
+    assert len({one.id for one in world.told()}) == 7

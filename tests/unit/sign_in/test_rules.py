@@ -1,5 +1,6 @@
 """What holds for passwords, waits, ways back and the directory's claims."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -195,4 +196,5 @@ def test_roles_of_the_directory_and_of_here_stand_beside_each_other() -> None:
     assert as_directory_says(both, [local, directory], NOW) is both
     gone = as_directory_says(both, [], NOW)
     assert changes(both, gone) == [Change(directory, "revoked")], "the one given here stays"
+    assert changes(both, replace(both, disabled_at=NOW)) == [Change(directory, "revoked"), Change(local, "revoked")]
     assert changes(None, both) == [Change(directory, "granted"), Change(local, "granted")]

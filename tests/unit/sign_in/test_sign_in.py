@@ -1,5 +1,6 @@
 """Signing in with a password: who gets in, how long it lasts, and how it ends."""
 
+import unicodedata
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -82,6 +83,13 @@ def test_no_log_line_tells_a_login_a_password_a_token_or_a_person(world: World) 
     assert {"sign-in refused", "signed in", "signed out"} <= {line["event"] for line in lines}
     for secret in (LOGIN, "aino", PASSWORD, "wrong password", person):
         assert secret not in written
+
+
+def test_a_long_password_of_composed_letters_is_one_however_it_is_typed(world: World) -> None:
+    letters = "éñüàçöåäîû" * 12 + "12345678"
+    world.account(REVIEWER, password=unicodedata.normalize("NFD", letters))
+    assert world.browser().sign_in(password=unicodedata.normalize("NFC", letters)).status_code == 303
+    assert world.browser().sign_in(password=unicodedata.normalize("NFD", letters)).status_code == 303
 
 
 @pytest.mark.parametrize(
