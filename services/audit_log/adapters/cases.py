@@ -193,17 +193,6 @@ def _rulebook(facts: tuple[tuple[str, str], ...]) -> Rulebook:
     )
 
 
-def state_counts(connection: Connection) -> list[tuple[str, State, int]]:
-    """(system, state, outputs), for outputs that are known."""
-    query = (
-        select(case_file.c.system, case_file.c.state, func.count())
-        .where(case_file.c.state.not_in(["", "unknown_output"]))
-        .group_by(case_file.c.system, case_file.c.state)
-        .order_by(case_file.c.system, case_file.c.state)
-    )
-    return [(system, state, count) for system, state, count in connection.execute(query)]
-
-
 def open_counts(connection: Connection) -> list[tuple[str, str, int]]:
     """(unit, kind, open findings)."""
     query = (

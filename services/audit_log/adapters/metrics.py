@@ -3,20 +3,19 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
-from services.audit_log.adapters.cases import open_counts, read_rulebook, state_counts
+from services.audit_log.adapters.cases import open_counts, read_rulebook
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.findings import oldest_open
 from services.audit_log.adapters.incident_files import list_incidents
-from services.audit_log.adapters.shares import DueCount, due_by_now
+from services.audit_log.adapters.shares import OutputCount, count_outputs
 from services.audit_log.adapters.tables import case_file
-from services.audit_log.domain.case import MISSING_STATES, REVIEWED_STATES
+from services.audit_log.domain.case import MISSING_STATES, REVIEWED_STATES, WAITING_STATES
 from services.audit_log.domain.incidents import IncidentFile, next_clock
 from services.shared.clock import Clock
 from services.shared.metrics import (
@@ -41,6 +40,7 @@ from services.shared.store import Store
 from services.shared.store.roles import owns_tables
 
 _Samples = list[tuple[tuple[str, ...], float]]
+_Key = Callable[[OutputCount], tuple[str, ...]]
 _TOUCHED = timedelta(days=365)
 """A case whose look is said to be older than this was touched a moment ago: it waits, but not for so long."""
 _SHOWN = (
@@ -79,39 +79,39 @@ def _read(connection: Connection, now: datetime) -> Iterator[tuple[Metric, _Samp
 
 def _of_reviews(connection: Connection, now: datetime) -> Iterator[tuple[Metric, _Samples]]:
     registered = {one.id for one in read_rulebook(connection).use_cases}
-    due = due_by_now(connection, now)
-    in_register = [one for one in due if one.use_case in registered]
-    yield OUTPUTS, [((system, state), count) for system, state, count in state_counts(connection)]
-    yield REVIEW_RATIO, review_ratios(due, lambda one: (one.system,))
+    counted = count_outputs(connection, now)
+    waiting = [one for one in counted if one.state in WAITING_STATES]
+    yield OUTPUTS, _added(counted, lambda one: (one.system, one.state))
+    yield REVIEW_RATIO, review_ratios(counted, lambda one: (one.system,))
+    in_register = [one for one in counted if one.use_case in registered]
     yield USE_CASE_REVIEW_RATIO, review_ratios(in_register, lambda one: (one.use_case, one.unit))
-    waiting = list(_waiting(connection))
-    yield REVIEWS_WAITING, [((row.unit, row.risk_class), row.outputs) for row in waiting]
+    yield REVIEWS_WAITING, _added(waiting, lambda one: (one.unit, one.risk_class))
     yield REVIEW_OVERDUE, _overdue(waiting, now)
     yield REVIEW_JUDGING_LAG, [((), _judging_lag(connection, now))]
 
 
-def review_ratios(due: Sequence[DueCount], key: Callable[[DueCount], tuple[str, ...]]) -> _Samples:
+def _added(counted: Sequence[OutputCount], key: _Key) -> _Samples:
+    outputs: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for one in counted:
+        outputs[key(one)] += one.outputs
+    return sorted(outputs.items())
+
+
+def review_ratios(counted: Sequence[OutputCount], key: _Key) -> _Samples:
     """Of outputs whose review was due, those that were reviewed, by whatever `key` tells apart."""
     reviewed: defaultdict[tuple[str, ...], int] = defaultdict(int)
     required: defaultdict[tuple[str, ...], int] = defaultdict(int)
-    for one in due:
-        reviewed[key(one)] += one.outputs if one.state in REVIEWED_STATES else 0
-        required[key(one)] += one.outputs if one.state in REVIEWED_STATES | MISSING_STATES else 0
+    for one in counted:
+        reviewed[key(one)] += one.due if one.state in REVIEWED_STATES else 0
+        required[key(one)] += one.due if one.state in REVIEWED_STATES | MISSING_STATES else 0
     return [(labels, reviewed[labels] / count) for labels, count in sorted(required.items()) if count]
 
 
-def _waiting(connection: Connection) -> Iterator[Any]:
-    columns = (case_file.c.unit, case_file.c.risk_class)
-    counted = func.count().label("outputs"), func.min(case_file.c.due_at).label("first_due")
-    query = select(*columns, *counted).where(case_file.c.waits == 1).group_by(*columns).order_by(*columns)
-    yield from connection.execute(query)
-
-
-def _overdue(waiting: Sequence[Any], now: datetime) -> _Samples:
+def _overdue(waiting: Sequence[OutputCount], now: datetime) -> _Samples:
     first: dict[str, datetime] = {}
-    for row in waiting:
-        if row.first_due is not None:
-            first[row.unit] = min(row.first_due, first.get(row.unit, row.first_due))
+    for one in waiting:
+        if one.first_due is not None:
+            first[one.unit] = min(one.first_due, first.get(one.unit, one.first_due))
     return [((unit,), (now - due).total_seconds()) for unit, due in sorted(first.items())]
 
 

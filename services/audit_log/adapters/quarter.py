@@ -2,29 +2,27 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, literal, select, tuple_
 
 from services.audit_log.adapters.cases import read_rulebook
 from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.incident_files import list_incidents
 from services.audit_log.adapters.indexing import read_told
+from services.audit_log.adapters.quarter_cases import CaseLine, Counts
 from services.audit_log.adapters.search import bodies_of, find, find_all
 from services.audit_log.adapters.shares import review_shares
 from services.audit_log.adapters.standing import read_standing
 from services.audit_log.adapters.tables import case_file, checkpoint, finding, sample_period
-from services.audit_log.domain.case import Case
 from services.audit_log.domain.incidents import IncidentFile, clocks
-from services.audit_log.domain.indicators import Reviewed, indicators
+from services.audit_log.domain.indicators import indicators
 from services.audit_log.domain.quarter import (
     SILENT_AFTER,
     AuditSample,
-    Counted,
     DeviationRow,
-    DrawnLine,
     EntryLine,
     IncidentLine,
     LogLine,
@@ -44,12 +42,12 @@ from services.shared.events.outcomes import FindingClosing
 from services.shared.events.register import Policy
 from services.shared.periods import Month, Period, day_start
 from services.shared.store import chunks
+from services.shared.store.tables import UtcMicros
 from services.shared.tlog.checkpoint import parse_checkpoint
 from services.shared.tlog.note import parse_note
 
 MOST_ENTRIES = 2_000
 """Entries of one kind that are listed, at most."""
-LATE_NEWS = timedelta(days=1)
 
 _AT_ONCE = 1_000
 _Progress = Callable[[int, int | None], None]
@@ -227,21 +225,24 @@ class Quarter:
         signed = parse_checkpoint(parse_note(first.note).text)
         return audit_sample(names, signed.root, signed.size, first.signed_at)
 
-    def cases(self, progress: _Progress) -> Iterator[Case]:
-        """Every output made in the quarter."""
-        total, done, after = self.outputs(), 0, ""
+    def cases(self, progress: _Progress) -> Iterator[CaseLine]:
+        """Every output made in the quarter, in the order in which they were made."""
+        total, done = self.outputs(), 0
+        made, name = case_file.c.generated_at, case_file.c.output_id
+        after = self.period.start, ""
         while True:
+            place = tuple_(literal(after[0], UtcMicros()), literal(after[1]))
             query = (
-                select(case_file.c.output_id, case_file.c.document)
-                .where(*self._made(), case_file.c.output_id > after)
-                .order_by(case_file.c.output_id)
+                select(made, name, case_file.c.document)
+                .where(made < self.period.end, tuple_(made, name) > place)
+                .order_by(made, name)
                 .limit(_AT_ONCE)
             )
             rows = self._connection.execute(query).all()
             if not rows:
                 return
-            after, done = rows[-1].output_id, done + len(rows)
-            yield from (Case.model_validate_json(row.document) for row in rows)
+            after, done = (rows[-1].generated_at, rows[-1].output_id), done + len(rows)
+            yield from (CaseLine.model_validate_json(row.document) for row in rows)
             progress(done, total)
 
 
@@ -250,7 +251,7 @@ def read_quarter(
 ) -> QuarterReport:
     """The report of a quarter. `progress` is told (outputs looked into, outputs in all)."""
     quarter = Quarter(connection, period, now)
-    counts = _Counts()
+    counts = Counts()
     for found in quarter.cases(progress):
         counts.add(found)
     population, policies = quarter.population(), quarter.policies()
@@ -282,58 +283,6 @@ def read_quarter(
         samples_needed=any(draws(rule) for policy in policies for rule in policy.rules),
         entries_cut=tuple(quarter.cut),
     )
-
-
-class _Counts:
-    """What is counted over single outputs."""
-
-    def __init__(self) -> None:
-        self.reviews: list[Reviewed] = []
-        self._drawn: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        self._late_news = self._claimed = self._weighed = 0
-
-    def add(self, found: Case) -> None:
-        output, demand = found.output, found.demand
-        if output is None:
-            return
-        self._late_news += found.came is not None and found.came - output.generated_at > LATE_NEWS
-        self._claimed += sum(known.clock == "claimed" for known in found.reviews)
-        self._weighed += len(found.reviews)
-        if demand is not None:
-            self._drawn[output.system, demand.risk_class][demand.because] += 1
-            self._drawn[output.system, demand.risk_class]["second"] += found.second
-        self.reviews += reviews_of(found)
-
-    def counted(self) -> Counted:
-        drawn = [
-            DrawnLine(*key, some["class"] + some["stricter"], some["sample"], some["top_up"], some["second"])
-            for key, some in sorted(self._drawn.items())
-        ]
-        return Counted(drawn, self._late_news, self._claimed, self._weighed)
-
-
-def reviews_of(found: Case) -> Iterator[Reviewed]:
-    """What a case tells about how people review: every decision of a person, whether it counts or not."""
-    opened = {one.review_id: one.opened_at for one in found.openings}
-    first_use = min((known.use.used_at for known in found.uses), default=None)
-    for known in found.reviews:
-        review, reviewer = known.review, known.person or known.review.reviewer
-        if reviewer is None or review.decision == "abstained" or review.decided_by != "person":
-            continue
-        if review.evidence not in ("explicit_accept", "edited"):
-            continue
-        yield Reviewed(
-            output=found.output_id,
-            team=known.unit or (found.duty.unit if found.duty else ""),
-            reviewer=reviewer,
-            decided_at=review.decided_at,
-            decision=review.decision,
-            opened_at=review.opened_at or opened.get(review.review_id),
-            bulk=review.bulk_id is not None,
-            length=found.output.length if found.output else None,
-            edit_ratio=None if review.edit_ratio is None else float(review.edit_ratio),
-            after_use=first_use is not None and first_use < review.decided_at,
-        )
 
 
 def _share(unit: str, use_case: str, risk_class: str, *counted: int) -> ShareRow:

@@ -1,11 +1,11 @@
 """Of outputs whose review was due: how many were reviewed in time, late or never, by unit, use case, class, month."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, func, literal, select
+from sqlalchemy import Connection, case, func, select
 
 from services.audit_log.adapters.tables import case_file
 from services.audit_log.domain.statistics import wilson
@@ -57,46 +57,48 @@ def latest_months(now: datetime, count: int) -> list[Month]:
 
 def review_shares(connection: Connection, months: Sequence[Month], now: datetime) -> list[ReviewShare]:
     """The shares of outputs that were due in these months, by `now`; in the order of month, unit, use case, class."""
-    counted: defaultdict[_Key, dict[str, int]] = defaultdict(dict)
-    for month, unit, use_case, risk_class, state, count in _counts(connection, months, now):
-        if state in DUE:
-            counted[month, unit, use_case, risk_class][state] = count
+    counted: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
+    for month in months:
+        for use_case, unit, state, _, risk_class, count in _counts(connection, month, now):
+            if state in DUE:
+                counted[str(month), unit, use_case, risk_class][state] += count
     return [
-        ReviewShare(*key, *(sum(states.get(state, 0) for state in kind) for kind in (IN_TIME, LATE, MISSING)))
+        ReviewShare(*key, *(sum(states[state] for state in kind) for kind in (IN_TIME, LATE, MISSING)))
         for key, states in sorted(counted.items())
     ]
 
 
-def _counts(connection: Connection, months: Sequence[Month], now: datetime) -> list[Any]:
-    if not months:
-        return []
-    end = min(months[-1].period.end, now)
-    named = [(case_file.c.due_at < month.period.end, str(month)) for month in months[:-1]]
-    month = case(*named, else_=str(months[-1])) if named else literal(str(months[-1]))
-    columns = (month.label("month"), case_file.c.unit, case_file.c.use_case, case_file.c.risk_class, case_file.c.state)
-    query = (
-        select(*columns, func.count())
-        .where(case_file.c.due_at >= months[0].period.start, case_file.c.due_at < end)
-        .group_by(*columns)
-    )
-    return list(connection.execute(query))
+def _counts(connection: Connection, month: Month, now: datetime) -> list[Any]:
+    """Grouped in the order of an index, so that nothing is sorted."""
+    columns = (
+        case_file.c.use_case, case_file.c.unit, case_file.c.state, case_file.c.system, case_file.c.risk_class
+    )  # fmt: skip
+    within = case_file.c.due_at >= month.period.start, case_file.c.due_at < min(month.period.end, now)
+    return list(connection.execute(select(*columns, func.count()).where(*within).group_by(*columns)))
 
 
-class DueCount(NamedTuple):
-    """Outputs whose review was due by now, of one use case, unit, system and state."""
+class OutputCount(NamedTuple):
+    """Outputs of one use case, unit, state, system and class; `due`: of those, by now; `first_due`: of the earliest."""
 
     use_case: str
     unit: str
-    system: str
     state: str
+    system: str
+    risk_class: str
     outputs: int
+    due: int
+    first_due: datetime | None
 
 
-def due_by_now(connection: Connection, now: datetime) -> list[DueCount]:
-    """All outputs whose review was due by `now`, however long ago."""
-    columns = (case_file.c.use_case, case_file.c.unit, case_file.c.system, case_file.c.state)
-    query = select(*columns, func.count()).where(case_file.c.due_at <= now).group_by(*columns)
-    return [DueCount(*row) for row in connection.execute(query)]
+def count_outputs(connection: Connection, now: datetime) -> list[OutputCount]:
+    """All outputs that are known, by what they are now. Grouped in the order of an index: one walk along it."""
+    columns = (
+        case_file.c.use_case, case_file.c.unit, case_file.c.state, case_file.c.system, case_file.c.risk_class
+    )  # fmt: skip
+    due = func.sum(case((case_file.c.due_at <= now, 1), else_=0))
+    query = select(*columns, func.count(), due, func.min(case_file.c.due_at)).group_by(*columns)
+    counted = [OutputCount(*row) for row in connection.execute(query)]
+    return [one for one in counted if one.state not in ("", "unknown_output")]
 
 
 def added(shares: Sequence[ReviewShare]) -> ReviewShare:

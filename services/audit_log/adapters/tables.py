@@ -128,10 +128,10 @@ Index(
     case_file.c.use_case,
     case_file.c.unit,
     case_file.c.state,
-    case_file.c.generated_at,
-    case_file.c.due_at,
-    case_file.c.risk_class,
     case_file.c.system,
+    case_file.c.risk_class,
+    case_file.c.due_at,
+    case_file.c.generated_at,
 )
 """What is counted of outputs: without it every count would read all their documents."""
 Index("case_file_content", case_file.c.content_hash)

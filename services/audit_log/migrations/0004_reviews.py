@@ -50,7 +50,7 @@ def _make_case_file() -> None:
         postgresql_where=waits,
     )
     op.create_index("case_file_generated", "case_file", ["generated_at", "output_id"])
-    counted = ["use_case", "unit", "state", "generated_at", "due_at", "risk_class", "system"]
+    counted = ["use_case", "unit", "state", "system", "risk_class", "due_at", "generated_at"]
     op.create_index("case_file_uses", "case_file", counted)
     op.create_index("case_file_content", "case_file", ["content_hash"])
 
