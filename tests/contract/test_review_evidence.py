@@ -205,3 +205,25 @@ def test_every_grade_is_weighed_by_its_source(
     assert city.intake.accept([review], ANYBODY).accepted == 1
     city.settle()
     assert city.states() == {"told": state}
+
+
+def test_a_persons_and_a_settings_yes_to_an_agents_change_demand_nothing(city: City) -> None:
+    """A step of an agent's run: on record with who let it, and no flood of findings where no use case covers it."""
+    city.publish(*register_events())
+    decided = {"event.name": "tool_decision", "tool_name": "Edit", "decision": "accept", "user.email": AINO}
+    records = [
+        {
+            "timeUnixNano": nanoseconds(1),
+            "attributes": pairs({**decided, "tool_use_id": name, "source": source, "valvomo.use_case": use_case}),
+        }
+        for use_case in ("drafts", "benefits", "nobody-knows")
+        for name, source in ((f"{use_case}-asked", "user_temporary"), (f"{use_case}-let", "config"))
+    ]
+    scoped = [{"scope": {}, "logRecords": records}]
+    city.sends("logs", {"resourceLogs": [{"resource": resource("claude-code"), "scopeLogs": scoped}]})
+    city.settle()
+    city.clock.set(at(100))
+    city.settle()
+    assert set(city.states().values()) == {"exempt"}
+    assert len(city.states()) == 6
+    assert city.findings() == set()

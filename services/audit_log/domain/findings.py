@@ -149,12 +149,17 @@ def wanted_findings(case: Case, now: datetime) -> Iterator[Wanted]:
         yield Wanted("prohibited_use")
     if duty.suspended:
         yield Wanted("use_while_suspended")
-    if duty.risk_class == "unclassified" and duty.gate != "none":
+    if duty.risk_class == "unclassified" and duty.gate != "none" and not _is_inner_step(case):
         yield Wanted("unclassified_use")
     if case.came is not None and case.output.generated_at > case.came + duty.grace:
         yield Wanted("clock_differs")
     if is_demanded(case):
         yield from _of_demanded(case, now)
+
+
+def _is_inner_step(case: Case) -> bool:
+    """A step of an agent's run without effect outside: that nobody covers the agent is a finding of the register."""
+    return case.output is not None and case.output.step and not is_demanded(case)
 
 
 def _of_unknown_output(case: Case, now: datetime) -> Iterator[Wanted]:
