@@ -19,6 +19,7 @@
       target.value = Array.from(digest, (one) => one.toString(16).padStart(2, "0")).join("");
       said.textContent = box.dataset.done;
     } catch {
+      target.value = ""; // or the hash of what was there before would be sent
       said.textContent = box.dataset.failed;
     }
   };
