@@ -36,6 +36,7 @@ _PAGE = 50
 _MONTHS = 3
 _JUDGES: tuple[Role, ...] = ("auditor", "admin")
 _LONGEST_AGE = 36_500
+_LONGEST_ID = 192
 _WRONG_NOTE = "finding_note_wrong"
 _REFUSAL_TEXTS: Mapping[Refusal, str] = {
     "unknown": "finding_refused_unknown",
@@ -175,6 +176,11 @@ class FindingRoutes:
         return HTMLResponse(text, 422 if wrong else 200, headers=headers)
 
 
+def _comparable(text: str) -> str:
+    """What a database can compare; any other text is the id of no finding."""
+    return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
+
+
 def _form_token(request: Request) -> str | None:
     """What the forms of who may settle must bring; None: this reader may not."""
     try:
@@ -240,7 +246,7 @@ def _add_for_people(router: APIRouter, routes: FindingRoutes) -> None:
         words = Words(lang or preferred(accepted))
         try:
             refusal = await run_in_threadpool(
-                routes.settle, holder, form.get("finding_id", "")[:192], form.get("note", "")
+                routes.settle, holder, _comparable(form.get("finding_id", "")), form.get("note", "")
             )
         except ValueError:
             return await run_in_threadpool(routes.page, request, Asked(), -1, words, wrong=_WRONG_NOTE)

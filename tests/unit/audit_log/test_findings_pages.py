@@ -168,6 +168,12 @@ def test_an_auditor_settles_on_the_page_and_once(auditor: Person, program: Progr
     assert WORDS in listed
 
 
+@pytest.mark.parametrize("name", ["", "none", "\0", "x" * 5_000, "\u200b"])
+def test_a_form_about_no_finding_is_answered_in_words(auditor: Person, name: str) -> None:
+    answer = auditor.send("/findings/settle?lang=en", {"finding_id": name, "note": WORDS})
+    assert (answer.status_code, "There is no such finding" in answer.text) == (422, True)
+
+
 @pytest.mark.parametrize("role", ["viewer", "finance", "reviewer"])
 def test_nobody_else_settles(program: Program, sessions: Sessions, role: Role) -> None:
     person = sign_in(program, sessions, "p-someone", role)
@@ -192,6 +198,8 @@ def test_an_auditor_of_another_unit_settles_nothing_here(program: Program, sessi
         ({"finding_id": "none", "note": ""}, 422),
         ({"finding_id": "none"}, 422),
         ({"finding_id": "\0", "note": WORDS}, 422),
+        ({"finding_id": "\ud800", "note": WORDS}, 422),
+        ({"finding_id": "none", "note": "\ud800 looked at and found well"}, 422),
         ({"finding_id": "none", "note": WORDS, "more": 1}, 422),
     ],
 )
@@ -199,9 +207,10 @@ def test_settling_over_http_by_a_token(program: Program, fields: dict[str, Any],
     token, _ = new_token("audit", roles=["auditor"])
     access = Access((_token(token),), program.clock)
     http = TestClient(make_app([program.service], program.registry, access), "http://localhost")
-    assert http.post("/api/v1/findings/settle", json=fields).status_code == 401
-    headers = {"authorization": f"Bearer {token}"}
-    assert http.post("/api/v1/findings/settle", json=fields, headers=headers).status_code == status
+    sent, headers = json.dumps(fields), {"content-type": "application/json"}
+    assert http.post("/api/v1/findings/settle", content=sent, headers=headers).status_code == 401
+    headers["authorization"] = f"Bearer {token}"
+    assert http.post("/api/v1/findings/settle", content=sent, headers=headers).status_code == status
 
 
 def test_nothing_is_settled_while_the_log_catches_up(program: Program) -> None:
