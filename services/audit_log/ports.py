@@ -96,7 +96,7 @@ class CaseFiles(Protocol):
         ...
 
     def rejected(self, tx: Transaction, contents: Sequence[str]) -> list[Case]:
-        """Cases of these content hashes that a reviewer may have rejected."""
+        """Cases of these content hashes that somebody rejected."""
         ...
 
     def of_content(self, tx: Transaction, case: Case) -> list[Case]:

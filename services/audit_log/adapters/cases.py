@@ -34,7 +34,8 @@ from services.shared.store import Transaction, chunks
 from services.shared.store.tables import micros
 
 _AT_ONCE = 500
-_MAYBE_REJECTED = ("late_reviewed", "rejected", "reviewed_after_use", "used_rejected", "used_unreviewed")
+_REJECTED = '"decision":"rejected"'
+"""What stands in the document of a case that somebody rejected."""
 
 FactKind = Literal["policy", "use_case", "mandate", "unit", "system", "benefit"]
 _KINDS: Mapping[type, FactKind] = {
@@ -83,8 +84,8 @@ class SqlCaseFiles:
     def rejected(self, tx: Transaction, contents: Sequence[str]) -> list[Case]:
         found: list[Case] = []
         for some in chunks(contents, _AT_ONCE):
-            same = case_file.c.content_hash.in_(some) & case_file.c.state.in_(_MAYBE_REJECTED)
-            found += _read(tx, select(case_file.c.document).where(same).order_by(case_file.c.output_id).limit(_AT_ONCE))
+            same = case_file.c.content_hash.in_(some) & case_file.c.document.contains(_REJECTED)
+            found += _read(tx, select(case_file.c.document).where(same).order_by(case_file.c.output_id))
         return found
 
     def of_content(self, tx: Transaction, case: Case) -> list[Case]:

@@ -102,14 +102,18 @@ def completed_at(case: Case) -> datetime | None:
 
 
 def reviewers_needed(case: Case) -> int:
-    """How many different people must approve."""
+    """How many different people must approve before it may be used."""
     duty, output = case.duty, case.output
     if duty is None or output is None:
         return 1
     adverse = output.adverse or any(known.review.adverse for known in valid_reviews(case))
     four_eyes = duty.rule.four_eyes == "all" or (duty.rule.four_eyes == "adverse" and adverse)
-    demanded = case.demand.reviewers if case.demand else 1
-    return max(duty.rule.reviewers, demanded, 2 if four_eyes else 1)
+    return max(duty.rule.reviewers, 2 if four_eyes else 1)
+
+
+def reviewers_in_all(case: Case) -> int:
+    """How many different people must approve by the due time: those before use, and who was drawn to look once more."""
+    return max(reviewers_needed(case), case.demand.reviewers if case.demand else 1)
 
 
 def is_overdue(case: Case, now: datetime) -> bool:
@@ -141,7 +145,7 @@ def verdict_of(case: Case, known: KnownUse) -> Verdict:
     if before and result_of(before) == "rejected":
         return "rejected"
     approving = [one for one in before if one.standing == "valid"]
-    return "fine" if approving and _are_enough(case, approving) else "unreviewed"
+    return "fine" if approving and _may_be_used(case, approving) else "unreviewed"
 
 
 def unreviewed_uses(case: Case) -> list[KnownUse]:
@@ -170,7 +174,7 @@ def reviewed_later(case: Case, known: KnownUse) -> KnownReview | None:
     content = content_used(case, known)
     covering = [one for one in valid_reviews(case) if covers(case, one, content)]
     for count in range(1, len(covering) + 1):
-        if _is_complete(case, covering[:count]):
+        if result_of(covering[:count]) == "rejected" or _may_be_used(case, covering[:count]):
             return covering[count - 1]
     return None
 
@@ -226,12 +230,17 @@ def is_waiting(case: Case) -> bool:
 
 
 def resubmitting(case: Case, rejected: Sequence[Case]) -> Case:
-    """The case, marked where the same content of the same system had been rejected before this output was made."""
+    """The case, marked where somebody had rejected the same content of the same system before this output was made.
+
+    Whether that rejection counted, or was taken back, is not asked: so the answer depends on the entries only, and not
+    on how many of them were looked at together.
+    """
     output = case.output
-    if case.resubmits is not None or output is None or output.content_hash is None:
+    if output is None or output.content_hash is None:
         return case
     same = [found.output_id for found in rejected if _is_same_content(found, case) and _was_rejected(found, output)]
-    return changed(case, resubmits=min(same)) if same else case
+    first = min([*same, *([case.resubmits] if case.resubmits else [])], default=None)
+    return case if first == case.resubmits else changed(case, resubmits=first)
 
 
 def _is_same_content(other: Case, case: Case) -> bool:
@@ -241,8 +250,8 @@ def _is_same_content(other: Case, case: Case) -> bool:
 
 
 def _was_rejected(case: Case, later: told.Output) -> bool:
-    before = [known for known in valid_reviews(case) if known.moment <= later.generated_at]
-    return bool(before) and result_of(before) == "rejected"
+    reviews = [known.review for known in case.reviews if known.review.decided_by == "person"]
+    return any(review.decision == "rejected" and review.decided_at <= later.generated_at for review in reviews)
 
 
 def _fixed_state(case: Case, duty: Duty) -> State | None:
@@ -319,28 +328,28 @@ def _is_complete(case: Case, reviews: Sequence[KnownReview]) -> bool:
 
 
 def _are_enough(case: Case, reviews: Sequence[KnownReview]) -> bool:
-    """Whether enough different people approved the same content."""
-    needed = reviewers_needed(case)
-    if needed == 1:
-        return any(known.review.decision != "rejected" for known in _latest(reviews))
+    """Whether enough different people approved the same content, the drawn second review among them."""
+    found = _independent(case, reviews, reviewers_in_all(case))
+    return any(not case.second or len({known.unit or known.person for known in some}) > 1 for some in found)
+
+
+def _may_be_used(case: Case, reviews: Sequence[KnownReview]) -> bool:
+    """Whether as many approved the same content as must before it is used: a second review may come after that."""
+    return any(_independent(case, reviews, reviewers_needed(case)))
+
+
+def _independent(case: Case, reviews: Sequence[KnownReview], needed: int) -> Iterator[list[KnownReview]]:
+    """Per content that at least so many approved who may stand beside each other: those."""
     approving = [known for known in _latest(reviews) if known.review.decision != "rejected"]
-    contents = {hash_of(case, known) for known in approving}
-    return any(
-        _are_independent(case, [known for known in approving if covers(case, known, content)], needed)
-        for content in contents
-    )
-
-
-def _are_independent(case: Case, reviews: Sequence[KnownReview], needed: int) -> bool:
-    """Whether so many of them may stand beside each other; for a second review, from another unit."""
     apart = case.duty is not None and case.duty.rule.independence == "no_reporting_line"
-    chosen: list[KnownReview] = []
-    for known in reviews:
-        if not apart or not any(_in_one_line(known, other) for other in chosen):
-            chosen.append(known)
-    if len(chosen) < needed:
-        return False
-    return not case.second or len({known.unit or known.person for known in chosen}) > 1
+    for content in {hash_of(case, known) for known in approving}:
+        chosen: list[KnownReview] = []
+        for known in approving:
+            in_line = apart and any(_in_one_line(known, other) for other in chosen)
+            if covers(case, known, content) and not in_line:
+                chosen.append(known)
+        if len(chosen) >= needed:
+            yield chosen
 
 
 def _in_one_line(one: KnownReview, other: KnownReview) -> bool:

@@ -415,6 +415,18 @@ def test_e23_what_was_not_drawn_is_exempt_and_what_was_drawn_is_demanded_wheneve
     assert outcome([output, reviewed(when=at(1)), drawn], at(41), known) == ("approved", []), "in any order"
 
 
+def test_e23_a_second_review_is_another_units_and_may_come_after_the_use() -> None:
+    mandates = [mandate(f"p-{name}", unit=unit) for name, unit in (("one", "kymp"), ("two", "kymp"), ("far", "sote"))]
+    known = rules(POLICY, USE_CASES, *mandates)
+    drawn = [generated(), demand(due_at=at(24)), demand("second", due_at=at(24), reviewers=2)]
+    first = [*drawn, reviewed(when=at(1), reviewer="p-one"), used(when=at(2))]
+    assert outcome(first, at(3), known) == ("pending", [])
+    assert "partly_reviewed" in flags(first, at(3), known)
+    near = reviewed(when=at(3), review="r-2", reviewer="p-two")
+    assert outcome([*first, near], LATE, known) == ("overdue", ["overdue_review"]), "not another unit's"
+    assert outcome([*first, near, reviewed(when=at(4), review="r-3", reviewer="p-far")], LATE, known)[0] == "approved"
+
+
 def test_e24_what_is_drawn_to_reach_the_least_number_is_due_from_then() -> None:
     known = rules(policy("limited", sample_rate="0.05", sample_least=59))
     more = demand("top_up", when=at(2_000), risk_class="limited", gate="after_use", due_at=at(2_040), period="2026-Q4")
