@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from services.audit_log.domain.indicators import LEAST_REVIEWS, Indicators
 from services.audit_log.domain.sampling import order_by_seed, sample_size
+from services.shared.periods import day_start
 
 CONFIDENCE, TOLERABLE = Decimal("0.95"), Decimal("0.05")
 """Of the auditor's own sample: with no deviation found, more than 5 % is excluded with 95 % confidence. Our choice of
@@ -62,6 +63,11 @@ class SampleLine(NamedTuple):
     committed_at: datetime
     committed_entry: int
     revealed_entry: int | None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its period had begun before it was fixed: until then somebody could have foreseen the draw."""
+        return self.committed_at >= day_start(date.fromisoformat(self.first_day))
 
 
 class DrawnLine(NamedTuple):
@@ -151,8 +157,8 @@ class Counted:
 
 UntestedReason = Literal[
     "quarter_runs", "no_checkpoint", "gaps", "dead_letters", "silent_sources", "without_hash", "unverifiable_uses",
-    "classes_without_rule", "without_policy", "salts_unrevealed", "no_draw_fixed", "few_due", "hidden_teams",
-    "few_reviews", "entries_cut",
+    "classes_without_rule", "without_policy", "salts_unrevealed", "fixed_late", "no_draw_fixed", "few_due",
+    "hidden_teams", "few_reviews", "entries_cut",
 ]  # fmt: skip
 
 
@@ -219,6 +225,7 @@ def untested(report: QuarterReport) -> list[Untested]:
     """What could not be tested; nothing is left out because there is none of it in the log."""
     silent = tuple(line.source for line in report.sources if line.silent)
     unrevealed = tuple(line.period for line in report.samples if line.revealed_entry is None)
+    late = tuple(line.period for line in report.samples if line.is_late)
     few = tuple(f"{row.unit} {row.use_case}".strip() for row in report.shares if row.due < LEAST_REVIEWS)
     found: list[Untested] = [
         Untested("quarter_runs", int(not report.is_over)),
@@ -231,6 +238,7 @@ def untested(report: QuarterReport) -> list[Untested]:
         Untested("classes_without_rule", len(report.classes_without_rule), tuple(report.classes_without_rule)),
         Untested("without_policy", sum(row.outputs for row in report.population if not row.risk_class)),
         Untested("salts_unrevealed", len(unrevealed), unrevealed),
+        Untested("fixed_late", len(late), late),
         Untested("no_draw_fixed", int(report.samples_needed and not report.samples)),
         Untested("few_due", len(few), few),
         Untested("hidden_teams", report.indicators.hidden),

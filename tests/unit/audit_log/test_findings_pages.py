@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from services.audit_log.adapters.indexing import index_some
+from services.audit_log.adapters.quarter import read_quarter
 from services.audit_log.adapters.tables import finding
 from services.audit_log.api import governance
 from services.audit_log.api.findings import FindingRoutes
 from services.audit_log.cli import app
+from services.audit_log.domain.quarter import SampleLine
+from services.audit_log.domain.sampling import parse_period
 from services.audit_log.domain.settling import MOST_CHARACTERS, note_of
 from services.shared.access import ANYBODY, Access, new_token
 from services.shared.errors import ConfigurationError
@@ -134,6 +139,17 @@ def test_the_report_for_programs_names_no_person(auditor: Person) -> None:
     assert '"p-' not in answer.text
     for wrong in ("2026", "2026-11", "2026-Q5", "x"):
         assert auditor.get("/api/v1/governance/report", quarter=wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("fixed", "reasons"), [(at(-1_200), ["salts_unrevealed"]), (at(0), ["salts_unrevealed", "fixed_late"])]
+)
+def test_a_draw_that_could_be_foreseen_is_said_to_be(program: Program, fixed: datetime, reasons: list[str]) -> None:
+    with program.service.store.reading() as connection:
+        report = read_quarter(connection, parse_period("2026-Q4"), program.clock.now())
+    line = SampleLine("2026-Q4", "2026-10-01", "2026-12-31", "0" * 64, fixed, 5, None)
+    found = [one.reason for one in replace(report, samples=[line]).untested]
+    assert [one for one in found if one in {"salts_unrevealed", "fixed_late", "no_draw_fixed"}] == reasons
 
 
 def test_a_quarter_too_large_for_a_page_is_left_to_the_command(
