@@ -7,7 +7,7 @@ again. A decision leaves through the outbox and counts only when the log holds i
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from services.audit_log.domain.judging import resubmitting
+from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.review import Case, Happened, assign, decide, fold, judge
 from services.audit_log.domain.sampling import may_be_drawn
 from services.audit_log.domain.standing import weigh

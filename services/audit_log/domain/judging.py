@@ -14,11 +14,9 @@ from services.audit_log.domain.case import (
     KnownUse,
     Result,
     State,
-    changed,
 )
 from services.audit_log.domain.duty import EFFECTS, Duty
 from services.audit_log.domain.standing import versions_of
-from services.shared.events import governance as told
 from services.shared.events.register import EscalationStep
 
 _STRICTEST: tuple[Result, ...] = ("approved", "edited", "rejected")
@@ -227,31 +225,6 @@ def escalation_times(case: Case) -> Iterator[tuple[datetime, EscalationStep]]:
 def is_waiting(case: Case) -> bool:
     """Whether somebody must still review it, and can."""
     return is_demanded(case) and not is_replaced(case) and case.deleted is None and completed_at(case) is None
-
-
-def resubmitting(case: Case, rejected: Sequence[Case]) -> Case:
-    """The case, marked where somebody had rejected the same content of the same system before this output was made.
-
-    Whether that rejection counted, or was taken back, is not asked: so the answer depends on the entries only, and not
-    on how many of them were looked at together.
-    """
-    output = case.output
-    if output is None or output.content_hash is None:
-        return case
-    same = [found.output_id for found in rejected if _is_same_content(found, case) and _was_rejected(found, output)]
-    first = min([*same, *([case.resubmits] if case.resubmits else [])], default=None)
-    return case if first == case.resubmits else changed(case, resubmits=first)
-
-
-def _is_same_content(other: Case, case: Case) -> bool:
-    one, two = other.output, case.output
-    same = one is not None and two is not None and (one.system, one.content_hash) == (two.system, two.content_hash)
-    return same and other.output_id != case.output_id
-
-
-def _was_rejected(case: Case, later: told.Output) -> bool:
-    reviews = [known.review for known in case.reviews if known.review.decided_by == "person"]
-    return any(review.decision == "rejected" and review.decided_at <= later.generated_at for review in reviews)
 
 
 def _fixed_state(case: Case, duty: Duty) -> State | None:
