@@ -84,7 +84,7 @@ class SearchContract(OnAStore):
                 assert ask(program, Filter(state=state)) == expected, (state, listed)
         assert len(ask(program, Filter(state="approved"))) == 3, "the output, what is demanded, its review"
         assert ask(program, Filter(state="approved", type="valvomo.ai.review.decided.v1")) == [
-            entries["o-1"][-1]
+            entries["o-1"][1]
         ]  # fmt: skip
 
     def test_contradictions_are_found_by_the_id_they_share(self, program: Program) -> None:

@@ -43,7 +43,7 @@ _FINDINGS = frozenset(
     str(kind.model_fields["type"].default) for kind in (outcomes.FindingOpened, outcomes.FindingClosed)
 )
 
-SETTLED_STATES: frozenset[State] = REVIEWED_STATES | {"exempt", "superseded"}
+SETTLED_STATES: frozenset[State] = REVIEWED_STATES | {"exempt", "superseded", "voided"}
 
 
 def stays(event_type: str, output_id: str | None) -> bool:
