@@ -8,11 +8,12 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import httpx
 import typer
@@ -20,19 +21,23 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from services.audit_log.adapters.reviews.sampler import KEY as SAMPLING_KEY
 from services.cost_alerts.main import CostService
 from services.embedded import Program, wait_for_signal
 from services.shared.access import is_loopback
 from services.shared.clock import Clock, SystemClock
 from services.shared.errors import ConfigurationError
+from services.shared.keys import write_key
 from services.shared.logs import configure_logs
 from services.shared.loops import Loop
 from services.shared.serving import listen
 from services.shared.settings import Settings, load_settings
+from services.simulator.accounts import DemoAccount
 from services.simulator.city import EXAMPLE_CITY
 from services.simulator.register import CityRegister
 from services.simulator.server import Simulator
 from services.simulator.telling import stories_told
+from services.simulator.telling_governance import OF_OUTPUTS
 
 app = typer.Typer()
 
@@ -48,6 +53,12 @@ LINE_EVERY_SECONDS = 5.0
 """Where no line can move, progress is a line of its own this often."""
 
 POLL_SECONDS = 20.0
+
+PUBLIC_CONTACT = "kirjaamo@kaupunki.example"
+"""Where the demo's public AI register tells people to write."""
+
+ACCOUNT = ("what", "login", "role", "unit", "password")
+"""What is told of an account; its password stands nowhere else."""
 
 OPERATORS_OWN = ("data_dir", "host", "port", "log_format")
 """The settings that a demo takes from its operator. All others are the program's own: a demo mails nobody, writes into
@@ -81,11 +92,14 @@ def _run(settings: Settings, days: int, seed: int, *, once: bool, as_json: bool)
     clock = SystemClock()
     with Simulator(EXAMPLE_CITY, seed=seed, days=days, today=clock.now().date()) as city:
         settings = settings.model_copy(update=city.collector_settings())
-        with _progress(Console(stderr=True)) as tell, _running(city, settings, clock, tell) as (program, register):
+        with _progress(Console(stderr=True)) as tell, _running(city, settings, clock, tell) as running:
+            program, register, accounts = running
             if not once and not as_json:  # whoever watches has the first figures now
                 tell("")
                 _show(Console(), program.summary())
-            found = {"seed": seed, **_gone_on(program, city, register, tell, once=once)}
+                _show_accounts(Console(), program, accounts)
+            signing_in = [{name: getattr(one, name) for name in ACCOUNT} for one in accounts]
+            found = {"seed": seed, "accounts": signing_in, **_gone_on(program, city, register, tell, once=once)}
             if as_json:
                 typer.echo(json.dumps(found))
             elif once:
@@ -100,6 +114,7 @@ def _gone_on(program: Program, city: Simulator, register: CityRegister, tell: Te
     """Let happen what becomes known late; the figures when all of it is in the ledger."""
     city.go_on(register, program.settings, program.bus, tell)
     _wait_until_caught_up(program, tell)
+    city.end(program.settings)
     tell("forecasts are made")
     for service in program.services:
         if isinstance(service, CostService):
@@ -111,17 +126,38 @@ def _gone_on(program: Program, city: Simulator, register: CityRegister, tell: Te
     return found
 
 
+class _Running(NamedTuple):
+    """A program at work, the city's register, of which more is to come, and who may sign in."""
+
+    program: Program
+    register: CityRegister
+    accounts: Sequence[DemoAccount]
+
+
+def _fix_draws(settings: Settings, seed: int) -> None:
+    """Let the log draw its samples by a key that the seed gives: the same seed, the same figures.
+
+    A log that is none of a demo makes a key at random; who knows it can foresee the draws.
+    """
+    folder = settings.data_dir / "keys"
+    folder.mkdir(exist_ok=True)
+    write_key(folder / SAMPLING_KEY, sha256(f"draws of demo {seed}".encode()).digest())
+
+
 @contextmanager
-def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> Iterator[tuple[Program, CityRegister]]:
-    """The program with the city's whole past read, priced and logged; and the register, of which more is to come."""
+def _running(city: Simulator, settings: Settings, clock: Clock, tell: Tell) -> Iterator[_Running]:
+    """The program with the city's whole past read, priced and logged."""
     city.collect_past(settings, tell)
+    _fix_draws(settings, city.stories.seed)
     program = Program.build(settings, clock=clock)
     register = city.register(settings)
     register.publish_first(program.bus)  # before the start: what comes is priced once
+    accounts = city.accounts(settings)
+    city.begin_incidents(settings)
     with program:
         city.push_history(program.address, tell)
         _wait_until_caught_up(program, tell)
-        yield program, register
+        yield _Running(program, register, accounts)
 
 
 def _demo_settings(settings: Settings) -> Settings:
@@ -139,6 +175,7 @@ def _demo_settings(settings: Settings) -> Settings:
     fields = Settings.model_fields
     ours = {name: field.default for name, field in fields.items() if name not in OPERATORS_OWN}
     ours |= {"data_dir": settings.data_dir / "demo", "poll_interval_seconds": POLL_SECONDS}
+    ours |= {"public_register": True, "public_contact": PUBLIC_CONTACT}
     return settings.model_copy(update=ours)
 
 
@@ -289,6 +326,16 @@ def _show_stories(screen: Console, program: Program, stories: Mapping[str, Any])
         screen.print(f"  {what:<24} {where}", soft_wrap=True, highlight=False)
 
 
+def _show_accounts(screen: Console, program: Program, accounts: Sequence[DemoAccount]) -> None:
+    """Who may sign in, and where. Shown once: the database keeps hashes."""
+    table = Table(title=f"Sign in at {program.address}/sign-in", title_justify="left")
+    for name in ("as", "login", "password"):
+        table.add_column(name, overflow="fold")
+    for one in accounts:
+        table.add_row(one.what, one.login, one.password)
+    screen.print(table)
+
+
 def _figures(name: str, one: Mapping[str, Any]) -> str:
     """A story's figures, what was told to people, and the command that tells more; on one line."""
     said = _FIGURES.get(name, _restated_figures)(one)
@@ -324,6 +371,20 @@ def _licence_figures(one: Mapping[str, Any]) -> str:
     return f"{_cents(one['eur_per_active_person'])} EUR for each who used {one['system']}{more}"
 
 
+def _finding_figures(one: Mapping[str, Any]) -> str:
+    closed = "" if one["closed"] is None else f", closed: {one['closed'].replace('_', ' ')}"
+    return f"{one['output']}: {one['finding'].replace('_', ' ')} ({one['severity']}{closed})"
+
+
+def _incident_figures(one: Mapping[str, Any]) -> str:
+    clocks = (f"{whom} {state.replace('_', ' ')}" for whom, state in one["clocks"].items())
+    return f"{one['incident']} of {one['use_case']}: {', '.join(clocks)}"
+
+
+def _share_figures(one: Mapping[str, Any]) -> str:
+    return ", ".join(f"{unit} {told['in_time']} of {told['due']} in time" for unit, told in one["units"].items())
+
+
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "price_rise": lambda one: f"{one['system']} +{_cents(one['monthly_eur'])} EUR a month from {one['from']}",
     "credit_pool": _pool_figures,
@@ -338,6 +399,12 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "anomaly": lambda one: f"{one['unit']}: {_cents(one['day_eur'])} EUR a day, usually {_cents(one['usual_eur'])}",
     "use_case": lambda one: f"{one['use_case']}: {_cents(one['eur_per_result'])} EUR for one of its results",
     "invoice": lambda one: f"{_cents(one['ledger_eur'])} -> {_cents(one['invoiced_eur'])} EUR in {one['month']}",
+    "uncovered_model": lambda one: f"{one['about']} of {one['system']}: no entry of the AI register covers it",
+    "incident_told_in_time": _incident_figures,
+    "incident_told_late": _incident_figures,
+    "sampled_outputs": lambda one: f"{one['drawn']} of {one['outputs']} drawn in {one['period']}",
+    "shares_reviewed": _share_figures,
+    **dict.fromkeys(OF_OUTPUTS, _finding_figures),
 }
 
 
@@ -349,6 +416,10 @@ def _places(program: Program) -> dict[str, str]:
     at, folder = program.address, program.settings.data_dir
     return {
         "units and budgets": f"{at}/",
+        "what awaits a reviewer": f"{at}/reviews",
+        "findings, shares": f"{at}/findings",
+        "the AI register": f"{at}/ai-register",
+        "the public AI register": f"{at}/public/ai-register",
         "pools, changes, invoices": f"{at}/ledger",
         "for Prometheus": f"{at}/metrics",
         "for programs": f"{at}/docs",

@@ -14,6 +14,7 @@ from services.shared.periods import day_start, timestamp
 from services.simulator.city import City
 from services.simulator.claude import SONNET, ClaudeUse, Use
 from services.simulator.copilot import CopilotUse
+from services.simulator.matters import Matters
 from services.simulator.outputs import OUTPUT_GENERATED, Made, Sent, Writer, fate_of, life
 from services.simulator.platforms import Platforms
 from services.simulator.rhythm import (
@@ -95,6 +96,7 @@ class Apps:
         self._copilot = CopilotUse(city, stories)
         self._claude = ClaudeUse(city, stories)
         self.writers = tuple(self._writer(profile) for profile in _PROFILES)
+        self._matters = Matters(city, stories, {writer.use_case: writer for writer in self.writers})
 
     def events(self) -> list[Sent]:
         """Everything that begins before today, by the time it begins; a review may come later than that.
@@ -118,6 +120,8 @@ class Apps:
             yield from self._before_reports(day)
         for writer in self.writers:
             yield from self._outputs(writer, day)
+        if day == self._stories.matters_day:
+            yield from self._matters.events()
 
     def conversations(self, day: date) -> Iterator[Sent]:
         """The guidance bot's hours; the file of its host for one day."""

@@ -110,7 +110,7 @@ class City:
 
     Attributes:
         placements: in the order of the file.
-        reviewers: use case → who may review its outputs.
+        reviewers: use case → who may review its outputs, without those whose training has an end.
         use_cases: use case → its entry in `usecases.yaml`.
         tariffs: entries of `tariffs/anthropic.yaml`: what the vendor itself charges.
         contracts: entries of `contracts.yaml`, by system.
@@ -200,6 +200,8 @@ def _placements(path: Path) -> Sequence[Placement]:
 def _reviewers(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[str]]:
     found: dict[str, list[str]] = {}
     for entry in entries:
+        if "trained_until" in entry:
+            continue
         for use_case in entry["use_cases"]:
             found.setdefault(use_case, []).append(entry["reviewer"])
     return found

@@ -15,8 +15,9 @@ from services.shared.events.dated import Dated
 from services.shared.events.envelope import Fact
 from services.shared.events.plans import BenefitResult, Budget, PlannedChange
 from services.shared.events.prices import Contract, Tariff
-from services.shared.events.register import Placement, ReviewerMandate, Unit
-from services.shared.periods import Month
+from services.shared.events.register import Placement, ReviewerMandate, Unit, UseCase
+from services.shared.periods import Month, day_start
+from services.simulator.matters import SUSPENDED
 from services.simulator.rhythm import DAY, days
 from services.simulator.seats import ROLLED_OUT
 from services.simulator.stories import Stories
@@ -80,10 +81,23 @@ class Moving:
         """More history than the folder has: what holds from its first day on held before, too; so do mandates."""
         if isinstance(fact, ReviewerMandate) and self.stories.first_day < BEGINS:
             since = self.stories.first_day.replace(month=1, day=1)
-            return {"valid_from": since, "trained_on": since}
+            return {"valid_from": since, "trained_on": since}  # `training` sees to its end
         if isinstance(fact, Dated) and fact.valid_from == BEGINS and self.stories.first_day < BEGINS:
             return {"valid_from": self.stories.first_day.replace(month=1, day=1)}
         return {}
+
+    def training(self, fact: Fact) -> Mapping[str, Any]:
+        """Training that ends has ended when somebody reviews without it."""
+        if not isinstance(fact, ReviewerMandate) or fact.trained_until is None:
+            return {}
+        ended = min(fact.trained_until, self.stories.matters_day - DAY)
+        return {"trained_until": ended, "trained_on": min(fact.trained_on or ended, ended - DAY)}
+
+    def suspension(self, fact: Fact) -> Mapping[str, Any]:
+        """What is suspended was so when somebody used it nevertheless."""
+        if not isinstance(fact, UseCase) or fact.id != SUSPENDED or fact.suspended_from is None:
+            return {}
+        return {"suspended_from": min(fact.suspended_from, day_start(self.stories.matters_day - DAY))}
 
     def announced_price(self, fact: Fact) -> Mapping[str, Any]:
         if not isinstance(fact, Tariff):
@@ -162,6 +176,8 @@ LIBRARY_BUDGET = Decimal("9000.00")
 _RULES: tuple[Callable[[Moving, Fact], Mapping[str, Any]], ...] = (
     Moving.reorganisation,
     Moving.beginning,
+    Moving.training,
+    Moving.suspension,
     Moving.announced_price,
     Moving.plan,
     Moving.ending,

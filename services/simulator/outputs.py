@@ -55,6 +55,7 @@ class Writer:
         used_as: how its outputs are put to use.
         a_day: outputs on a usual day.
         asks_first: outputs are to be reviewed before use; else they are sent at once and looked at afterwards.
+        feature: of the system that makes them, where that is how the register knows them.
     """
 
     use_case: str
@@ -64,13 +65,14 @@ class Writer:
     used_as: str
     a_day: int
     reviewers: Sequence[str]
-    model: str
+    model: str | None
     asks_first: bool = True
+    feature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An output that was just made. `pace`: by how much its life runs faster than usual."""
+    """An output that was just made. `pace`: by how much its life runs faster than usual; `text`: what stands for it."""
 
     writer: Writer
     output_id: str
@@ -80,6 +82,7 @@ class Made:
     length: int
     reading_id: str | None = None
     pace: int = 1
+    text: str | None = None
 
     def after(self, wait: timedelta) -> datetime:
         """The moment (whole second) that comes `wait` after the output was made, by the clock of its pace."""
@@ -88,7 +91,7 @@ class Made:
     @property
     def text_hash(self) -> str:
         """Stands for the SHA-256 of the text, which does not exist."""
-        return sha256(self.output_id.encode()).hexdigest()
+        return sha256((self.text or self.output_id).encode()).hexdigest()
 
 
 def fate_of(chance: Random, writer: Writer, *, settled: bool) -> Fate:
@@ -102,49 +105,52 @@ def life(made: Made, fate: Fate | Pending, chance: Random) -> Iterator[Sent]:
     """The events of an output's life."""
     review = timedelta(seconds=chance.randint(600, 7200))
     soon = timedelta(seconds=chance.randint(300, 1500))
-    yield _generated(made)
+    yield generated(made)
     if not made.writer.asks_first:
-        yield _used(made, timedelta(), made.text_hash)
+        yield used(made, timedelta(), made.text_hash)
     match fate:
         case "reviewed" | "edited" | "rejected":
             yield from _reviewed(made, review, fate)
         case "late":
             yield from _reviewed(made, LATE_AFTER, "reviewed")
         case "unreviewed_use":
-            yield _used(made, soon, made.text_hash)
+            yield used(made, soon, made.text_hash)
         case "used_first":
-            yield _used(made, soon, made.text_hash)
-            yield from _decided(made, soon + timedelta(hours=2), "approved")
+            yield used(made, soon, made.text_hash)
+            yield from decided(made, soon + timedelta(hours=2), "approved")
         case "superseded":
             yield from _superseded(made, soon)
 
 
 def _reviewed(made: Made, wait: timedelta, fate: Literal["reviewed", "edited", "rejected"]) -> Iterator[Sent]:
     decision = "approved" if fate == "reviewed" else fate
-    yield from _decided(made, wait, decision)
+    yield from decided(made, wait, decision)
     if made.writer.asks_first and decision != "rejected":
-        used = _edited_hash(made) if decision == "edited" else made.text_hash
-        yield _used(made, wait + timedelta(minutes=5), used)
+        content = _edited_hash(made) if decision == "edited" else made.text_hash
+        yield used(made, wait + timedelta(minutes=5), content)
 
 
-def _decided(made: Made, wait: timedelta, decision: str) -> Iterator[Sent]:
+def decided(made: Made, wait: timedelta, decision: str, **more: object) -> Iterator[Sent]:
+    """Somebody opens the output and decides. `more`: what else the application says of it."""
     review_id = f"{made.output_id}/review"
     opened_at, at = made.after(wait - timedelta(minutes=4)), made.after(wait)
     opened = {"output_id": made.output_id, "review_id": review_id, "reviewer": made.reviewer}
     yield _event(made, "review.opened", review_id, opened_at, opened | {"opened_at": timestamp(opened_at)})
-    decided = opened | {
+    data: dict[str, Any] = opened | {
         "content_hash_reviewed": made.text_hash,
         "decided_at": timestamp(at),
         "decision": decision,
         "evidence": "edited" if decision == "edited" else "explicit_accept",
+        **more,
     }
     if decision == "edited":
-        decided |= {"edited_content_hash": _edited_hash(made)}
-    yield _event(made, "review.decided", review_id, at, decided)
+        data |= {"edited_content_hash": _edited_hash(made)}
+    yield _event(made, "review.decided", review_id, at, data)
 
 
-def _generated(made: Made) -> Sent:
-    data = {
+def generated(made: Made) -> Sent:
+    """The application has made an output."""
+    data: dict[str, Any] = {
         "output_id": made.output_id,
         "system": made.writer.system,
         "use_case": made.writer.use_case,
@@ -156,10 +162,13 @@ def _generated(made: Made) -> Sent:
         "requester": made.requester,
         "reading_id": made.reading_id,
     }
+    if made.writer.feature is not None:
+        data["feature"] = made.writer.feature
     return _event(made, "output.generated", made.output_id, made.made_at, data)
 
 
-def _used(made: Made, wait: timedelta, content_hash: str) -> Sent:
+def used(made: Made, wait: timedelta, content_hash: str) -> Sent:
+    """The output is put to use."""
     at = made.after(wait)
     use_id = f"{made.output_id}/use-{at:%H%M%S}"
     data = {
@@ -176,7 +185,7 @@ def _used(made: Made, wait: timedelta, content_hash: str) -> Sent:
 def _superseded(made: Made, wait: timedelta) -> Iterator[Sent]:
     at = made.after(wait)
     newer = replace(made, output_id=f"{made.output_id}-b", made_at=at, length=made.length + 40, reading_id=None)
-    yield _generated(newer)
+    yield generated(newer)
     data = {"output_id": made.output_id, "superseded_by": newer.output_id, "superseded_at": timestamp(at)}
     yield _event(made, "output.superseded", f"{made.output_id}/superseded", at, data)
     yield from _reviewed(newer, timedelta(minutes=40), "reviewed")

@@ -1,7 +1,7 @@
 """The simulated city, ready to be asked: its vendors on a free port of this machine, its applications as a client."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -17,6 +17,7 @@ from services.shared.errors import ConfigurationError
 from services.shared.periods import timestamp
 from services.shared.serving import Server
 from services.shared.settings import Settings
+from services.simulator.accounts import DemoAccount, make_accounts
 from services.simulator.afterwards import close_months, take_in_invoice
 from services.simulator.apps import Apps
 from services.simulator.assists import AssistUse
@@ -24,6 +25,7 @@ from services.simulator.billing import Billing
 from services.simulator.city import load_city
 from services.simulator.claude import ClaudeUse, Prices
 from services.simulator.exchange import Ask, RefusedError, Reply, Vendor, as_json
+from services.simulator.incidents import close_incidents, open_incidents, tell_of_incidents
 from services.simulator.intake import Intake
 from services.simulator.live import Live
 from services.simulator.past import collect_past
@@ -155,6 +157,18 @@ class Simulator:
         """
         return CityRegister(self._folder, self.stories, self.model_with_late_tariff, settings, self._present)
 
+    def accounts(self, settings: Settings) -> Sequence[DemoAccount]:
+        """Make accounts for people of the city, once; after the program was built, which makes their database.
+
+        Raises:
+            ConfigurationError: there are accounts already.
+        """
+        return make_accounts(settings, self._present)
+
+    def begin_incidents(self, settings: Settings) -> None:
+        """Open the city's incidents; before `push_history`, so that the log knows them when `go_on` tells more."""
+        open_incidents(settings, self._present, self.stories.today)
+
     def go_on(
         self,
         register: CityRegister,
@@ -164,17 +178,24 @@ class Simulator:
     ) -> None:
         """Let happen what becomes known after the past: closings, a late price, a reorganisation, an invoice.
 
+        Also, whom the incidents were told.
+
         To be called when the program has caught up with the past, and while it runs.
 
         Raises:
             ConfigurationError: the program does not keep up.
         """
+        tell_of_incidents(settings, self._present, self.stories.today)
         close_months(settings, bus, self._present, tell)
         tell("prices, a reorganisation and an invoice become known")
         register.publish_later(bus)
         invoice = self._billing.invoice(self._present.now())
         if invoice is not None:
             take_in_invoice(settings, bus, self._present, invoice)
+
+    def end(self, settings: Settings) -> None:
+        """Close the incident that is over; when the program has caught up with `go_on`."""
+        close_incidents(settings, self._present)
 
     def push_history(self, address: str, tell: Callable[[str], None] = lambda _text: None) -> int:
         """Post what the applications had to say before today to the intake at `address`; how many events that was.

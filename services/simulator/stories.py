@@ -115,6 +115,17 @@ class Stories:
         return month if self.first_day < month.next.first_day else None
 
     @property
+    def matters_day(self) -> date:
+        """The office day on which each way happens in which the use of an output can go wrong.
+
+        So long ago that all deadlines are over, whatever the hour of the demo, where there are days enough.
+        """
+        day = self.back(0.5)
+        while day.weekday() >= _SATURDAY and day > self.first_day:
+            day -= DAY
+        return day
+
+    @property
     def texts_kept_from(self) -> date:
         """The day on which ServiceNow's log of texts is switched on."""
         return self.back(0.25)

@@ -16,6 +16,7 @@ from services.simulator.past import DIRECTORY
 from services.simulator.platforms import STUDIO
 from services.simulator.register import LATE_TARIFF, REORGANISATION
 from services.simulator.stories import Stories
+from services.simulator.telling_governance import governance_told
 
 Document = Mapping[str, Any]
 Get = Callable[[str], str]
@@ -39,6 +40,14 @@ RULES: Mapping[str, str] = {
     "late_tariff": "CostRestated",
     "reorganisation": "CostRestated",
     "contract_ending": "ContractEnding",
+    "used_unreviewed": "FindingSevere",
+    "used_while_suspended": "FindingSevere",
+    "uncovered_model": "FindingSevere",
+    "incident_told_late": "FindingSevere",
+    "self_review": "FindingsOpen",
+    "reviewer_without_training": "FindingsOpen",
+    "bulk_over_limit": "FindingsOpen",
+    "rejected_and_sent_again": "FindingsOpen",
 }
 """Story → the Prometheus rule that operations would hear of it by (deploy/prometheus)."""
 
@@ -65,6 +74,7 @@ def stories_told(get: Get, ask: Callable[[str], Document], stories: Stories, mod
         "anomaly": told.anomaly(),
         "use_case": told.use_case(),
         "invoice": told.invoice(),
+        **governance_told(ask, model_without_tariff, stories.today),
     }
     return {name: one and {**one, "rule": RULES.get(name)} for name, one in found.items()}
 

@@ -12,6 +12,7 @@ from services.shared.periods import day_start, helsinki_day
 from services.simulator.apps import CHATBOT_SOURCE, GATEWAY_SOURCE, RESTATED_SHARE, Apps
 from services.simulator.assists import AssistUse
 from services.simulator.live import Live
+from services.simulator.matters import SELF_REVIEWED, UNTRAINED
 from services.simulator.outputs import OUTPUT_GENERATED, Sent
 from services.simulator.rhythm import DAY
 from services.simulator.stories import Stories
@@ -81,8 +82,11 @@ def test_high_risk_outputs_are_used_without_a_review(past: list[Sent]) -> None:
 
 
 def test_reviewers_have_a_mandate_and_never_judge_their_own(past: list[Sent]) -> None:
-    for life in lives(past).values():
+    wrong = {SELF_REVIEWED, UNTRAINED}  # these are stories; see test_matters.py
+    for name, life in lives(past).items():
         made = life[0]["data"]
+        if name in wrong:
+            continue
         for event in life:
             if reviewer := event["data"].get("reviewer"):
                 assert reviewer in example().reviewers[made["use_case"]]

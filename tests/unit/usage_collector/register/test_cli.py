@@ -153,7 +153,7 @@ def test_with_approval_nobody_has_to_sign_what_needs_none(city: Path, monkeypatc
     run("publish", city)
     monkeypatch.setenv("VALVOMO_REGISTER_APPROVAL", "true")
     (city / "reviewers.yaml").write_text("")
-    assert "version 2: 8 changes" in run("publish", city).stdout
+    assert "version 2: 9 changes" in run("publish", city).stdout
 
 
 @pytest.mark.parametrize(
