@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from services.audit_log.domain.public_register import public_schema
+from services.audit_log.domain.ai_register.public import public_schema
 from tools.asyncapi import asyncapi, schemas
 from tools.generated import run
 

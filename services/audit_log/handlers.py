@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.audit_log.domain.resubmitting import resubmitting
-from services.audit_log.domain.review import Case, Happened, assign, decide, fold, judge
-from services.audit_log.domain.sampling import may_be_drawn
-from services.audit_log.domain.standing import weigh
+from services.audit_log.domain.reviews.folding import Case, Happened, assign, decide, fold, judge
+from services.audit_log.domain.reviews.sampling import may_be_drawn
+from services.audit_log.domain.reviews.standing import weigh
 from services.audit_log.ports import AT_ONCE, Arrival, CaseFiles, Draws, EntryLog, EntryReader, Judged
 from services.shared.clock import Clock
 from services.shared.consumer import Delivered

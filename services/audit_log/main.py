@@ -7,22 +7,22 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from services.audit_log.adapters.ai_register.watch import RegisterWatch
 from services.audit_log.adapters.anchors.metrics import AnchorMetrics
 from services.audit_log.adapters.anchors.pushing import Pusher
-from services.audit_log.adapters.cases import SqlCaseFiles, is_undecided, open_counts
 from services.audit_log.adapters.checkpoints import Checkpointer, newest_checkpoint
-from services.audit_log.adapters.content_key import ContentKey
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
 from services.audit_log.adapters.indexing import Indexer
 from services.audit_log.adapters.memory import SignerMemory
 from services.audit_log.adapters.metrics import AuditMetrics
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.refolding import refold_if_needed
-from services.audit_log.adapters.register_reach import RegisterReach
-from services.audit_log.adapters.register_watch import RegisterWatch
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles, is_undecided, open_counts
+from services.audit_log.adapters.reviews.content_key import ContentKey
+from services.audit_log.adapters.reviews.refolding import refold_if_needed
+from services.audit_log.adapters.reviews.register_reach import RegisterReach
+from services.audit_log.adapters.reviews.sampler import Sampler, open_salts
+from services.audit_log.adapters.reviews.sampling import SaltedDraws, Salts
 from services.audit_log.adapters.rotation import add_post_quantum
-from services.audit_log.adapters.sampler import Sampler, open_salts
-from services.audit_log.adapters.sampling import SaltedDraws, Salts
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.succession import refuse_unfinished
 from services.audit_log.adapters.tables import METADATA

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from services.audit_log.domain.duty import Rulebook
-from services.audit_log.domain.review import Case, Judgement
+from services.audit_log.domain.reviews.duty import Rulebook
+from services.audit_log.domain.reviews.folding import Case, Judgement
 from services.shared.errors import PlatformError
 from services.shared.events.envelope import Event
 from services.shared.events.log import AnchorKind

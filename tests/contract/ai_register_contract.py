@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.audit_log.adapters.ai_register_view import output_counts, read_view
-from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.ai_register.versions import read_versions
+from services.audit_log.adapters.ai_register.view import output_counts, read_view
 from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.indexing import index_some
-from services.audit_log.adapters.use_case_versions import read_versions
-from services.audit_log.domain.ai_register_view import Counts
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
+from services.audit_log.domain.ai_register.view import Counts
 from services.audit_log.handlers import rebuild
 from services.shared.settings import Settings
 from tests.contract.log_contract import Program

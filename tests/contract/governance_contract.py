@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from services.audit_log.adapters.findings import (
+from services.audit_log.adapters.indexing import index_some
+from services.audit_log.adapters.reviews.findings import (
     FindingCount,
     WantedFindings,
     count_findings,
@@ -16,13 +17,12 @@ from services.audit_log.adapters.findings import (
     oldest_open,
     settle,
 )
-from services.audit_log.adapters.indexing import index_some
-from services.audit_log.adapters.quarter import read_quarter
-from services.audit_log.adapters.shares import latest_months, review_shares
+from services.audit_log.adapters.reviews.quarter import read_quarter
+from services.audit_log.adapters.reviews.shares import latest_months, review_shares
 from services.audit_log.adapters.tables import finding
-from services.audit_log.domain.quarter import QuarterReport
-from services.audit_log.domain.sampling import order_by_seed, parse_period
-from services.audit_log.domain.settling import Settlement
+from services.audit_log.domain.reviews.quarter import QuarterReport
+from services.audit_log.domain.reviews.sampling import order_by_seed, parse_period
+from services.audit_log.domain.reviews.settling import Settlement
 from services.shared.events.envelope import event_id
 from services.shared.events.outcomes import (
     CollectionGapFound,

@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from sqlalchemy import Table, delete, select, text, update
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import SqlEntryLog, read_entries, read_frontier
 from services.audit_log.adapters.export import write_export
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import (
     APPEND_ONLY,
     METADATA,

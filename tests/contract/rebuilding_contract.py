@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.comparing import Difference, compare
 from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.holds import place_hold
 from services.audit_log.adapters.indexing import index_some
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.handlers import rebuild
 from services.shared.events.log import Hold
 from tests.contract.log_contract import OnAStore, Program

@@ -8,15 +8,15 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.ai_register.incident_desk import Accepted, IncidentDesk, Refused, Teller
+from services.audit_log.adapters.ai_register.incident_files import list_incidents, read_incident
+from services.audit_log.adapters.ai_register.sightings import VALUES_AT_MOST, read_sightings
 from services.audit_log.adapters.entries import SqlEntryLog
-from services.audit_log.adapters.incident_files import list_incidents, read_incident
-from services.audit_log.adapters.incidents import Accepted, IncidentDesk, Refused, Teller
 from services.audit_log.adapters.indexing import clear_index, index_some
-from services.audit_log.adapters.sightings import VALUES_AT_MOST, read_sightings
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import finding
-from services.audit_log.domain.incidents import NewEnd, NewIncident, NewNotification
-from services.audit_log.domain.register_findings import KINDS
+from services.audit_log.domain.ai_register.findings import KINDS
+from services.audit_log.domain.ai_register.incidents import NewEnd, NewIncident, NewNotification
 from services.audit_log.domain.retention import Range
 from services.audit_log.handlers import TOPICS, rebuild
 from services.shared.bus import Message

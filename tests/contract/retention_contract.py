@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from services.audit_log.adapters import retention
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.comparing import compare
 from services.audit_log.adapters.entries import SqlEntryLog, entries_named, read_frontier
 from services.audit_log.adapters.holds import place_hold, release_hold, standing_holds
 from services.audit_log.adapters.indexing import index_some
 from services.audit_log.adapters.pruned import minimum_index
 from services.audit_log.adapters.retention import Pruned, find_limits, prune
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.search import find
 from services.audit_log.adapters.tables import METADATA, conflict, entry, facet
 from services.audit_log.domain.retention import Limit, Range, chosen, months_before, tightest

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from services.audit_log.adapters import tables
-from services.audit_log.adapters.queue import Place, Wanted, count, read_page
-from services.audit_log.domain.hurdles import Remit
+from services.audit_log.adapters.reviews.queue import Place, Wanted, count, read_page
+from services.audit_log.domain.reviews.hurdles import Remit
 from services.shared.events import GOVERNANCE, decode
 from services.shared.events.governance import ReviewDecided, ReviewDeclined, ReviewOpened
 from services.shared.store.tables import micros

@@ -8,15 +8,15 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.comparing import compare
 from services.audit_log.adapters.entries import SqlEntryLog
-from services.audit_log.adapters.sample_check import Checked, Difference, check_period
-from services.audit_log.adapters.sampler import Sampler
-from services.audit_log.adapters.sampling import NotedPeriod, Salts, noted_periods
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.sample_check import Checked, Difference, check_period
+from services.audit_log.adapters.reviews.sampler import Sampler
+from services.audit_log.adapters.reviews.sampling import NotedPeriod, Salts, noted_periods
 from services.audit_log.adapters.tables import case_file, decision, pruning, sample_draw, sample_period
-from services.audit_log.domain.sampling import commitment_of, is_drawn, order_by_seed
+from services.audit_log.domain.reviews.sampling import commitment_of, is_drawn, order_by_seed
 from services.audit_log.handlers import rebuild
 from services.shared.errors import ConfigurationError
 from services.shared.events import GOVERNANCE, OUTCOMES, Event, decode

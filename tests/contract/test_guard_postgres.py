@@ -20,8 +20,8 @@ from sqlalchemy import MetaData, make_url, text
 from typer.testing import CliRunner
 
 from services.__main__ import app
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.succession import Words, plan_succession
 from services.audit_log.adapters.tables import APPEND_ONLY
 from services.audit_log.adapters.tables import METADATA as LOG

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.holds import lock_everything
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.handlers import rebuild
 from services.shared.errors import ConfigurationError

@@ -20,7 +20,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from services.audit_log import main as main_of_log
-from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.main import AuditService
 from services.shared.bus import Message
 from services.shared.bus.open import BUS_FILE

@@ -21,10 +21,10 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from sqlalchemy import insert, update
 
-from services.audit_log.adapters.content_key import ContentKey
 from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.indexing import indexed_size, rows_of, write_rows
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.content_key import ContentKey
 from services.audit_log.adapters.tables import METADATA, case_file, checkpoint, entry, head, indexed, names, tile
 from services.audit_log.api import make_router
 from services.shared.access import Access

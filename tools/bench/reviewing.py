@@ -22,13 +22,13 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from services.audit_log.adapters.content_key import ContentKey
-from services.audit_log.adapters.queue import Place, Wanted, read_page
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.content_key import ContentKey
+from services.audit_log.adapters.reviews.queue import Place, Wanted, read_page
 from services.audit_log.adapters.tables import METADATA, case_file, register_fact
 from services.audit_log.api import make_router
-from services.audit_log.domain.case import Case, KnownReview
-from services.audit_log.domain.duty import Rulebook, duty_of
+from services.audit_log.domain.reviews.case import Case, KnownReview
+from services.audit_log.domain.reviews.duty import Rulebook, duty_of
 from services.audit_log.web.reviewing import next_of
 from services.shared.access import Access, Grant
 from services.shared.clock import SystemClock

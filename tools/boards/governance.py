@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from grafana_foundation_sdk.builders import dashboard
 
-from services.audit_log.adapters.findings import AGES
+from services.audit_log.adapters.reviews.findings import AGES
 from tools.boards.parts import (
     GOOD,
     HALF,

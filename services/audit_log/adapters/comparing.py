@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, Text, exists, select
 from sqlalchemy import Row as SqlRow
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.entries import read_frontier
 from services.audit_log.adapters.indexing import BLOCK, indexed_size, rows_of, write_rows
 from services.audit_log.adapters.pruned import entry_portions, minimum_index
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import (
     METADATA,
     REVIEWS,
@@ -35,7 +35,7 @@ from services.audit_log.adapters.tables import (
     sighting,
     time_block,
 )
-from services.audit_log.domain.review import Case, Happened, judge
+from services.audit_log.domain.reviews.folding import Case, Happened, judge
 from services.audit_log.handlers import FOLDED_TOPICS, fold_entries
 from services.shared.errors import IncompatibleStoreError, InvalidEventError
 from services.shared.events import Event, decode

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from services.audit_log.adapters.ai_register.sightings import write_sightings
 from services.audit_log.adapters.entries import read_frontier
-from services.audit_log.adapters.sightings import write_sightings
 from services.audit_log.adapters.tables import SEARCH, entry, event_source, facet, indexed, time_block
+from services.audit_log.domain.ai_register.sightings import Shown, Sighting, gathered, shown_by
 from services.audit_log.domain.search import Told, facets_of, key_of
-from services.audit_log.domain.sightings import Shown, Sighting, gathered, shown_by
 from services.shared.store import Store, Transaction
 
 BLOCK = 1024

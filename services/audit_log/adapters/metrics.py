@@ -8,15 +8,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
-from services.audit_log.adapters.cases import open_counts, read_rulebook
+from services.audit_log.adapters.ai_register.incident_files import list_incidents
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.entries import read_frontier
-from services.audit_log.adapters.findings import oldest_open
-from services.audit_log.adapters.incident_files import list_incidents
-from services.audit_log.adapters.shares import OutputCount, count_outputs
+from services.audit_log.adapters.reviews.cases import open_counts, read_rulebook
+from services.audit_log.adapters.reviews.findings import oldest_open
+from services.audit_log.adapters.reviews.shares import OutputCount, count_outputs
 from services.audit_log.adapters.tables import case_file
-from services.audit_log.domain.case import MISSING_STATES, REVIEWED_STATES, WAITING_STATES
-from services.audit_log.domain.incidents import IncidentFile, next_clock
+from services.audit_log.domain.ai_register.incidents import IncidentFile, next_clock
+from services.audit_log.domain.reviews.case import MISSING_STATES, REVIEWED_STATES, WAITING_STATES
 from services.shared.clock import Clock
 from services.shared.metrics import (
     FINDINGS_OLDEST,

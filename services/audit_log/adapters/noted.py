@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.audit_log.adapters.ai_register.costs import fold_cost
+from services.audit_log.adapters.ai_register.incident_files import fold_incident
 from services.audit_log.adapters.holds import fold_hold
-from services.audit_log.adapters.incident_files import fold_incident
-from services.audit_log.adapters.joined import fold_joining
+from services.audit_log.adapters.reviews.joined import fold_joining
+from services.audit_log.adapters.reviews.sampling import fold_commitment, fold_draw, fold_reveal
 from services.audit_log.adapters.roles import fold_role
-from services.audit_log.adapters.sampling import fold_commitment, fold_draw, fold_reveal
-from services.audit_log.adapters.use_case_costs import fold_cost
 from services.shared.events.governance import (
     CaseMerged,
     PseudonymsJoined,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
-from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import message_of
 from services.shared.clock import Clock

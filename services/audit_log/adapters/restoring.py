@@ -11,10 +11,10 @@ from typing import Literal
 
 from sqlalchemy import Connection, insert
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.checkpoints import check_beginning, check_signed, newest_checkpoint, open_signed
 from services.audit_log.adapters.entries import SqlEntryLog, newest_of_partitions, read_frontier
 from services.audit_log.adapters.memory import SignerMemory
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.signing_keys import KeyRing
 from services.audit_log.adapters.tables import METADATA, checkpoint
 from services.audit_log.domain.telling import about_log

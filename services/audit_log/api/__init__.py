@@ -9,9 +9,9 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from services.audit_log.adapters.content_key import ContentKey
-from services.audit_log.adapters.desk import Desk
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.content_key import ContentKey
+from services.audit_log.adapters.reviews.desk import Desk
 from services.audit_log.api.deciding import add_deciding
 from services.audit_log.api.entries import add_entries
 from services.audit_log.api.files import add_files

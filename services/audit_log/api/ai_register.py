@@ -10,11 +10,11 @@ from fastapi import APIRouter, BackgroundTasks, Header, HTTPException, Query, Re
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BeforeValidator
 
-from services.audit_log.adapters.ai_register_view import RegisterViews
+from services.audit_log.adapters.ai_register.versions import read_versions
+from services.audit_log.adapters.ai_register.view import RegisterViews
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.use_case_versions import read_versions
 from services.audit_log.api.asking import LanguageText, Plain, Text, reader_of
-from services.audit_log.domain.ai_register_view import FEWEST_OUTPUTS, View
+from services.audit_log.domain.ai_register.view import FEWEST_OUTPUTS, View
 from services.audit_log.web.ai_register import (
     RegisterPage,
     given_of,

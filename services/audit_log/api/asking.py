@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, StringConstraints
 from sqlalchemy import Connection
 
 from services.audit_log.adapters.checkpoints import newest_checkpoint
-from services.audit_log.domain.review import State
+from services.audit_log.domain.reviews.folding import State
 from services.audit_log.domain.search import Filter, moment_of
 from services.shared.access import NotAllowedError
 from services.shared.http import holder_of

@@ -11,12 +11,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from services.audit_log.adapters.desk import Desk, Taken, Verdict
+from services.audit_log.adapters.reviews.desk import Desk, Taken, Verdict
 from services.audit_log.api.queue import html
-from services.audit_log.domain.deciding import REASONS, SHOWN, Decision, Said
-from services.audit_log.domain.hurdles import Refused, Remit, Reviewer
-from services.audit_log.domain.several import Choice, Several
-from services.audit_log.domain.several import Shown as ShownOutput
+from services.audit_log.domain.reviews.deciding import REASONS, SHOWN, Decision, Said
+from services.audit_log.domain.reviews.hurdles import Refused, Remit, Reviewer
+from services.audit_log.domain.reviews.several import Choice, Several
+from services.audit_log.domain.reviews.several import Shown as ShownOutput
 from services.audit_log.web.life import reason
 from services.audit_log.web.reviewing import You, host_of, refusal_in_words
 from services.shared.events.envelope import ContentHash, Id, Sha256

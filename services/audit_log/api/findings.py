@@ -10,7 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from services.audit_log.adapters.findings import (
+from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.findings import (
     Refusal,
     WantedFindings,
     count_findings,
@@ -19,10 +20,9 @@ from services.audit_log.adapters.findings import (
     settle,
     told,
 )
-from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.shares import latest_months, review_shares
+from services.audit_log.adapters.reviews.shares import latest_months, review_shares
 from services.audit_log.api.asking import LARGEST, LanguageText, Limit, Plain, Text, reader_of
-from services.audit_log.domain.settling import Settlement, note_of
+from services.audit_log.domain.reviews.settling import Settlement, note_of
 from services.audit_log.web.findings import FindingsPage
 from services.shared.access import Holder, NotAllowedError, Role
 from services.shared.clock import Clock

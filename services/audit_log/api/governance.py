@@ -8,13 +8,13 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import AfterValidator
 
-from services.audit_log.adapters.quarter import Quarter, read_quarter
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.shares import latest_months, review_shares
+from services.audit_log.adapters.reviews.quarter import Quarter, read_quarter
+from services.audit_log.adapters.reviews.shares import latest_months, review_shares
 from services.audit_log.api.asking import LanguageText, Text, reader_of
 from services.audit_log.api.findings import Accepted
-from services.audit_log.domain.quarter import QuarterReport
-from services.audit_log.domain.sampling import SamplePeriod, parse_period, period_of
+from services.audit_log.domain.reviews.quarter import QuarterReport
+from services.audit_log.domain.reviews.sampling import SamplePeriod, parse_period, period_of
 from services.audit_log.web.report import ReportPage, as_document
 from services.shared.clock import Clock
 from services.shared.periods import helsinki_day

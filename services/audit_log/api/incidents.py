@@ -9,11 +9,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from services.audit_log.adapters.incident_files import list_incidents
-from services.audit_log.adapters.incidents import Accepted, IncidentDesk, Reason, Refused, Teller, use_cases_in_use
+from services.audit_log.adapters.ai_register.incident_desk import (
+    Accepted,
+    IncidentDesk,
+    Reason,
+    Refused,
+    Teller,
+    use_cases_in_use,
+)
+from services.audit_log.adapters.ai_register.incident_files import list_incidents
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.api.asking import LanguageText, Text, reader_of
-from services.audit_log.domain.incidents import NewEnd, NewIncident, NewNotification, local_moment
+from services.audit_log.domain.ai_register.incidents import NewEnd, NewIncident, NewNotification, local_moment
 from services.audit_log.web.incidents import IncidentsPage, document
 from services.shared.access import Holder, NotAllowedError, Role
 from services.shared.clock import Clock

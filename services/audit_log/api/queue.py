@@ -9,13 +9,13 @@ from fastapi import APIRouter, Header, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
-from services.audit_log.adapters.cases import read_rulebook
-from services.audit_log.adapters.desk import read_units
-from services.audit_log.adapters.queue import Item, Page, Wanted, count, read_page
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.cases import read_rulebook
+from services.audit_log.adapters.reviews.desk import read_units
+from services.audit_log.adapters.reviews.queue import Item, Page, Wanted, count, read_page
 from services.audit_log.api.asking import LanguageText, Limit, reader_of
-from services.audit_log.domain.duty import RISK_CLASSES, Rulebook
-from services.audit_log.domain.hurdles import Remit, remit_of
+from services.audit_log.domain.reviews.duty import RISK_CLASSES, Rulebook
+from services.audit_log.domain.reviews.hurdles import Remit, remit_of
 from services.audit_log.web.reviewing import (
     FIELDS,
     WAITING,

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from services.audit_log.adapters.cases import list_cases
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.cases import list_cases
 from services.audit_log.api.asking import Limit, Plain, reader_of
 from services.shared.periods import timestamp
 from services.shared.store import Store

@@ -10,19 +10,26 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
 from services.audit_log import web
-from services.audit_log.adapters.cases import read_rulebook
-from services.audit_log.adapters.desk import Desk, is_told, read_cases, with_those_below
-from services.audit_log.adapters.findings import WantedFindings, find_findings
-from services.audit_log.adapters.findings import told as finding_told
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.timeline import Life, read_life
+from services.audit_log.adapters.reviews.cases import read_rulebook
+from services.audit_log.adapters.reviews.desk import Desk, is_told, read_cases, with_those_below
+from services.audit_log.adapters.reviews.findings import WantedFindings, find_findings
+from services.audit_log.adapters.reviews.findings import told as finding_told
+from services.audit_log.adapters.reviews.timeline import Life, read_life
 from services.audit_log.api.asking import LanguageText, Plain, reader_of
 from services.audit_log.api.queue import Accepted, html, sign_in_url, unit_names, you_of
-from services.audit_log.domain.case import Case, Opening
-from services.audit_log.domain.deciding import DECISIONS, ONE_BY_ONE, REASONS, SHOWN, needs_confirming
-from services.audit_log.domain.duty import Rulebook
-from services.audit_log.domain.hurdles import Refused, Reviewer, earlier_review, hurdle_of, lease_of, own_opening
-from services.audit_log.domain.judging import due_of, is_demanded, judge
+from services.audit_log.domain.reviews.case import Case, Opening
+from services.audit_log.domain.reviews.deciding import DECISIONS, ONE_BY_ONE, REASONS, SHOWN, needs_confirming
+from services.audit_log.domain.reviews.duty import Rulebook
+from services.audit_log.domain.reviews.hurdles import (
+    Refused,
+    Reviewer,
+    earlier_review,
+    hurdle_of,
+    lease_of,
+    own_opening,
+)
+from services.audit_log.domain.reviews.judging import due_of, is_demanded, judge
 from services.audit_log.web.life import marks, reason, told
 from services.audit_log.web.reviewing import You, host_of, names_of, refusal_in_words, rule_in_words
 from services.shared.clock import Clock

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from services.audit_log.adapters.ai_register_view import is_refold_due, read_view
+from services.audit_log.adapters.ai_register.view import is_refold_due, read_view
 from services.audit_log.cli.opening import AsJson, opened
-from services.audit_log.domain.ai_register_view import View
+from services.audit_log.domain.ai_register.view import View
 from services.audit_log.web.public_register import public_page, public_register
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError

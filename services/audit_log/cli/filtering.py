@@ -4,7 +4,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from services.audit_log.domain.review import State
+from services.audit_log.domain.reviews.folding import State
 from services.audit_log.domain.search import Filter, moment_of
 from services.shared.errors import ConfigurationError
 

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from services.audit_log.adapters.incident_files import list_incidents
-from services.audit_log.adapters.incidents import Accepted, IncidentDesk, Refused, Teller
+from services.audit_log.adapters.ai_register.incident_desk import Accepted, IncidentDesk, Refused, Teller
+from services.audit_log.adapters.ai_register.incident_files import list_incidents
 from services.audit_log.cli.keys import Approver
 from services.audit_log.cli.opening import AsJson, opened
-from services.audit_log.domain.incidents import NewEnd, NewIncident, NewNotification, local_moment
+from services.audit_log.domain.ai_register.incidents import NewEnd, NewIncident, NewNotification, local_moment
 from services.audit_log.web.incidents import KINDS, WHOM, document
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.comparing import Difference, compare
 from services.audit_log.adapters.entries import SqlEntryLog, read_frontier
 from services.audit_log.adapters.holds import lock_everything
 from services.audit_log.adapters.indexing import clear_index, index_some, indexed_size
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.cli.opening import AsJson, opened, progress
 from services.audit_log.handlers import GROUP, TOPICS, rebuild

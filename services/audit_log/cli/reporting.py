@@ -8,11 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.audit_log.adapters.quarter import read_quarter
 from services.audit_log.adapters.reads import Reads
+from services.audit_log.adapters.reviews.quarter import read_quarter
 from services.audit_log.api.governance import last_quarter, quarter_of, report_html
 from services.audit_log.cli.opening import READER, opened, progress
-from services.audit_log.domain.quarter import QuarterReport
+from services.audit_log.domain.reviews.quarter import QuarterReport
 from services.audit_log.web.report import as_document
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
@@ -67,9 +67,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be written ({error.strerror}); name another file"
-        ) from None
+        raise ConfigurationError(f"{path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def _print(made: QuarterReport) -> None:

@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.audit_log.adapters.sample_check import SENTENCES, Checked, check_period, is_late
-from services.audit_log.adapters.sampling import NotedPeriod, noted_draws, noted_periods
+from services.audit_log.adapters.reviews.sample_check import SENTENCES, Checked, check_period, is_late
+from services.audit_log.adapters.reviews.sampling import NotedPeriod, noted_draws, noted_periods
 from services.audit_log.cli.opening import AsJson, opened, progress
-from services.audit_log.domain.sampling import parse_period
+from services.audit_log.domain.reviews.sampling import parse_period
 from services.shared.clock import SystemClock
 from services.shared.errors import ConfigurationError
 from services.shared.periods import timestamp

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.audit_log.domain.case import Case, changed
+from services.audit_log.domain.reviews.case import Case, changed
 from services.shared.events import governance as told
 
 

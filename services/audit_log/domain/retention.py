@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from services.audit_log.domain.review import REVIEWED_STATES, Case, State
+from services.audit_log.domain.reviews.folding import REVIEWED_STATES, Case, State
 from services.shared.events import governance, outcomes
 from services.shared.events import log as told
 from services.shared.tlog.tiles import TILE_WIDTH

@@ -7,7 +7,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
-from services.audit_log.domain.review import State
+from services.audit_log.domain.reviews.folding import State
 from services.shared.events import GOVERNANCE, types_of
 from services.shared.periods import day_period, timestamp, utc
 

@@ -6,8 +6,8 @@ from datetime import date
 from functools import cached_property
 from typing import Any, NamedTuple, get_args
 
-from services.audit_log.domain.ai_register import Missing
-from services.audit_log.domain.ai_register_view import (
+from services.audit_log.domain.ai_register.obligations import Missing
+from services.audit_log.domain.ai_register.view import (
     CLASS_ORDER,
     FEWEST_OUTPUTS,
     Counts,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
-from services.audit_log.adapters.findings import AGES, FindingCount
-from services.audit_log.adapters.shares import ReviewShare, added
+from services.audit_log.adapters.reviews.findings import AGES, FindingCount
+from services.audit_log.adapters.reviews.shares import ReviewShare, added
 from services.shared.events.outcomes import FindingKind
 
 KINDS: tuple[FindingKind, ...] = get_args(FindingKind)

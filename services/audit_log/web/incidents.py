@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
-from services.audit_log.domain.incidents import Clock, IncidentFile, clocks, next_clock, told_out_of_order
+from services.audit_log.domain.ai_register.incidents import Clock, IncidentFile, clocks, next_clock, told_out_of_order
 from services.shared.events.outcomes import IncidentKind, Notification
 from services.shared.periods import timestamp
 

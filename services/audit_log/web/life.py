@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from services.audit_log.adapters.timeline import Step
-from services.audit_log.domain.case import Case
-from services.audit_log.domain.deciding import REASONS
+from services.audit_log.adapters.reviews.timeline import Step
+from services.audit_log.domain.reviews.case import Case
+from services.audit_log.domain.reviews.deciding import REASONS
 from services.shared.web.words import Words
 
 KINDS = (

@@ -6,8 +6,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from services.audit_log.domain.ai_register_view import Entry, View
-from services.audit_log.domain.public_register import (
+from services.audit_log.domain.ai_register.public import (
     FEWEST_DUE,
     FEWEST_OUTPUTS,
     FORMAT,
@@ -26,6 +25,7 @@ from services.audit_log.domain.public_register import (
     Text,
     is_public,
 )
+from services.audit_log.domain.ai_register.view import Entry, View
 from services.shared.events.register import ReviewRule, System, Unit, UseCase
 from services.shared.money import EXACT, as_text
 from services.shared.periods import Month, helsinki_day

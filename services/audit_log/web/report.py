@@ -7,8 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from services.audit_log.domain.indicators import NAMES, Share
-from services.audit_log.domain.quarter import DrawnLine, PopulationRow, QuarterReport
+from services.audit_log.domain.reviews.indicators import NAMES, Share
+from services.audit_log.domain.reviews.quarter import DrawnLine, PopulationRow, QuarterReport
 from services.shared.periods import timestamp
 
 

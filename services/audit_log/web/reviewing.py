@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from services.audit_log.adapters.queue import Item, Place, Wanted
-from services.audit_log.domain.case import State
-from services.audit_log.domain.deciding import ONE_BY_ONE
-from services.audit_log.domain.duty import RISK_CLASSES, Duty, Rulebook
-from services.audit_log.domain.hurdles import STANDINGS, Refused, Remit
-from services.audit_log.domain.several import MOST_AT_ONCE
+from services.audit_log.adapters.reviews.queue import Item, Place, Wanted
+from services.audit_log.domain.reviews.case import State
+from services.audit_log.domain.reviews.deciding import ONE_BY_ONE
+from services.audit_log.domain.reviews.duty import RISK_CLASSES, Duty, Rulebook
+from services.audit_log.domain.reviews.hurdles import STANDINGS, Refused, Remit
+from services.audit_log.domain.reviews.several import MOST_AT_ONCE
 from services.shared.events.register import ReviewRule
 from services.shared.periods import timestamp, utc
 from services.shared.web.words import Words

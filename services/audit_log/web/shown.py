@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from services.audit_log.adapters.standing import Standing
-from services.audit_log.domain.review import State
+from services.audit_log.domain.reviews.folding import State
 from services.audit_log.domain.search import Facet, Filter, Told, facets_of, moment_of
 
 STATES: tuple[State, ...] = get_args(State)

@@ -13,7 +13,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from services.audit_log.adapters.indexing import index_some
-from services.audit_log.domain.public_register import public_schema
+from services.audit_log.domain.ai_register.public import public_schema
 from services.shared.access import Access, Token, new_token
 from services.shared.http import make_app
 from services.shared.settings import Settings

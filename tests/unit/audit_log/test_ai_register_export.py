@@ -13,7 +13,7 @@ from services.audit_log.adapters.tables import refold
 from services.audit_log.cli import app
 from services.audit_log.cli.ai_register import JSON_FILE, PAGES, write_files
 from services.audit_log.cli.opening import opened
-from services.audit_log.domain.public_register import public_schema
+from services.audit_log.domain.ai_register.public import public_schema
 from services.shared.errors import ConfigurationError
 from services.shared.settings import Settings, load_settings
 from tests.contract.log_contract import Program

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.adapters.use_case_versions import Change, compared
-from services.audit_log.domain.ai_register_view import CLASS_ORDER, Counts, Facts, View, view
+from services.audit_log.adapters.ai_register.versions import Change, compared
+from services.audit_log.domain.ai_register.view import CLASS_ORDER, Counts, Facts, View, view
 from services.audit_log.web.ai_register import USES_ON_A_PAGE, RegisterPage
 from services.audit_log.web.public_register import oversight_sentences, public_register
 from services.shared.events import plans, register

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.audit_log.domain.calendar import due_time, is_business_day
+from services.audit_log.domain.reviews.calendar import due_time, is_business_day
 from services.shared.periods import HELSINKI
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.domain.deciding import (
+from services.audit_log.domain.reviews.deciding import (
     ONE_BY_ONE,
     REASONS,
     SHOWN,
@@ -22,7 +22,7 @@ from services.audit_log.domain.deciding import (
     review_name,
     review_of,
 )
-from services.audit_log.domain.deciding import Hand as By
+from services.audit_log.domain.reviews.deciding import Hand as By
 from services.shared.events.register import ReviewRule
 from tests.unit.audit_log.events import MONDAY
 

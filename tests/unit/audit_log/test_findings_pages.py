@@ -15,14 +15,14 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from services.audit_log.adapters.indexing import index_some
-from services.audit_log.adapters.quarter import read_quarter
+from services.audit_log.adapters.reviews.quarter import read_quarter
 from services.audit_log.adapters.tables import finding
 from services.audit_log.api import governance
 from services.audit_log.api.findings import FindingRoutes
 from services.audit_log.cli import app
-from services.audit_log.domain.quarter import SampleLine
-from services.audit_log.domain.sampling import parse_period
-from services.audit_log.domain.settling import MOST_CHARACTERS, note_of
+from services.audit_log.domain.reviews.quarter import SampleLine
+from services.audit_log.domain.reviews.sampling import parse_period
+from services.audit_log.domain.reviews.settling import MOST_CHARACTERS, note_of
 from services.shared.access import ANYBODY, Access, new_token
 from services.shared.errors import ConfigurationError
 from services.shared.http import make_app

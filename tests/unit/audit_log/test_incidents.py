@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.domain.incidents import (
+from services.audit_log.domain.ai_register.incidents import (
     DAYS,
     IncidentFile,
     clock_end,

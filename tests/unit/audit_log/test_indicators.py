@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.domain.indicators import (
+from services.audit_log.domain.reviews.indicators import (
     EDGES,
     LEAST_REVIEWERS,
     LEAST_REVIEWS,

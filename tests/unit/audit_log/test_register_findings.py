@@ -4,8 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.audit_log.domain.incidents import IncidentFile, unanswered
-from services.audit_log.domain.register_findings import (
+from services.audit_log.domain.ai_register.findings import (
     Closing,
     Known,
     Wanted,
@@ -16,7 +15,8 @@ from services.audit_log.domain.register_findings import (
     to_close,
     to_open,
 )
-from services.audit_log.domain.sightings import Seen, Sighting
+from services.audit_log.domain.ai_register.incidents import IncidentFile, unanswered
+from services.audit_log.domain.ai_register.sightings import Seen, Sighting
 from services.shared.events.outcomes import Finding, FindingOpened, Incident, Notification
 from services.shared.events.register import UseCase
 from tests.unit.audit_log.events import MONDAY, POLICY, at, use_case

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.audit_log.domain.ai_register import OTHERS, TOLD_AT_MOST, obligations, policy_on, uncovered
-from services.audit_log.domain.sightings import Aspect, Seen, Sighting
+from services.audit_log.domain.ai_register.obligations import OTHERS, TOLD_AT_MOST, obligations, policy_on, uncovered
+from services.audit_log.domain.ai_register.sightings import Aspect, Seen, Sighting
 from services.shared.events.register import LegalDate, Policy, UseCase
 from tests.unit.audit_log.events import POLICY, use_case
 

@@ -28,7 +28,7 @@ from services.audit_log.domain.retention import (
     stays,
     whole_bundles,
 )
-from services.audit_log.domain.review import Case, KnownFinding, State
+from services.audit_log.domain.reviews.folding import Case, KnownFinding, State
 from services.audit_log.main import signer
 from services.cost_alerts.adapters.explaining.evidence import Evidence
 from services.explain.evidence import find_evidence

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.audit_log.domain.duty import Duty, Rulebook, duty_of
-from services.audit_log.domain.review import (
+from services.audit_log.domain.reviews.duty import Duty, Rulebook, duty_of
+from services.audit_log.domain.reviews.folding import (
     Case,
     Happened,
     assign,

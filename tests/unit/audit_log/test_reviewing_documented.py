@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.audit_log.domain.deciding import REASONS, SHOWN
+from services.audit_log.domain.reviews.deciding import REASONS, SHOWN
 
 PAGE = (Path(__file__).parents[3] / "docs/reviewing.md").read_text()
 

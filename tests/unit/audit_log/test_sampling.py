@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.domain.case import Case, KnownUse, changed
-from services.audit_log.domain.duty import Duty, Rulebook, duty_of
-from services.audit_log.domain.findings import requested
-from services.audit_log.domain.sampling import (
+from services.audit_log.domain.reviews.case import Case, KnownUse, changed
+from services.audit_log.domain.reviews.duty import Duty, Rulebook, duty_of
+from services.audit_log.domain.reviews.findings import requested
+from services.audit_log.domain.reviews.sampling import (
     LATE_NEWS,
     SECOND,
     Seed,
@@ -35,7 +35,7 @@ from services.audit_log.domain.sampling import (
     too_few,
     top_up,
 )
-from services.audit_log.domain.statistics import wilson
+from services.audit_log.domain.reviews.statistics import wilson
 from services.shared.events import decode, encode, topic_of
 from services.shared.events.governance import Output, Voiding
 from services.shared.events.register import Policy, ReviewRule

@@ -9,11 +9,11 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
-from services.audit_log.adapters.sampler import open_salts
-from services.audit_log.adapters.sampling import noted_periods
+from services.audit_log.adapters.reviews.sampler import open_salts
+from services.audit_log.adapters.reviews.sampling import noted_periods
 from services.audit_log.adapters.tables import sample_period
 from services.audit_log.cli import app
-from services.audit_log.domain.sampling import commitment_of, committed, parse_period, revealed
+from services.audit_log.domain.reviews.sampling import commitment_of, committed, parse_period, revealed
 from services.shared.errors import ConfigurationError
 from services.shared.events.governance import ReviewRequested
 from services.shared.settings import Settings

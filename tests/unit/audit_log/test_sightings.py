@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.domain.sightings import Seen, Shown, Sighting, gathered, joined, shown_by
+from services.audit_log.domain.ai_register.sightings import Seen, Shown, Sighting, gathered, joined, shown_by
 from services.shared.events import encode
 from services.shared.events.usage import SeatCount, SeatsObserved
 from tests.unit.audit_log.events import generated, reviewed

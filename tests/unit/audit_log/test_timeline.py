@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from services.audit_log.adapters.timeline import Step
-from services.audit_log.domain.case import Case, KnownReview, KnownUse
+from services.audit_log.adapters.reviews.timeline import Step
+from services.audit_log.domain.reviews.case import Case, KnownReview, KnownUse
 from services.audit_log.web.life import KINDS, marks, told
 from services.shared.events import types_of
 from services.shared.web.words import LANGUAGES, Words

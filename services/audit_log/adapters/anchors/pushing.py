@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from services.audit_log.adapters.anchors.standing import Receipt, first_signed_at, read_standing, save_receipt, save_try
-from services.audit_log.adapters.cases import SqlCaseFiles
 from services.audit_log.adapters.checkpoints import newest_checkpoint
 from services.audit_log.adapters.entries import read_frontier, tile_reader
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.domain.anchoring import Standing, is_due, is_overdue
 from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import message_of

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
-from services.audit_log.domain.duty import Rulebook
-from services.audit_log.domain.review import Case, Decision, Happened, assign, decide, fold, judge
+from services.audit_log.domain.reviews.duty import Rulebook
+from services.audit_log.domain.reviews.folding import Case, Decision, Happened, assign, decide, fold, judge
 from services.shared.events import Event, decode, encode
 from services.shared.events import governance as told
 from services.shared.events.outcomes import FindingClosed, FindingOpened

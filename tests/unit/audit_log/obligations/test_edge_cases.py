@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.audit_log.domain.calendar import due_time
-from services.audit_log.domain.duty import duty_of
 from services.audit_log.domain.resubmitting import resubmitting
+from services.audit_log.domain.reviews.calendar import due_time
+from services.audit_log.domain.reviews.duty import duty_of
 from services.shared.consumer import Delivered
 from services.shared.events import GOVERNANCE, Event, decode
 from services.shared.events import governance as told

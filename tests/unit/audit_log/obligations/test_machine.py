@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from services.audit_log.adapters.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import METADATA, case_file, finding
-from services.audit_log.domain.duty import Rulebook
-from services.audit_log.domain.review import Happened, judge
+from services.audit_log.domain.reviews.duty import Rulebook
+from services.audit_log.domain.reviews.folding import Happened, judge
 from services.audit_log.handlers import fold_entries, look
 from services.shared.clock import SteppedClock
 from services.shared.events import Event, decode

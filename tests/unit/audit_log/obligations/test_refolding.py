@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from services.audit_log import migrations
-from services.audit_log.adapters import refolding
 from services.audit_log.adapters.entries import SqlEntryLog
+from services.audit_log.adapters.reviews import refolding
 from services.audit_log.adapters.tables import METADATA, finding, refold
 from services.audit_log.ports import Arrival
 from services.shared.events import Event, encode, topic_of

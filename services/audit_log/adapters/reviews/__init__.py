@@ -1,0 +1,1 @@
+"""Cases, findings, draws and the queue in the database."""

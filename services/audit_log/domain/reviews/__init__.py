@@ -1,0 +1,1 @@
+"""Which outputs a person must look at, what counts as having done so, and what is missing. Pure."""
