@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from services.audit_log.adapters.checkpoints import LOSES_COMMITS
 from services.shared.consumer import relax_garbage_collector
@@ -15,6 +16,8 @@ from services.shared.store.migrate import migrate
 from tests.opened import Opening
 from tests.servers import alertmanager
 from tests.servers.alertmanager import AlertmanagerServer
+from tests.servers.browser import browsing, chromium_program
+from tests.servers.browser import version_of as version_of_chromium
 from tests.servers.kafka import KafkaServer, kafka_program
 from tests.servers.postgres import PostgresProgram, PostgresServer, newest_postgres, oldest_postgres
 from tests.servers.prometheus import PrometheusServer, Promtool, program, version_of
@@ -31,6 +34,7 @@ SERVER_OF_FIXTURE = {
     "promtool": "prometheus",
     "prometheus_server": "prometheus",
     "alertmanager_server": "alertmanager",
+    "browser": "chromium",
 }
 MARKER_OF_SERVER = {"postgres-oldest": "postgres"}
 MARKER_OF_FOLDER = {"crash": "crash", "end_to_end": "e2e"}
@@ -189,3 +193,15 @@ def alertmanager_server(roll: Roll, tmp_path: Path) -> Callable[[str], Alertmana
         roll.unavailable("alertmanager", error)
     roll.ran("alertmanager", version_of(path))
     return lambda receiver: AlertmanagerServer(path, receiver, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser(roll: Roll) -> Iterator[Browser]:
+    """A running Chromium, for one file: while Playwright works, nothing else in this thread can run an event loop."""
+    try:
+        path = chromium_program()
+    except ServerUnavailableError as error:
+        roll.unavailable("chromium", error)
+    with browsing(path) as found:
+        roll.ran("chromium", version_of_chromium(path))
+        yield found

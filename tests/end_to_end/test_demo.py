@@ -4,25 +4,22 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from email import message_from_bytes, policy
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PATIENCE_SECONDS = 240
+from services.simulator.telling_governance import OF_OUTPUTS
+from tests.end_to_end.demo import PATIENCE_SECONDS, Shown, ended, start
+
 KEYS = {
     "seed",
+    "accounts",
     "readings",
     "charges",
     "total_eur",
@@ -51,86 +48,27 @@ STORIES = {
     "anomaly",
     "use_case",
     "invoice",
+    "used_unreviewed",
+    "reviewed_after_use",
+    "self_review",
+    "reviewer_without_training",
+    "bulk_over_limit",
+    "used_while_suspended",
+    "rejected_and_sent_again",
+    "uncovered_model",
+    "incident_told_in_time",
+    "incident_told_late",
+    "sampled_outputs",
+    "shares_reviewed",
 }
-WITH_A_MONTH = max(30, datetime.now(UTC).day + 12)
-"""So many days reach into a month that is over, whatever day it is; the library passes its whole budget in them."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a demo that has ended leaves behind."""
-
-    data_dir: Path
-    status: int
-    printed: str
-    told: str
-
-    @cached_property
-    def figures(self) -> Mapping[str, Any]:
-        assert self.status == 0, self.told
-        found = json.loads(self.printed)
-        assert isinstance(found, dict)
-        return found
-
-    @cached_property
-    def events(self) -> list[dict[str, Any]]:
-        """Everything on the bus."""
-        connection = sqlite3.connect(f"file:{self.data_dir}/demo/bus.db?mode=ro", uri=True)
-        try:
-            return [json.loads(value) for (value,) in connection.execute("SELECT value FROM record")]
-        finally:
-            connection.close()
-
-    def said(self, event_type: str) -> list[dict[str, Any]]:
-        return [event["data"] for event in self.events if event["type"] == f"valvomo.{event_type}.v1"]
-
-    @cached_property
-    def mails(self) -> list[str]:
-        """To whom, and about what."""
-        files = sorted((self.data_dir / "demo" / "mail").glob("*.eml"))
-        found = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
-        return [f"{mail['To']} {mail['Subject']}".replace("\N{NO-BREAK SPACE}", " ") for mail in found]
-
-
-def start(data_dir: Path, *options: str, **settings: str) -> "subprocess.Popen[str]":
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("VALVOMO_")}
-    environment |= {"VALVOMO_DATA_DIR": str(data_dir), "VALVOMO_PORT": "0", **settings}
-    with heeding_ctrl_c():
-        return subprocess.Popen(
-            [sys.executable, "-m", "services", "demo", *options],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@contextmanager
-def heeding_ctrl_c() -> Iterator[None]:
-    """Children started here heed Ctrl-C, also where the tests are a shell's background job, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def ended(child: "subprocess.Popen[str]", data_dir: Path) -> Shown:
-    try:
-        printed, told = child.communicate(timeout=PATIENCE_SECONDS)
-    finally:
-        child.kill()
-        child.communicate()
-    return Shown(data_dir, child.returncode, printed, told)
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory: pytest.TempPathFactory) -> list[Shown]:
-    """Twice the same twenty days and once thirty or more, side by side. In thirty the library passes its budget."""
-    runs = [(tmp_path_factory.mktemp("demo"), str(days)) for days in (20, 20, WITH_A_MONTH)]
-    children = [(start(folder, "--once", "--json", "--days", days), folder) for folder, days in runs]
-    return [ended(child, folder) for child, folder in children]
+def demos(month_demo: Shown, tmp_path_factory: pytest.TempPathFactory) -> list[Shown]:
+    """Twice the same twenty days, side by side, and thirty or more. In thirty the library passes its budget."""
+    folders = [tmp_path_factory.mktemp("demo") for _ in range(2)]
+    children = [(start(folder, "--once", "--json", "--days", "20"), folder) for folder in folders]
+    return [*(ended(child, folder) for child, folder in children), month_demo]
 
 
 def test_the_same_seed_gives_the_same_figures(demos: list[Shown]) -> None:
@@ -249,6 +187,41 @@ def test_every_rule_that_a_story_names_is_there(demos: list[Shown]) -> None:
     rules = (Path(__file__).parents[2] / "deploy" / "prometheus" / "valvomo.rules.yml").read_text()
     named = {one["rule"] for one in demos[2].figures["stories"].values() if one and one["rule"]}
     assert {rule for rule in named if f"alert: {rule}\n" not in rules} == set()
+
+
+def test_what_an_auditor_finds_has_the_severity_that_it_deserves(demos: list[Shown]) -> None:
+    found = {name: story(demos[2], name) for name in OF_OUTPUTS}
+    assert {name for name, one in found.items() if one["severity"] == "severe"} == {
+        "used_unreviewed",
+        "reviewed_after_use",
+        "used_while_suspended",
+    }
+    assert {name: one["closed"] for name, one in found.items() if one["closed"]} == {
+        "reviewed_after_use": "reviewed_after_use"
+    }
+
+
+def test_an_authority_was_told_in_time_once_and_once_not(demos: list[Shown]) -> None:
+    assert story(demos[2], "incident_told_in_time")["clocks"] == {"provider": "done", "authority": "done"}
+    assert story(demos[2], "incident_told_late")["clocks"] == {"provider": "done", "authority": "done_late"}
+    assert [one["about"] for one in demos[2].said("finding.opened") if one["kind"] == "incident_late"] == [
+        "EX-INC-2 authority"
+    ]
+
+
+def test_shares_reviewed_differ_by_unit(demos: list[Shown]) -> None:
+    units = story(demos[2], "shares_reviewed")["units"]
+    assert len({one["in_time"] / one["due"] for one in units.values()}) > 2
+    assert units["konserni"]["in_time"] == 0  # what was used while suspended
+
+
+def test_accounts_are_shown_once_and_kept_nowhere(demos: list[Shown]) -> None:
+    first, second, _ = (one.figures["accounts"] for one in demos)
+    assert [one["what"] for one in first] == ["reviewer", "editor", "auditor", "admin"]
+    passwords = {one["password"] for one in (*first, *second)}
+    assert len(passwords) == 8
+    kept = [path.read_bytes() for path in (demos[0].data_dir / "demo").rglob("*") if path.is_file()]
+    assert not any(one["password"].encode() in content for one in first for content in kept)
 
 
 def test_what_ai_brought_stands_beside_its_cost(demos: list[Shown]) -> None:

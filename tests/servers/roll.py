@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-REQUIRED_BY_NAME = ("kafka", "postgres", "prometheus", "alertmanager")
+REQUIRED_BY_NAME = ("kafka", "postgres", "prometheus", "alertmanager", "chromium")
 """What REQUIRE_ADAPTERS may name. Others (an older PostgreSQL) are welcome where they are found."""
 
 

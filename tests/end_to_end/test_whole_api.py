@@ -1,0 +1,179 @@
+"""The whole interface, asked by a program that reads its description: nobody comes in unknown, and nothing breaks."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+from schemathesis.schemas import APIOperation, BaseSchema
+
+from tests.end_to_end.city import City, Who
+
+OPEN = frozenset({"/healthz", "/readyz", "/alerts/ack", "/public/ai-register", "/public/ai-register.json"})
+"""What anybody may ask: probes, the page whose link proves who may, and the public register."""
+
+REFUSED = {401, 403}
+OFTEN = settings(
+    max_examples=6,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+PASSING_ON = frozenset({"content-length", "host", "transfer-encoding", "connection", "authorization", "cookie"})
+"""What a made-up request does not say by itself."""
+
+
+@dataclass
+class Asked:
+    """The interface with the headers of somebody."""
+
+    city: City
+    schema: BaseSchema
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, case: schemathesis.Case[Any], client: httpx.Client) -> httpx.Response:
+        """Ask what was made up."""
+        made = case.as_transport_kwargs(base_url=self.city.address)
+        own = {name: value for name, value in made["headers"].items() if name.lower() not in PASSING_ON}
+        body = made.get("data")
+        content = json.dumps(made["json"]).encode() if "json" in made else body
+        return client.request(
+            made["method"], made["url"], params=made.get("params"), headers=own | dict(self.headers),
+            content=content if isinstance(content, bytes | str) else None,
+            data=content if isinstance(content, dict) else None,
+        )  # fmt: skip
+
+    def operations(self) -> Iterator[APIOperation[Any, Any, Any, Any]]:
+        for found in self.schema.get_all_operations():
+            operation = found.ok()  # type: ignore[union-attr]  # one that cannot be read raises
+            assert operation is not None
+            yield operation
+
+
+@pytest.fixture(scope="module")
+def description(city: City) -> dict[str, Any]:
+    answer = httpx.get(f"{city.address}/openapi.json", headers=bearer(city.token))
+    found = answer.raise_for_status().json()
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture(scope="module")
+def schema(description: dict[str, Any]) -> BaseSchema:
+    return schemathesis.openapi.from_dict(description)
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=30) as found:
+        yield found
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def session_of(city: City, who: Who) -> dict[str, str]:
+    """The cookie of somebody who has signed in, and what their programs must send with it."""
+    with httpx.Client(base_url=city.address) as visitor:
+        form = visitor.get("/sign-in")
+        fields = {
+            "form_token": hidden(form.text, "form_token"), "next": "/account",
+            "login": city.accounts[who]["login"], "password": city.accounts[who]["password"],
+        }  # fmt: skip
+        visitor.post("/sign-in", data=fields, headers={"origin": city.address})
+        token = hidden(visitor.get("/account").text, "form_token")
+        cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    return {"cookie": cookies, "x-form-token": token, "origin": city.address}
+
+
+def hidden(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found is not None, f"no {name} on the page"
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param(bearer("vt_of-nobody-" + "x" * 32), id="a token of nobody"),
+        pytest.param({"cookie": "session=" + "x" * 43}, id="a session of nobody"),
+        pytest.param({"authorization": "Basic " + "eDp5"}, id="a password of nobody"),
+    ],
+)
+def test_nobody_comes_in_unknown(
+    city: City, schema: BaseSchema, client: httpx.Client, headers: Mapping[str, str]
+) -> None:
+    asked, seen = Asked(city, schema, headers), 0
+    came_in: dict[str, int] = {}
+    for operation in asked.operations():
+        if operation.path in OPEN:
+            continue
+        seen += 1
+        answers: list[httpx.Response] = []
+
+        @seed(7)
+        @settings(OFTEN, max_examples=1)
+        @given(case=operation.as_strategy())
+        def ask(case: schemathesis.Case[Any], answers: list[httpx.Response] = answers) -> None:
+            answers.append(asked(case, client))
+
+        ask()
+        [answer] = answers
+        if answer.status_code not in REFUSED:
+            came_in[operation.label] = answer.status_code
+    assert came_in == {}
+    assert seen > 40
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_no_request_breaks_it(city: City, schema: BaseSchema, client: httpx.Client, mode: GenerationMode) -> None:
+    asked = Asked(city, schema, bearer(city.token))
+    assert broken(asked, client, mode, lambda _operation: True) == []
+    assert city.program.running
+    assert "Traceback" not in city.program.log()
+
+
+@pytest.mark.parametrize("who", ["reviewer", "auditor"])
+def test_no_decision_breaks_it(city: City, schema: BaseSchema, client: httpx.Client, who: Who) -> None:
+    asked = Asked(city, schema, session_of(city, who))
+    wanted = lambda operation: operation.method == "post" and "/v1/" in operation.path  # noqa: E731
+    assert broken(asked, client, GenerationMode.POSITIVE, wanted) == []
+    assert city.program.running
+
+
+def broken(asked: Asked, client: httpx.Client, mode: GenerationMode, wanted: Any) -> list[str]:  # noqa: ANN401
+    """The requests that were answered as if the fault were the program's."""
+    found: list[str] = []
+    for operation in filter(wanted, asked.operations()):
+
+        @seed(7)
+        @OFTEN
+        @given(case=operation.as_strategy(mode))
+        def ask(case: schemathesis.Case[Any]) -> None:
+            answer = asked(case, client)
+            if answer.is_server_error:
+                found.append(f"{answer.status_code} {answer.request.method} {answer.request.url}: {answer.text[:300]}")
+
+        try:
+            ask()
+        except Exception as error:
+            if type(error).__name__ != "Unsatisfiable":  # a request without parameters cannot be a wrong one
+                raise
+    return found
+
+
+def test_pages_of_ones_own_are_ones_own(city: City, client: httpx.Client) -> None:
+    """Pages that the description does not list: they ask for themselves who is there."""
+    page = client.get(f"{city.address}/account", headers={"accept": "text/html"})
+    assert page.status_code in {302, 303, 401}
+    for path in ("/account/password", "/account/sessions", "/sign-out"):
+        assert client.post(f"{city.address}{path}").status_code in {401, 403}
