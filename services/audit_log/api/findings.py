@@ -176,6 +176,19 @@ class FindingRoutes:
         return HTMLResponse(text, 422 if wrong else 200, headers=headers)
 
 
+def _judge(request: Request) -> Holder:
+    """Who asks by a program, with the units in which they may settle: those of another role do not count.
+
+    Raises:
+        NotAllowedError: they may not settle, or the request does not prove that it comes from our page (403).
+    """
+    check_token_header(request)
+    holder = holder_of(request)
+    if not holder.roles & set(_JUDGES):
+        raise NotAllowedError(f"settling needs one of: {' or '.join(_JUDGES)}", 403)
+    return person_of(request, *_JUDGES) if holder.person else holder
+
+
 def _comparable(text: str) -> str:
     """What a database can compare; any other text is the id of no finding."""
     return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
@@ -210,12 +223,8 @@ def _add_for_programs(router: APIRouter, routes: FindingRoutes) -> None:
 
         Accepted: the finding is closed when the log holds the word, within seconds. What closes it first stands.
         """
-        check_token_header(request)
-        holder = holder_of(request)
-        if not holder.roles & set(_JUDGES):
-            raise NotAllowedError(f"settling needs one of: {' or '.join(_JUDGES)}", 403)
         try:
-            refusal = routes.settle(holder, told_us.finding_id, told_us.note)
+            refusal = routes.settle(_judge(request), told_us.finding_id, told_us.note)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         if refusal:

@@ -23,7 +23,7 @@ from services.audit_log.cli import app
 from services.audit_log.domain.reviews.quarter import SampleLine
 from services.audit_log.domain.reviews.sampling import parse_period
 from services.audit_log.domain.reviews.settling import MOST_CHARACTERS, note_of
-from services.shared.access import ANYBODY, Access, new_token
+from services.shared.access import ANYBODY, Access, Grant, new_token
 from services.shared.errors import ConfigurationError
 from services.shared.http import make_app
 from services.shared.settings import Settings
@@ -33,6 +33,7 @@ from tests.contract.governance_contract import WORDS, begin_city
 from tests.contract.log_contract import Program
 from tests.unit.audit_log.events import at, generated, reviewed
 from tests.unit.audit_log.people import Person, Sessions, sign_in
+from tests.unit.audit_log.register_city import published, unit
 from tests.unit.audit_log.test_pages import Outline
 
 FINDINGS = "/findings"
@@ -207,6 +208,24 @@ def test_an_auditor_of_another_unit_settles_nothing_here(program: Program, sessi
     assert answer.status_code == 403
 
 
+def test_a_role_reaches_below_its_unit_and_no_other_role_widens_it(program: Program, sessions: Sessions) -> None:
+    facts = unit("kymp", None), unit("tontti", "kymp")
+    program.publish(*published(2, facts), generated("s-1", use_case="scoring", unit="tontti"))
+    program.settle()
+    name = _row(program, "prohibited_use", "s-1").finding_id
+
+    def settles(unit_id: str) -> int:
+        sessions.admit("p-two", Grant("auditor", unit_id), Grant("viewer"))
+        sent = {"finding_id": name, "note": WORDS}
+        http = Person(program, sessions, "p-two").http
+        status: int = http.post(
+            "/api/v1/findings/settle", json=sent, headers={"x-form-token": "form-p-two"}
+        ).status_code
+        return status
+
+    assert [settles("hyve"), settles("kymp")] == [403, 202]
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
@@ -291,9 +310,10 @@ def _parameters(path: str) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _row(program: Program, kind: str) -> Any:  # noqa: ANN401  # a row of the table of findings
+def _row(program: Program, kind: str, *outputs: str) -> Any:  # noqa: ANN401  # a row of the table of findings
+    query = select(finding).where(finding.c.kind == kind)
     with program.service.store.reading() as connection:
-        return connection.execute(select(finding).where(finding.c.kind == kind)).one()
+        return connection.execute(query.where(finding.c.output_id.in_(outputs)) if outputs else query).one()
 
 
 def _token(token: str) -> Token:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
 from services.audit_log.adapters.reviews.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.desk import with_those_below
 from services.audit_log.adapters.tables import finding
 from services.audit_log.domain.reviews.settling import Settlement, settled
 from services.audit_log.handlers import message_of
@@ -100,12 +101,12 @@ def settle(tx: Transaction, settlement: Settlement, now: datetime, units: frozen
     """Close a finding because a person has looked into it; why not, or None when it is done.
 
     The word leaves by the outbox and counts when the log holds it. Whatever closes a finding first stands. `units`:
-    where the person's role holds; empty: everywhere.
+    where the person's role holds, and below; empty: everywhere.
     """
     row = tx.connection.execute(select(finding).where(finding.c.finding_id == settlement.finding_id)).first()
     if row is None:
         return "unknown"
-    if units and row.unit not in units:
+    if units and row.unit not in with_those_below(tx.connection, units):
         return "elsewhere"
     event = settled(Finding.model_validate_json(row.opened), settlement, now)
     if row.closed_seq is not None or not SqlCaseFiles().decided_first(tx, [event.id], now):
