@@ -67,9 +67,17 @@ def _sign_in_url(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
         query = scope.get("query_string", b"").decode("latin-1")
         back = scope["path"] + (f"?{query}" if query else "")
     else:
-        came_from = urlsplit(headers.get(b"referer", ""))
-        back = came_from.path if came_from.netloc == headers.get(b"host") else ""
+        back = _page_of(headers.get(b"referer", ""), headers.get(b"host"))
     return f"{at}?next={quote(back, safe='/')}" if 0 < len(back) <= _LONGEST_WAY_BACK else at
+
+
+def _page_of(referer: str, host: str | None) -> str:
+    """The path of the page that a form was sent from, if it is one of ours."""
+    try:
+        came_from = urlsplit(referer)
+    except ValueError:  # any sender may write what is no address
+        return ""
+    return came_from.path if came_from.netloc == host else ""
 
 
 def _challenge(method: str) -> Mapping[str, str]:

@@ -95,7 +95,11 @@ def check_origin(headers: Mapping[bytes, str], public_url: str | None) -> None:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc
+    """The host of an address; none of what is no address, which any sender may write."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 @dataclass(slots=True)

@@ -85,6 +85,7 @@ def test_browsers_say_where_a_request_comes_from(browser: Browser, headers: dict
         pytest.param("http://127.0.0.1:9999", None, False, id="another port"),
         pytest.param("null", None, False, id="a page that hides where it is from"),
         pytest.param("", None, False, id="empty"),
+        pytest.param("http://[", None, False, id="no address at all"),
     ],
 )
 def test_older_browsers_say_it_by_their_origin(origin: str | None, public_url: str | None, allowed: bool) -> None:

@@ -378,9 +378,19 @@ def test_the_pages_are_whole_in_every_language(world: World, language: str) -> N
         assert page.count("<label for=") == page.count('<input id="')
 
 
-def test_somebody_signed_out_is_led_back_to_the_page_whose_form_they_sent(world: World) -> None:
-    sent = world.browser().post("/reviews/decide", {}, referer="http://127.0.0.1:8600/reviews/output?id=o-1")
-    assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in?next=/reviews/output")
+@pytest.mark.parametrize(
+    ("referer", "sent_to"),
+    [
+        ("http://127.0.0.1:8600/reviews/output?id=o-1", "/sign-in?next=/reviews/output"),
+        ("https://evil.example/reviews", "/sign-in"),
+        ("http://[no-address", "/sign-in"),
+    ],
+)
+def test_somebody_signed_out_is_led_back_to_the_page_whose_form_they_sent(
+    world: World, referer: str, sent_to: str
+) -> None:
+    sent = world.browser().post("/reviews/decide", {}, referer=referer)
+    assert (sent.status_code, sent.headers["location"]) == (303, sent_to)
 
 
 def test_a_process_where_nobody_signs_in_sends_people_to_the_one_where_they_do(tmp_path: Path) -> None:
