@@ -32,6 +32,7 @@ from services.shared.tokens import (
 __all__ = [
     "ANYBODY",
     "EVERY_ROLE",
+    "LOOKING_AT_PEOPLE",
     "Access",
     "Grant",
     "Holder",
@@ -128,7 +129,7 @@ ask for themselves who is there."""
 _OPEN_BELOW = ("/oidc/", "/public/")
 
 _JUDGING: frozenset[Role] = frozenset({"auditor", "admin"})
-_LOOKING_AT_PEOPLE: frozenset[Role] = frozenset({"reviewer", "auditor", "admin"})
+LOOKING_AT_PEOPLE: frozenset[Role] = frozenset({"reviewer", "auditor", "admin"})
 """Entries, and outputs with their reviews, tell under pseudonyms what single people did."""
 
 _REVIEWING = Need(roles=frozenset({"reviewer"}))
@@ -139,23 +140,23 @@ _NEEDS: tuple[tuple[str, Need], ...] = (
     ("/api/v1/reviews/", _REVIEWING),
     ("/findings", Need(roles=_JUDGING)),
     ("/api/v1/findings", Need(roles=_JUDGING)),
-    ("/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
-    ("/api/v1/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/incidents", Need(roles=LOOKING_AT_PEOPLE)),
+    ("/api/v1/incidents", Need(roles=LOOKING_AT_PEOPLE)),
 )
 
 _READING_NEEDS: tuple[tuple[str, Need], ...] = (
-    ("/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
-    ("/api/v1/incidents", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/incidents", Need(roles=LOOKING_AT_PEOPLE)),
+    ("/api/v1/incidents", Need(roles=LOOKING_AT_PEOPLE)),
     ("/metrics", Need(frozenset({"metrics"}), EVERY_ROLE)),
     ("/log/", Need(frozenset({"log"}), _JUDGING)),
-    ("/api/v1/log/", Need(roles=_LOOKING_AT_PEOPLE)),
-    ("/api/v1/outputs", Need(roles=_LOOKING_AT_PEOPLE)),
-    ("/api/v1/reviews", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/api/v1/log/", Need(roles=LOOKING_AT_PEOPLE)),
+    ("/api/v1/outputs", Need(roles=LOOKING_AT_PEOPLE)),
+    ("/api/v1/reviews", Need(roles=LOOKING_AT_PEOPLE)),
     ("/api/v1/governance/shares", Need(roles=EVERY_ROLE)),
     ("/api/v1/governance", Need(roles=_JUDGING)),
     ("/governance", Need(roles=_JUDGING)),
-    ("/audit", Need(roles=_LOOKING_AT_PEOPLE)),
-    ("/reviews", Need(roles=_LOOKING_AT_PEOPLE)),
+    ("/audit", Need(roles=LOOKING_AT_PEOPLE)),
+    ("/reviews", Need(roles=LOOKING_AT_PEOPLE)),
 )
 
 

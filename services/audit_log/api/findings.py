@@ -24,7 +24,7 @@ from services.audit_log.adapters.reviews.shares import latest_months, review_sha
 from services.audit_log.api.asking import LARGEST, LanguageText, Limit, Plain, Text, reader_of
 from services.audit_log.domain.reviews.settling import Settlement, note_of
 from services.audit_log.web.findings import FindingsPage
-from services.shared.access import Holder, NotAllowedError, Role
+from services.shared.access import LOOKING_AT_PEOPLE, Holder, NotAllowedError, Role
 from services.shared.clock import Clock
 from services.shared.events.outcomes import FindingKind
 from services.shared.http import check_token_header, form_of, holder_of, person_of
@@ -142,7 +142,8 @@ class FindingRoutes:
             rows = find_findings(connection, self.wanted(asked), after=after, limit=limit)
         self._reads.note(reader_of(request), "findings", asked.given(), len(rows))
         following = rows[-1].opened_seq if len(rows) == limit else None
-        return {"findings": [told(row) for row in rows], "next": following}
+        with_persons = bool(LOOKING_AT_PEOPLE & holder_of(request).roles)
+        return {"findings": [told(row, with_persons=with_persons) for row in rows], "next": following}
 
     def settle(self, holder: Holder, finding_id: str, note: str) -> Refusal | None:
         """Close a finding by a person's word."""
@@ -166,7 +167,7 @@ class FindingRoutes:
             counts = count_open(connection, now)
             shares = review_shares(connection, latest_months(now, _MONTHS), now)
         self._reads.note(reader_of(request), "page", asked.given(), len(rows[:_PAGE]))
-        shown = FindingsPage(counts, [told(row) for row in rows[:_PAGE]], shares, now=now)
+        shown = FindingsPage(counts, [told(row, with_persons=False) for row in rows[:_PAGE]], shares, now=now)
         following = {**asked.given(), "after": str(rows[_PAGE - 1].opened_seq)} if len(rows) > _PAGE else None
         text = render(
             "findings.html.jinja", words=words, languages=LANGUAGES, path="/findings", shown=shown, given=asked.given(),

@@ -108,7 +108,7 @@ def _find(connection: Connection, request: Request, output_id: str, words: Words
         reviewer = Reviewer(you.person, with_those_below(connection, units))
         hurdle, held = _of_reviewer(case, reviewer, rules, now)
     rows = find_findings(connection, WantedFindings(output=output_id), after=-1, limit=_FINDINGS)
-    findings, units_named = [finding_told(row) for row in rows], unit_names(connection, words)
+    findings, units_named = [finding_told(row, with_persons=True) for row in rows], unit_names(connection, words)
     return _Found(case, rules, read_life(connection, output_id), findings, units_named, hurdle, held, you)
 
 

@@ -169,7 +169,7 @@ def test_without_a_quarter_the_newest_that_is_over_is_told(auditor: Person) -> N
 
 
 def test_an_auditor_settles_on_the_page_and_once(auditor: Person, program: Program) -> None:
-    name = _row(program, "prohibited_use").finding_id
+    name = _row(program, "prohibited_use", "x-1").finding_id
     page = auditor.get(FINDINGS, lang="en").text
     assert 'name="form_token" value="form-p-auditor"' in page
     assert auditor.send("/findings/settle?lang=en", {"finding_id": name, "note": "too short"}).status_code == 422
@@ -179,10 +179,24 @@ def test_an_auditor_settles_on_the_page_and_once(auditor: Person, program: Progr
     again = auditor.send("/findings/settle?lang=en", {"finding_id": name, "note": WORDS})
     assert (again.status_code, "closed already" in again.text) == (422, True)
     program.settle()
-    closed = json.loads(_row(program, "prohibited_use").closed)
+    closed = json.loads(_row(program, "prohibited_use", "x-1").closed)
     assert (closed["reason"], closed["closed_by"], closed["note"]) == ("settled", "p-auditor", WORDS)
     listed = auditor.get("/findings", state="closed", lang="en").text
     assert WORDS in listed
+
+
+@pytest.mark.parametrize(("role", "told"), [("viewer", False), ("finance", False), ("reviewer", True), ("admin", True)])
+def test_who_settled_it_is_told_to_who_may_look_at_people(
+    program: Program, sessions: Sessions, auditor: Person, role: Role, told: bool
+) -> None:
+    program.publish(generated("s-2", use_case="scoring"))
+    program.settle()
+    auditor.send("/findings/settle", {"finding_id": _row(program, "prohibited_use", "s-2").finding_id, "note": WORDS})
+    program.settle()
+    reader = sign_in(program, sessions, "p-reader", role)
+    api, page = (reader.get(path, state="closed").text for path in ("/api/v1/findings", FINDINGS))
+    assert ("p-auditor" in api, WORDS in api) == (told, True)
+    assert ("p-auditor" in page, WORDS in page) == (False, True)
 
 
 @pytest.mark.parametrize("name", ["", "none", "\0", "x" * 5_000, "\u200b"])

@@ -115,7 +115,12 @@ def settle(tx: Transaction, settlement: Settlement, now: datetime, units: frozen
     return None
 
 
-def told(row: Row[Any]) -> dict[str, Any]:
-    """A finding for programs: what opened it, what closed it, and the entries that say so."""
+def told(row: Row[Any], *, with_persons: bool) -> dict[str, Any]:
+    """A finding for programs: what opened it, what closed it, and the entries that say so.
+
+    Without persons, who settled it is left out; the entry that says so is for who may look at people.
+    """
     closed = json.loads(row.closed) if row.closed else None
+    if closed and not with_persons:
+        closed.pop("closed_by", None)
     return {**json.loads(row.opened), "opened_entry": row.opened_seq, "closed_entry": row.closed_seq, "closed": closed}
