@@ -27,5 +27,8 @@ def _is_same_content(other: Case, case: Case) -> bool:
 
 
 def _was_rejected(case: Case, later: told.Output) -> bool:
+    """Nothing comes again before it was made, whatever the clock of the one who rejected it said."""
+    if case.output is None or case.output.generated_at > later.generated_at:
+        return False
     reviews = [known.review for known in case.reviews if known.review.decided_by == "person"]
     return any(review.decision == "rejected" and review.decided_at <= later.generated_at for review in reviews)
