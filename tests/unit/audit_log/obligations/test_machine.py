@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
@@ -312,16 +313,52 @@ def _output_of(entry: Happened) -> str:
     return str(getattr(entry.event.data, "output_id", ""))
 
 
-def test_whatever_happens() -> None:
+@pytest.fixture
+def store() -> Iterator[None]:
     Reviews.shared = Store()
     try:
-        run_state_machine_as_test(
-            Reviews,
-            settings=settings(
-                max_examples=40, stateful_step_count=20, deadline=None,
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-            ),
-        )  # fmt: skip
+        yield
     finally:
         Reviews.shared.store.close()
         Reviews.shared.folder.cleanup()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_class_that_rises_a_second_time_is_demanded_a_second_time() -> None:
+    log = Reviews()
+    high, limited, unclassified = (REGISTERS[number] for number in (0, 1, 3))
+    log.publish(POLICY, limited, ())
+    log.generate("three", "benefits", A, requester="p-requester", step=False)
+    for cases in (high, unclassified, limited, high):
+        log.wait(0.5)
+        log.publish(POLICY, cases, ())
+    log.say()
+    told_last = log.entries[-1].event
+    assert isinstance(told_last, told.ReviewRequested)
+    assert told_last.data.risk_class == "high_decision"
+    log.teardown()
+
+
+@pytest.mark.usefixtures("store")
+def test_nothing_comes_again_before_it_was_made() -> None:
+    log = Reviews()
+    log.begin()
+    log.redeliver(random.Random(1))
+    log.generate("three", "benefits", A, requester="p-requester", step=False)
+    members = {"reviewer": "p-reviewer", "decision": "rejected", "edited": None, "place": None}
+    log.review("three", None, 0.5, **members)
+    for _ in range(9):
+        log.redeliver(random.Random(2))
+    log.teardown()
+
+
+@pytest.mark.usefixtures("store")
+def test_whatever_happens() -> None:
+    run_state_machine_as_test(
+        Reviews,
+        settings=settings(
+            max_examples=30, stateful_step_count=20, deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes; the steps are printed
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )  # fmt: skip
