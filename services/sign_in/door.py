@@ -1,7 +1,8 @@
 """What can be done at the door: come in, go out, and be given or lose a role. Each in one transaction."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from services.sign_in.domain.accounts import Account, Change, How, as_directory_
 from services.sign_in.domain.directory import Told
 from services.sign_in.domain.passwords import LONGEST, ONE_TIME_DAYS, Fault, fault
 from services.sign_in.domain.sessions import Lasting, Session
-from services.sign_in.domain.throttle import OF_ADDRESS, OF_LOGIN
+from services.sign_in.domain.throttle import OF_ADDRESS, OF_LOGIN, Limit
 
 _ONE_TIME_BYTES = 15
 _MOST_LETTERS = 4 * LONGEST
@@ -60,18 +61,17 @@ class Door:
         self._hashing, self._lasting = hashing, lasting
         self._log = logger("sign-in")
 
-    def enter(self, login: str, password: str, address: str, left: str | None = None) -> Entered | Refused:
+    def enter(self, login: str, password: str, address: str | None, left: str | None = None) -> Entered | Refused:
         """Come in by a password. `left`: the token of a session that this browser had, which ends.
 
-        Who is unknown, disabled or without a password takes the same way as a wrong password.
+        `address`: where from; None: not known, and then not counted. Who is unknown, disabled or without a password
+        takes the same way as a wrong password.
         """
         now = self._clock.now()
         person = self._persons.find(login)
-        # By the person where there is one: a login can be spelled in several ways.
-        whose = self.sealer.hashed("login", person or login.casefold()), self.sealer.hashed("address", address)
-        with self._store.transaction() as tx:
-            pause = attempts.take(tx, {whose[0]: OF_LOGIN, whose[1]: OF_ADDRESS}, now)
-        if pause:
+        # By the person where there is one. Who is nobody waits as long however they spell it: else it would show.
+        whose = self._counted("login", person or _spelled(login), address)
+        if pause := self._put_off(whose, now):
             self._log.warning("sign-in put off", how="password")
             return Refused(pause)
         found = self._usable(person, now)
@@ -82,7 +82,7 @@ class Door:
         with self._changing(found.person) as (tx, still):
             if still != found:
                 return Refused()  # somebody has changed the account meanwhile
-            attempts.forgive(tx, *whose, now)
+            attempts.forgive(tx, whose, now)
             self._rehash(tx, found, password)
             token = self._begun(tx, found, "password", left)
         return Entered(token, must_change=found.one_time_until is not None)
@@ -123,13 +123,11 @@ class Door:
         self._log.info("sessions ended", count=ended)
         return ended
 
-    def change_password(self, person: str, old: str, new: str, address: str) -> Fault | Entered | Refused:
+    def change_password(self, person: str, old: str, new: str, address: str | None) -> Fault | Entered | Refused:
         """Choose another password: every session ends, and a new one begins."""
         now = self._clock.now()
-        whose = self.sealer.hashed("password of", person), self.sealer.hashed("address", address)
-        with self._store.transaction() as tx:
-            pause = attempts.take(tx, {whose[0]: OF_LOGIN, whose[1]: OF_ADDRESS}, now)
-        if pause:
+        whose = self._counted("password of", person, address)
+        if pause := self._put_off(whose, now):
             return Refused(pause)
         before = self.account(person)
         if before is None or not self._hashing.matches(before.password, old[:_MOST_LETTERS]):
@@ -140,7 +138,7 @@ class Door:
         with self._changing(person) as (tx, found):
             if found != before:
                 return Refused()  # somebody else has changed the account meanwhile
-            attempts.forgive(tx, *whose, now)
+            attempts.forgive(tx, whose, now)
             after = replace(before, password=hashed, one_time_until=None, changed_at=now)
             accounts.save(tx, self.sealer, before, after, decided=_OWN)
             return Entered(self._begun(tx, after, "password", None))
@@ -224,6 +222,16 @@ class Door:
             accounts.lock(tx, person)
             yield tx, accounts.load(tx.connection, self.sealer, person)
 
+    def _counted(self, kind: str, name: str, address: str | None) -> dict[bytes, Limit]:
+        """What an attempt counts against."""
+        whose = {self.sealer.hashed(kind, name): OF_LOGIN}
+        return whose if address is None else {**whose, self.sealer.hashed("address", address): OF_ADDRESS}
+
+    def _put_off(self, whose: Mapping[bytes, Limit], now: datetime) -> timedelta:
+        """Count an attempt, or say how long nothing is tried."""
+        with self._store.transaction() as tx:
+            return attempts.take(tx, whose, now)
+
     def _usable(self, person: str | None, now: datetime) -> Account | None:
         found = None if person is None else self.account(person)
         if found is None or found.disabled_at is not None:
@@ -244,6 +252,11 @@ class Door:
         once = password or secrets.token_urlsafe(_ONE_TIME_BYTES)
         until = self._clock.now() + timedelta(days=ONE_TIME_DAYS)
         return once, replace(found, password=self._hashing.hash(once), one_time_until=until)
+
+
+def _spelled(login: str) -> str:
+    """One spelling of a login, as pseudonyms are found by."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).strip().casefold())
 
 
 _OWN = Decided("self", "the password was changed")

@@ -8,7 +8,15 @@ from sqlalchemy import delete, select, update
 from services.shared.store import Transaction
 from services.shared.store.tables import micros
 from services.sign_in.adapters.tables import attempt
-from services.sign_in.domain.throttle import FORGOTTEN_AFTER, Failures, Limit, after_one_more, after_success, wait
+from services.sign_in.domain.throttle import (
+    FORGOTTEN_AFTER,
+    OF_LOGIN,
+    Failures,
+    Limit,
+    after_one_more,
+    after_success,
+    wait,
+)
 
 
 def take(tx: Transaction, whose: Mapping[bytes, Limit], now: datetime) -> timedelta:
@@ -26,11 +34,13 @@ def take(tx: Transaction, whose: Mapping[bytes, Limit], now: datetime) -> timede
     return longest
 
 
-def forgive(tx: Transaction, login: bytes, address: bytes, now: datetime) -> None:
+def forgive(tx: Transaction, whose: Mapping[bytes, Limit], now: datetime) -> None:
     """The attempt succeeded: nothing stands against the login, and the address has failed once less."""
-    tx.connection.execute(delete(attempt).where(attempt.c.whose == login))
-    if found := _locked(tx, address, now):
-        _write(tx, address, after_success(found, now))
+    for key, limit in whose.items():
+        if limit == OF_LOGIN:
+            tx.connection.execute(delete(attempt).where(attempt.c.whose == key))
+        elif found := _locked(tx, key, now):
+            _write(tx, key, after_success(found, now))
 
 
 def _locked(tx: Transaction, key: bytes, now: datetime) -> Failures | None:

@@ -115,7 +115,9 @@ class Pages:
             return self.asked(request, next_page, "stale")
         if not login.strip() or len(login) > _LONGEST_LOGIN:
             return self.asked(request, next_page, "wrong")
-        found = self._door.enter(login, form.get("password", ""), address_of(request), self._cookies.session(request))
+        found = self._door.enter(
+            login, form.get("password", ""), self._address_of(request), self._cookies.session(request)
+        )
         if isinstance(found, Refused):
             wait = math.ceil(found.wait.total_seconds())
             return self.asked(request, next_page, "later" if wait else "wrong", wait)
@@ -142,7 +144,7 @@ class Pages:
         person = _person(request)
         if form.get("new") != form.get("again"):
             return self._shown(request, "differ", 422)
-        found = self._door.change_password(person, form.get("old", ""), form.get("new", ""), address_of(request))
+        found = self._door.change_password(person, form.get("old", ""), form.get("new", ""), self._address_of(request))
         if isinstance(found, Refused):
             return self._shown(request, "later" if found.wait else "wrong", 429 if found.wait else 422)
         if not isinstance(found, Entered):
@@ -168,6 +170,13 @@ class Pages:
             raise NotAllowedError("your session has ended; sign in again", 401)
         return found
 
+    def _address_of(self, request: Request) -> str | None:
+        """Where a request comes from, as the socket says; no header is believed.
+
+        HTTPS means a proxy in front, and its address is everybody's: one sender's failures would put off all others.
+        """
+        return None if self._cookies.secure or request.client is None else request.client.host
+
     def _out(self) -> Response:
         answer = RedirectResponse("/sign-in", 303)
         self._cookies.end(answer)
@@ -175,11 +184,6 @@ class Pages:
 
 
 _STATUS: Mapping[str, int] = {"wrong": 401, "later": 429, "stale": 403, "directory": 403, "away": 503}
-
-
-def address_of(request: Request) -> str:
-    """Where a request comes from, as the socket says; no header is believed."""
-    return request.client.host if request.client else "unknown"
 
 
 def _person(request: Request) -> str:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from services.shared.errors import ConfigurationError
 from services.shared.sessions import Grant
 from services.sign_in.adapters.hashing import Hashing
+from services.sign_in.domain.throttle import OF_ADDRESS
 from services.sign_in.door import Door
 from services.sign_in.main import build_sessions, key_file
 from tests.unit.sign_in.world import DECIDED, LOGIN, PASSWORD, TOKEN, World
@@ -334,6 +335,24 @@ def test_a_restart_forgets_no_failures(tmp_path: Path) -> None:
             world.browser().sign_in("nobody@example.org")
     with World(tmp_path, before=world) as again:
         assert again.browser().sign_in("Nobody@example.org").status_code == 429
+
+
+@pytest.mark.parametrize("login", [LOGIN, "nobody@example.org"])
+def test_spelling_a_login_otherwise_shows_not_whether_there_is_such_a_person(world: World, login: str) -> None:
+    world.account(REVIEWER)
+    spelled = [login, login.upper(), f" {login}", f"{login}\u3000", login.replace("o", "\uff4f")]
+    assert [world.browser().sign_in(one, "not the password").status_code for one in spelled] == [401] * 5
+    assert world.browser().sign_in(f"{login} ", "not the password").status_code == 429
+
+
+@pytest.mark.parametrize(("url", "others"), [(None, 429), ("https://valvomo.example", 303)])
+def test_who_fails_behind_a_proxy_puts_off_nobody_else(tmp_path: Path, url: str | None, others: int) -> None:
+    with World(tmp_path, public_url=url) as world:
+        world.account(REVIEWER)
+        stranger = world.browser()
+        for number in range(OF_ADDRESS.free):
+            assert stranger.sign_in(f"nobody-{number}@example.org").status_code == 401
+        assert world.browser().sign_in().status_code == others
 
 
 def test_many_guesses_at_once_do_not_slip_through(world: World) -> None:

@@ -28,6 +28,7 @@ from services.sign_in.adapters.hashing import Hashing
 from services.sign_in.adapters.tables import METADATA
 from services.sign_in.door import Door, Persons
 from services.sign_in.main import build, open_door
+from services.usage_collector.people import normalised
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 LOGIN = "aino.virtanen@example.org"
@@ -46,10 +47,10 @@ class KnownPersons:
         self.known: dict[str, str] = {}
 
     def find(self, login: str) -> str | None:
-        return self.known.get(login.strip().casefold())
+        return self.known.get(normalised(login))
 
     def make(self, login: str, *also: str) -> str:
-        names = [one.strip().casefold() for one in (login, *also)]
+        names = [normalised(one) for one in (login, *also)]
         person = next((self.known[one] for one in names if one in self.known), f"p-{len(self.known):020x}")
         self.known.update(dict.fromkeys(names, person))
         return person
