@@ -31,7 +31,6 @@ from services.shared.events import governance as told
 from services.shared.events.governance import RiskClass
 from services.shared.events.outcomes import Finding, FindingClosed, FindingClosing, FindingKind, FindingOpened
 from services.shared.events.register import UNALLOCATED, EscalationStep
-from services.shared.periods import timestamp
 
 Decision = FindingOpened | FindingClosed | told.ReviewRequested | told.ReviewEscalated
 Severity = Literal["note", "warning", "severe"]
@@ -109,18 +108,17 @@ def finding_id(output_id: str, kind: FindingKind, duty: Duty | None, about: str 
     return event_id(output_id, kind, *rule, *((about,) if about is not None else ()))
 
 
-def demand_id(demand: told.ReviewDemand, since: datetime | None = None) -> str:
-    """The one name of this demand; a stricter class makes another, each time it takes hold (`since`)."""
-    stricter = (demand.risk_class, timestamp(since)) if since is not None else ()
+def demand_id(demand: told.ReviewDemand) -> str:
+    """The one name of this demand; a stricter class makes another."""
+    stricter = (demand.risk_class,) if demand.because == "stricter" else ()
     return event_id(
         "review.requested", demand.output_id, demand.policy, demand.policy_version, demand.because, *stricter
     )
 
 
-def requested(demand: told.ReviewDemand, now: datetime, since: datetime | None = None) -> told.ReviewRequested:
-    """The event that tells a demand; of a stricter class, `since` when it counts."""
-    name = demand_id(demand, since)
-    return told.ReviewRequested(id=name, source=SOURCE, subject=demand.output_id, time=now, data=demand)
+def requested(demand: told.ReviewDemand, now: datetime) -> told.ReviewRequested:
+    """The event that tells a demand."""
+    return told.ReviewRequested(id=demand_id(demand), source=SOURCE, subject=demand.output_id, time=now, data=demand)
 
 
 def severity_of(kind: FindingKind, risk_class: RiskClass | None) -> Severity:
@@ -218,7 +216,7 @@ def _demands(case: Case, now: datetime) -> Iterator[told.ReviewRequested]:
         return
     if demand is not None and (duty.because == "class" or demand.risk_class == duty.risk_class):
         return
-    yield requested(_demand(case, duty), now, duty.counts_from if duty.because == "stricter" else None)
+    yield requested(_demand(case, duty), now)
 
 
 def _demand(case: Case, duty: Duty) -> told.ReviewDemand:

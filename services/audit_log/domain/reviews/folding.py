@@ -75,11 +75,12 @@ def assign(case: Case, rules: Rulebook, moment: datetime | None = None) -> Case:
     """The case with the duty that the register gives its output, and its reviews weighed.
 
     A duty once given stays, unless nobody had classified the use or the new one is stricter and no review counts yet;
-    a suspension is taken over at any time. `moment`: since when a stricter one holds; None: since the output was made.
+    a suspension is taken over at any time. A policy or a use case that is taken back takes no duty with it: what is
+    published next would find the output without one, and could ask for less. `moment`: since when a stricter one
+    holds; None: since the output was made.
     """
-    duty = duty_of(case.output, rules, case.came) if case.output else None
-    if duty is not None:
-        duty = _next_duty(case, duty, moment)
+    new = duty_of(case.output, rules, case.came) if case.output else None
+    duty = _next_duty(case, new, moment) if new is not None else case.duty
     return weigh(case if duty == case.duty else changed(case, duty=duty), rules)
 
 
@@ -87,7 +88,8 @@ def _next_duty(case: Case, new: Duty, moment: datetime | None) -> Duty:
     old = case.duty
     if old is None:
         return new
-    if not valid_reviews(case):
+    is_forgotten = new.risk_class == "unclassified" != old.risk_class
+    if not (valid_reviews(case) or is_forgotten):
         if old.risk_class == "unclassified" != new.risk_class:
             return new
         if stricter_than(new, old):

@@ -9,7 +9,7 @@ import pytest
 
 from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.reviews.calendar import due_time
-from services.audit_log.domain.reviews.duty import duty_of
+from services.audit_log.domain.reviews.duty import Rulebook, duty_of
 from services.shared.consumer import Delivered
 from services.shared.events import GOVERNANCE, Event, decode
 from services.shared.events import governance as told
@@ -401,6 +401,24 @@ def test_e22_a_policy_that_would_make_a_past_finding_vanish_changes_nothing() ->
     assert again.findings == case.findings
     assert story(said) == ["used_unreviewed", "overdue_review"]
     assert settle(again, at(31), rules(lax))[1] == []
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        pytest.param([Rulebook((), USE_CASES)], id="the policy is taken back"),
+        pytest.param([Rulebook((POLICY.model_copy(update={"valid_to": MONDAY.date()}),), USE_CASES)], id="it is ended"),
+        pytest.param([rules(POLICY, ())], id="the use case is taken back"),
+        pytest.param([rules(POLICY, ()), rules(POLICY, (use_case(risk_class="minimal"),))], id="and comes as a milder"),
+    ],
+)
+def test_e22_who_takes_back_what_was_published_takes_no_duty_with_it(published: list[Rulebook]) -> None:
+    case, _ = settle(case_of([generated()]), at(1))
+    again = case
+    for hour, known in enumerate(published, 2):
+        again = assign(again, known, at(hour))
+    assert again == case
+    assert story(settle(again, LATE, published[-1])[1]) == ["overdue_review"]
 
 
 def test_e23_what_was_not_drawn_is_exempt_and_what_was_drawn_is_demanded_whenever_it_is_told() -> None:

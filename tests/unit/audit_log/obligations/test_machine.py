@@ -324,18 +324,17 @@ def store() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("store")
-def test_a_class_that_rises_a_second_time_is_demanded_a_second_time() -> None:
+@pytest.mark.parametrize("between", [(3, 1), (1, 3), (2, 3)])
+def test_a_use_case_that_comes_and_goes_takes_no_duty_with_it(between: Sequence[int]) -> None:
     log = Reviews()
-    high, limited, unclassified = (REGISTERS[number] for number in (0, 1, 3))
-    log.publish(POLICY, limited, ())
+    log.publish(POLICY, REGISTERS[1], ())
     log.generate("three", "benefits", A, requester="p-requester", step=False)
-    for cases in (high, unclassified, limited, high):
+    for number in (0, *between, 0):
         log.wait(0.5)
-        log.publish(POLICY, cases, ())
+        log.publish(POLICY, REGISTERS[number], ())
     log.say()
-    told_last = log.entries[-1].event
-    assert isinstance(told_last, told.ReviewRequested)
-    assert told_last.data.risk_class == "high_decision"
+    asked = [entry.event.data for entry in log.entries if isinstance(entry.event, told.ReviewRequested)]
+    assert [(one.risk_class, one.because) for one in asked] == [("limited", "class"), ("high_decision", "stricter")]
     log.teardown()
 
 
