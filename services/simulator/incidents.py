@@ -1,7 +1,7 @@
 """Two incidents of the city: of one the authority was told in time, of the other too late.
 
 Told by the functions of `valvomo incident`, as a city tells of its own; in three steps, each when the log has read the
-one before.
+one before. The first is so young that no clock of it runs out before the log hears whom it was told.
 """
 
 from collections.abc import Sequence
@@ -39,11 +39,11 @@ class _Told:
 
 _INCIDENTS: Sequence[_Told] = (
     _Told(
-        TOLD_IN_TIME, DECISIONS, "tyollisyyspalvelut", "Several needs of services were set too low", 30, (1, 4),
+        TOLD_IN_TIME, DECISIONS, "tyollisyyspalvelut", "Several needs of services were set too low", 10, (1, 4),
         "The decisions were corrected and the instructions to the model changed",
     ),
     _Told(
-        TOLD_LATE, PERMITS, "rakennusvalvonta", "In several applications a missing exit was overlooked", 26, (2, 19)
+        TOLD_LATE, PERMITS, "rakennusvalvonta", "In several applications a missing exit was overlooked", 26, (17, 19)
     ),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.schemas import APIOperation, BaseSchema
 
@@ -21,6 +23,7 @@ OPEN = frozenset({"/healthz", "/readyz", "/alerts/ack", "/public/ai-register", "
 """What anybody may ask: probes, the page whose link proves who may, and the public register."""
 
 REFUSED = {401, 403}
+PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "public"
 EXAMPLES = 6
 CALMLY = settings(
     deadline=None,
@@ -175,6 +178,15 @@ def answers_of(
     with suppress(Unsatisfiable):
         ask()
     return found
+
+
+def test_the_public_register_is_as_it_says_it_is(city: City, client: httpx.Client) -> None:
+    """Nobody signs in for it, and it tells of the demo's uses what its published schema lets it tell."""
+    document = client.get(f"{city.address}/public/ai-register.json").raise_for_status().json()
+    schema = json.loads((PUBLISHED / "ai-register.schema.json").read_text())
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
+    assert {one["id"] for one in document["use_cases"]} >= {"tyollisyys-palvelutarve", "neuvontabotti"}
+    assert "p-" not in {value[:2] for value in re.findall(r'"([^"]*)"', json.dumps(document))}
 
 
 def test_pages_of_ones_own_are_ones_own(city: City, client: httpx.Client) -> None:
