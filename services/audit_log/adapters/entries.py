@@ -14,7 +14,7 @@ from services.audit_log.ports import Appended, Arrival, StoredEvent
 from services.shared.errors import IncompatibleStoreError, StalePositionError
 from services.shared.store import Transaction, chunks
 from services.shared.store.names import digest_of
-from services.shared.tlog.entry import Entry, EntryError, make_entry, parse_entry
+from services.shared.tlog.entry import Entry, EntryError, HeaderReader, make_entry, parse_entry
 from services.shared.tlog.merkle import LEAF
 from services.shared.tlog.tiles import TILE_BITS, TILE_WIDTH, Frontier, TileReader, split_hashes
 
@@ -33,6 +33,9 @@ _SEEN = (
 
 class SqlEntryLog:
     """See `EntryLog` and `EntryReader`."""
+
+    def __init__(self) -> None:
+        self._headers = HeaderReader()
 
     def append(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Appended | None]:
         frontier = _lock_head(tx)
@@ -56,12 +59,11 @@ class SqlEntryLog:
             .order_by(entry.c.seq)
             .limit(limit)
         )
-        return [_stored(row.seq, row.body, row.first_seq) for row in tx.connection.execute(query)]
+        return [self._stored(*row) for row in tx.connection.execute(query)]
 
-
-def _stored(seq: int, body: bytes, first_seq: int | None) -> StoredEvent:
-    found = parse_entry(body)
-    return StoredEvent(seq, found.position.ingest_time, found.value, first_seq is not None)
+    def _stored(self, seq: int, body: bytes, first_seq: int | None) -> StoredEvent:
+        _, _, ingest_time, start = self._headers(body)
+        return StoredEvent(seq, ingest_time, body[start:], first_seq is not None)
 
 
 def read_frontier(connection: Connection) -> Frontier:

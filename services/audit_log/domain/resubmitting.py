@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.audit_log.domain.reviews.case import Case, changed
+from services.audit_log.domain.reviews.case import Case
+from services.audit_log.domain.reviews.changing import changed
 from services.shared.events import governance as told
 
 

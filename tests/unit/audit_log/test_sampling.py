@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit_log.domain.reviews.case import Case, KnownUse, changed
+from services.audit_log.domain.reviews.case import Case, KnownUse
+from services.audit_log.domain.reviews.changing import changed
 from services.audit_log.domain.reviews.duty import Duty, Rulebook, duty_of
 from services.audit_log.domain.reviews.findings import requested
 from services.audit_log.domain.reviews.sampling import (

@@ -157,8 +157,3 @@ class Judgement(NamedTuple):
     state: State
     flags: frozenset[Flag] = frozenset()
     next_look: datetime | None = None
-
-
-def changed(case: Case, **members: object) -> Case:
-    """The case with other members."""
-    return case.model_copy(update=members)

@@ -1,11 +1,14 @@
 """What the policy demands of an output: which rule holds for it, for which unit, and by when a person must look."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from services.audit_log.domain.reviews.calendar import due_time
+from services.audit_log.domain.reviews.changing import changed
 from services.shared.events import governance as told
 from services.shared.events.envelope import Fact, Name, Utc
 from services.shared.events.governance import Gate, RiskClass
@@ -23,6 +26,52 @@ DECISION_CLASSES: frozenset[RiskClass] = frozenset({"high_decision", "high_suppo
 EFFECTS = frozenset({"sent", "published", "decided", "executed"})
 """Kinds of use that have an effect outside."""
 DEFAULT_ORPHAN_HOURS = 24
+
+
+class _Rules:
+    """Rules as cases hold them: each is read and written once, however many cases hold it.
+
+    A rule never changes, and a city has few, but to check and to spell one out takes longer than all else of a case.
+    """
+
+    _MOST = 512
+
+    def __init__(self) -> None:
+        self._read: dict[str, ReviewRule] = {}
+        self._written: dict[int, tuple[ReviewRule, dict[str, Any]]] = {}
+
+    def read(self, found: object) -> object:
+        """The rule that stands in a case's document."""
+        if not isinstance(found, dict):
+            return found
+        name = str(found)
+        rule = self._read.get(name)
+        if rule is None:
+            rule = ReviewRule.model_validate(found)
+            _keep(self._read, self._MOST, name, rule)
+        return rule
+
+    def written(self, rule: ReviewRule) -> dict[str, Any]:
+        """What of a rule is not as it is by default, as JSON has it."""
+        known = self._written.get(id(rule))
+        if known is None:  # the rule is kept beside its document: while it is, nothing else has its `id`
+            known = rule, rule.model_dump(mode="json", exclude_defaults=True)
+            _keep(self._written, self._MOST, id(rule), known)
+        return known[1]
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _keep(kept: dict[_K, _V], most: int, key: _K, value: _V) -> None:
+    if len(kept) >= most:
+        kept.clear()
+    kept[key] = value
+
+
+_rules = _Rules()
+_Rule = Annotated[ReviewRule, BeforeValidator(_rules.read), PlainSerializer(_rules.written, when_used="json")]
 
 
 class Rulebook(NamedTuple):
@@ -45,6 +94,44 @@ class Rulebook(NamedTuple):
         return passed[-1]
 
 
+_MOST_DAYS = 1_024
+_MOST_FORMS = 4_096
+
+
+class _Holding(NamedTuple):
+    """What of a register holds on a day. `forms`: duties that differ from those of outputs in their times only."""
+
+    policy: Policy | None
+    use_cases: Sequence[UseCase]
+    by_name: Mapping[str, UseCase]
+    forms: dict[tuple[str | None, str, bool], "Duty"]
+
+
+class _Held:
+    """What holds on the days that were asked for last, by the newest register: very many outputs are of one day."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, object, dict[date, _Holding]] = (None, None, {})
+
+    def on(self, day: date, rules: Rulebook) -> _Holding:
+        """What holds on a Helsinki day. Another register is known by being another object: none is ever changed."""
+        known_policies, known_use_cases, days = self._known
+        if known_policies is not rules.policies or known_use_cases is not rules.use_cases:
+            days = {}
+            self._known = rules.policies, rules.use_cases, days
+        found = days.get(day)
+        if found is None:
+            in_force = [policy for policy in rules.policies if policy.holds_on(day)]
+            newest = max(in_force, key=lambda one: (one.valid_from, one.version), default=None)
+            use_cases = tuple(one for one in rules.use_cases if one.holds_on(day))
+            found = _Holding(newest, use_cases, {one.id: one for one in reversed(use_cases)}, {})
+            _keep(days, _MOST_DAYS, day, found)
+        return found
+
+
+_held = _Held()
+
+
 class Duty(Fact):
     """The rule that holds for one output, as the policy had it when the output was first judged.
 
@@ -59,7 +146,7 @@ class Duty(Fact):
     gate: Gate
     unit: str
     use_case: str | None = None
-    rule: ReviewRule
+    rule: _Rule
     counts_from: Utc
     due_at: Utc | None
     sampled: bool = False
@@ -82,36 +169,46 @@ def duty_of(output: told.Output, rules: Rulebook, came: datetime | None = None) 
     The due time counts business hours from when the source says that the output was made; of one that was told (`came`,
     ingest time) before it was made, from when it was told. Outputs outside production need no review.
     """
-    day = helsinki_day(output.generated_at)
-    policies = [policy for policy in rules.policies if policy.holds_on(day)]
-    if not policies:
+    holding = _held.on(helsinki_day(output.generated_at), rules)
+    policy = holding.policy
+    if policy is None:
         return None
-    policy = max(policies, key=lambda found: (found.valid_from, found.version))
-    use_case = use_case_of(output, [found for found in rules.use_cases if found.holds_on(day)], rules.use_cases)
+    use_case = holding.by_name.get(output.use_case) if output.use_case is not None else None
+    if use_case is None:
+        use_case = use_case_of(output, holding.use_cases, rules.use_cases)
+    production = output.environment == "production" and (use_case is None or use_case.environment == "production")
+    unit = output.unit or (use_case.unit if use_case else UNALLOCATED)
+    key = use_case.id if use_case else None, unit, production
+    form = holding.forms.get(key)
+    if form is None:
+        form = _form(policy, use_case, unit, production=production)
+        _keep(holding.forms, _MOST_FORMS, key, form)
+    begins = _begins(output, policy, came)
+    hours = form.rule.deadline_business_hours if form.gate in ("before_use", "after_use") else None
+    suspended = production and use_case is not None and use_case.is_suspended_at(begins)
+    return changed(form, counts_from=begins, due_at=due_time(begins, hours) if hours else None, suspended=suspended)
+
+
+def _form(policy: Policy, use_case: UseCase | None, unit: str, *, production: bool) -> Duty:
+    """The duty of every output of a unit and use case, but for its times."""
     risk_class: RiskClass = use_case.risk_class if use_case else "unclassified"
     rule = rule_of(policy, risk_class)
-    production = output.environment == "production" and (use_case is None or use_case.environment == "production")
     gate: Gate = rule.gate if production else "none"
-    begins = _begins(output, policy, came)
-    hours = rule.deadline_business_hours if gate in ("before_use", "after_use") else None
-    return (
-        Duty.model_construct(  # of values that were read and checked before: checking again takes longer than all else
-            policy=policy.id,
-            policy_version=policy.version,
-            risk_class=risk_class,
-            gate=gate,
-            unit=output.unit or (use_case.unit if use_case else UNALLOCATED),
-            use_case=use_case.id if use_case else None,
-            rule=rule,
-            counts_from=begins,
-            due_at=due_time(begins, hours) if hours else None,
-            sampled=gate in ("before_use", "after_use") and rule.sample_rate < 1,
-            suspended=production and use_case is not None and use_case.is_suspended_at(begins),
-            grace_seconds=policy.clock_grace_seconds,
-            trusted_sources=policy.trusted_sources,
-            lease_minutes=policy.lease_minutes,
-            renderings=policy.renderings,
-        )
+    return Duty(
+        policy=policy.id,
+        policy_version=policy.version,
+        risk_class=risk_class,
+        gate=gate,
+        unit=unit,
+        use_case=use_case.id if use_case else None,
+        rule=rule,
+        counts_from=datetime.min.replace(tzinfo=UTC),
+        due_at=None,
+        sampled=gate in ("before_use", "after_use") and rule.sample_rate < 1,
+        grace_seconds=policy.clock_grace_seconds,
+        trusted_sources=policy.trusted_sources,
+        lease_minutes=policy.lease_minutes,
+        renderings=policy.renderings,
     )
 
 
@@ -129,14 +226,12 @@ def from_then_on(new: Duty, old: Duty, moment: datetime) -> Duty:
     due = due_time(begins, hours) if hours else None
     if due is not None and old.due_at is not None:
         due = min(due, old.due_at)
-    return new.model_copy(update={"because": "stricter", "counts_from": begins, "due_at": due})
+    return changed(new, because="stricter", counts_from=begins, due_at=due)
 
 
 def hold_until(came: datetime, rules: Rulebook) -> datetime:
     """How long a review or a use waits for its output to be told."""
-    day = helsinki_day(came)
-    policies = [policy for policy in rules.policies if policy.holds_on(day)]
-    newest = max(policies, key=lambda found: (found.valid_from, found.version), default=None)
+    newest = _held.on(helsinki_day(came), rules).policy
     return came + timedelta(hours=newest.orphan_hours if newest else DEFAULT_ORPHAN_HOURS)
 
 

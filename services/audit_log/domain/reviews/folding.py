@@ -22,8 +22,8 @@ from services.audit_log.domain.reviews.case import (
     Opening,
     Standing,
     State,
-    changed,
 )
+from services.audit_log.domain.reviews.changing import changed
 from services.audit_log.domain.reviews.duty import Duty, Rulebook, duty_of, from_then_on, hold_until, stricter_than
 from services.audit_log.domain.reviews.findings import Decision, decide, finding_id
 from services.audit_log.domain.reviews.judging import judge, valid_reviews
@@ -94,7 +94,7 @@ def _next_duty(case: Case, new: Duty, moment: datetime | None) -> Duty:
             return new
         if stricter_than(new, old):
             return from_then_on(new, old, moment) if moment else new
-    return old.model_copy(update={"suspended": True}) if new.suspended and not old.suspended else old
+    return changed(old, suspended=True) if new.suspended and not old.suspended else old
 
 
 def _generated(case: Case, happened: Happened, rules: Rulebook) -> Case:
@@ -161,7 +161,7 @@ def _deleted(case: Case, happened: Happened, rules: Rulebook) -> Case:
     if case.deleted is None:
         return weigh(changed(case, deleted=data), rules)
     erased = data.reason == "erasure" and not case.erased
-    return changed(case, deleted=case.deleted.model_copy(update={"reason": "erasure"})) if erased else case
+    return changed(case, deleted=changed(case.deleted, reason="erasure")) if erased else case
 
 
 def _voided(case: Case, happened: Happened) -> Case:
@@ -179,7 +179,8 @@ def _demanded(case: Case, happened: Happened) -> Case:
     if kept is None or demand.because == "stricter":
         kept = demand
     reviewers = max(kept.reviewers, demand.reviewers, case.demand.reviewers if case.demand else 1)
-    return changed(case, demand=kept.model_copy(update={"reviewers": reviewers}), second=second)
+    kept = kept if kept.reviewers == reviewers else changed(kept, reviewers=reviewers)
+    return changed(case, demand=kept, second=second)
 
 
 def _escalated(case: Case, happened: Happened) -> Case:
@@ -204,7 +205,7 @@ def _finding_closed(case: Case, happened: Happened) -> Case:
     known = case.findings.get(event.data.finding_id)
     if known is None or not known.open:
         return case
-    closed = known.model_copy(update={"open": False})
+    closed = changed(known, open=False)
     return changed(case, findings={**case.findings, event.data.finding_id: closed})
 
 
@@ -235,7 +236,7 @@ def _held(case: Case, happened: Happened, rules: Rulebook) -> Case:
 
 
 def _ended(opening: Opening) -> Opening:
-    return opening.model_copy(update={"ended": True})
+    return changed(opening, ended=True)
 
 
 def _contradicted(case: Case, name: str) -> Case:

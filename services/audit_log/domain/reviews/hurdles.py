@@ -6,7 +6,8 @@ What would not count is not taken: the review that somebody is about to make is 
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, get_args
 
-from services.audit_log.domain.reviews.case import Case, KnownReview, Opening, Standing, changed
+from services.audit_log.domain.reviews.case import Case, KnownReview, Opening, Standing
+from services.audit_log.domain.reviews.changing import changed
 from services.audit_log.domain.reviews.deciding import SOURCE, BulkFault, Fault, Hand, Said, review_name, review_of
 from services.audit_log.domain.reviews.duty import Rulebook
 from services.audit_log.domain.reviews.judging import is_replaced, is_voided

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from services.audit_log.domain.reviews.case import Case, KnownReview, Standing, changed
+from services.audit_log.domain.reviews.case import Case, KnownReview, Standing
+from services.audit_log.domain.reviews.changing import changed
 from services.audit_log.domain.reviews.duty import DECISION_CLASSES, Duty, Rulebook, fits
 from services.shared.events import governance as told
 from services.shared.events.register import ReviewerMandate
@@ -64,17 +65,16 @@ def _weighed(known: KnownReview, weighing: _Weighing) -> KnownReview:
     mandate = max(mandated.mandates, key=lambda found: found.rank, default=None)
     dwell = _dwell(known, weighing.case)
     standing = _standing(review, (person, mandated), (moment, dwell), weighing)
-    return known.model_copy(
-        update={
-            "standing": standing,
-            "at": moment,
-            "person": person,
-            "rank": mandate.rank if mandate else 1,
-            "unit": mandate.unit if mandate else None,
-            "reports_to": weighing.rules.person(mandate.reports_to) if mandate else None,
-            "clock": clock,
-            "hasty": standing == "hasty" or (standing == "valid" and _was_hasty(dwell, weighing)),
-        }
+    return changed(
+        known,
+        standing=standing,
+        at=moment,
+        person=person,
+        rank=mandate.rank if mandate else 1,
+        unit=mandate.unit if mandate else None,
+        reports_to=weighing.rules.person(mandate.reports_to) if mandate else None,
+        clock=clock,
+        hasty=standing == "hasty" or (standing == "valid" and _was_hasty(dwell, weighing)),
     )
 
 
