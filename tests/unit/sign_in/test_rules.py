@@ -1,15 +1,19 @@
 """What holds for passwords, waits, ways back and the directory's claims."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from argon2.exceptions import VerificationError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.errors import ConfigurationError
 from services.shared.sessions import Grant
+from services.sign_in.adapters.hashing import AT_ONCE, Hashing
 from services.sign_in.domain.accounts import Account, Change, Held, as_directory_says, changes, with_local
 from services.sign_in.domain.directory import DirectoryRefusedError, Told, check_claims, role_map, told_of
 from services.sign_in.domain.passwords import Fault, fault
@@ -198,3 +202,18 @@ def test_roles_of_the_directory_and_of_here_stand_beside_each_other() -> None:
     assert changes(both, gone) == [Change(directory, "revoked")], "the one given here stays"
     assert changes(both, replace(both, disabled_at=NOW)) == [Change(directory, "revoked"), Change(local, "revoked")]
     assert changes(None, both) == [Change(directory, "granted"), Change(local, "granted")]
+
+
+def test_many_who_sign_in_at_once_share_a_few_threads_and_so_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing, used = Hashing(8, 1), set[int]()
+
+    class Recording:
+        def verify(self, *_unused: str) -> None:
+            used.add(threading.get_ident())
+            raise VerificationError
+
+    monkeypatch.setattr(hashing, "_hasher", Recording())
+    with ThreadPoolExecutor(32) as askers:
+        found = list(askers.map(lambda number: hashing.matches(None, f"guess {number}"), range(200)))
+    assert found == [False] * 200
+    assert len(used) <= AT_ONCE
