@@ -118,4 +118,5 @@ def year_period(year: int) -> Period:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with `Z`, microseconds only when there are any."""
-    return utc(moment).isoformat().replace("+00:00", "Z")
+    in_utc = moment if moment.tzinfo is UTC else utc(moment)
+    return in_utc.isoformat()[: -len("+00:00")] + "Z"
