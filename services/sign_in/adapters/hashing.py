@@ -11,8 +11,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
 AT_ONCE = 4
-"""So many hashes are made at a time, whoever asks: each needs the memory above. They have threads of their own, since an
-allocator keeps for each thread what it has once used."""
+"""So many hashes are made at a time, whoever asks: each needs the memory above. They have threads of their own, since
+the allocator keeps for each thread what it has once used."""
 
 
 class Hashing:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute, Route
 
 from services.embedded import Program
-from services.shared.access import EVERY_ROLE, LOOKING_AT_PEOPLE, Need, load_access, need_of
+from services.shared.access import EVERY_ROLE, LOOKING_AT_PEOPLE, Need, Role, load_access, need_of
 from services.shared.http import make_app
 from services.shared.settings import load_settings
 
@@ -32,7 +32,8 @@ OF_EVERY_ROLE = {
 }  # fmt: skip
 """Read by whoever has a role: none of these may name single persons, under pseudonyms neither."""
 
-REVIEWER, JUDGES = frozenset({"reviewer"}), frozenset({"auditor", "admin"})
+REVIEWER: frozenset[Role] = frozenset({"reviewer"})
+JUDGES: frozenset[Role] = frozenset({"auditor", "admin"})
 CHANGING = {
     "/v1/events": Need(scopes=frozenset({"events"})),
     "/v1/otlp/v1/{signal}": Need(scopes=frozenset({"otlp"})),
@@ -85,7 +86,7 @@ def test_whatever_changes_something_needs_whom_it_should(routes: list[tuple[str,
 
 def test_whatever_is_read_by_every_role_is_known_to_name_nobody(routes: list[tuple[str, str]]) -> None:
     reading = [path for method, path in routes if method == "GET" and f"GET {path}" not in ANYBODY | ASKING_THEMSELVES]
-    assert {path for path in reading if EVERY_ROLE == need_of("GET", path).roles} == OF_EVERY_ROLE
+    assert {path for path in reading if need_of("GET", path).roles == EVERY_ROLE} == OF_EVERY_ROLE
     others = {path: need_of("GET", path).roles for path in reading if path not in OF_EVERY_ROLE}
     assert all(roles and roles <= LOOKING_AT_PEOPLE for roles in others.values()), others
     assert len(others) > 10
