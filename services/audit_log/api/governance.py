@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.reviews.quarter import Quarter, read_quarter
@@ -47,7 +47,10 @@ def _readable(text: str | None) -> str | None:
 
 
 QuarterText = Annotated[
-    str | None, AfterValidator(_readable), Query(max_length=7, description="2026-Q4; otherwise the newest that is over")
+    # The length is of the text alone: what an empty field becomes has none.
+    Annotated[str, StringConstraints(max_length=7)] | None,
+    AfterValidator(_readable),
+    Query(description="2026-Q4; otherwise the newest that is over"),
 ]
 
 

@@ -163,6 +163,7 @@ def test_a_quarter_too_large_for_a_page_is_left_to_the_command(
 
 def test_without_a_quarter_the_newest_that_is_over_is_told(auditor: Person) -> None:
     assert auditor.get("/api/v1/governance/report").json()["quarter"] == "2026-Q3"
+    assert auditor.get("/api/v1/governance/report", quarter="").json()["quarter"] == "2026-Q3"  # a field left empty
 
 
 # Settling
