@@ -33,6 +33,7 @@ from tests.unit.audit_log.events import at, generated, register_events, reviewed
 
 YEARS = timedelta(days=73 * 31)
 """A month longer than the retention period."""
+REJECTED = "a" * 64
 CONTRADICTION = window(3).model_copy(update={"time": at(5)})
 
 
@@ -45,6 +46,7 @@ class RetentionContract(OnAStore):
             *register_events(), generated("settled"), generated("waits"), generated("long"), CONTRADICTION, window(3)
         )
         program.publish(reviewed("settled", at(1)), reviewed("long", at(1)))
+        program.publish(generated("rejected", content_hash=REJECTED), reviewed("rejected", at(1), decision="rejected"))
         program.settle()
         program.publish(*(window(number) for number in range(4, 530)))
         program.settle()
@@ -64,7 +66,7 @@ class RetentionContract(OnAStore):
         older = program.export(tmp_path / "older")
 
         done = pruned(program)
-        assert (done.before, done.outputs) == (512, 1)
+        assert (done.before, done.outputs) == (512, 2)
         assert done.gone + done.stay == 512
         assert 8 <= done.stay < 20, "the register, and the outputs that somebody still has to look at or used later"
 
@@ -107,6 +109,15 @@ class RetentionContract(OnAStore):
         with program.service.store.reading() as connection:
             orphans = select(facet.c.seq).where(facet.c.seq.not_in(select(entry.c.seq)))
             assert connection.execute(orphans).all() == [], "nothing tells any more whom a pruned entry was about"
+
+    def test_what_came_again_after_a_rejection_that_is_gone(self, program: Program) -> None:
+        program.publish(generated("again", program.clock.now(), content_hash=REJECTED))
+        program.settle()
+        assert resubmitted(program) == {"again": "rejected"}
+        pruned(program)
+        program.settle()
+        assert differences(program) == []
+        assert resubmitted(program) == {"again": None}, "what is kept names nothing that is not"
 
     def test_what_was_pruned_is_known_again(self, program: Program) -> None:
         pruned(program)
@@ -253,6 +264,12 @@ def place_of(program: Program, *events: Event) -> list[int]:
 def found_by(program: Program, asked: Filter) -> list[int]:
     with program.service.store.reading() as connection:
         return find(connection, asked, limit=1000).indexes
+
+
+def resubmitted(program: Program) -> dict[str, str | None]:
+    """Output → the one that it came again for, of what came later."""
+    with program.service.store.transaction() as tx:
+        return {name: case.resubmits for name, case in SqlCaseFiles().load(tx, ["again"]).items()}
 
 
 def differences(program: Program) -> list[Any]:

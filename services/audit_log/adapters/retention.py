@@ -33,11 +33,13 @@ from services.audit_log.adapters.holds import lock_everything, standing_holds
 from services.audit_log.adapters.pruned import entry_portions, minimum_index, refs_of
 from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import case_file, entry, facet, finding, pruning, receipt
+from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.retention import Limit, Range, limits_of_holds, settled, stays, tightest
+from services.audit_log.domain.reviews.case import Case
 from services.audit_log.domain.reviews.folding import judge
 from services.audit_log.domain.search import TYPES_ABOUT_OUTPUTS
 from services.audit_log.domain.telling import about_log
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import judged, message_of
 from services.shared.errors import ConfigurationError, IncompatibleStoreError
 from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER
 from services.shared.events.log import LogPruned, Pruning
@@ -47,6 +49,8 @@ from services.shared.store.sqlite import SqliteStore
 from services.shared.tlog.entry import EntryError, parse_entry
 
 _OUTPUTS_AT_ONCE = 500
+_RESUBMITS = '"resubmits":"'
+"""What stands in the document of a case that came again after a rejection."""
 
 _LISTS = MetaData()
 
@@ -148,6 +152,7 @@ def prune(tx: Transaction, wanted: Range, told: Pruning, now: datetime) -> Prune
         _sort_out(tx, wanted.before, now)
         _write_down(tx, wanted, told, now)
         done = _delete(tx, wanted.before)
+        _forget_rejections(tx, now)
         _LISTS.drop_all(tx.connection, checkfirst=False)
     tx.send([message_of(about_log(LogPruned, told, now, wanted.before, now))])
     return done
@@ -237,6 +242,18 @@ def _delete(tx: Transaction, before: int) -> Pruned:
         tx.connection.execute(delete(table).where(table.c.output_id.in_(select(gone.c.output_id))))
     tx.connection.execute(delete(facet).where(facet.c.seq < before, ~exists().where(entry.c.seq == facet.c.seq)))
     return Pruned(before, deleted, left, outputs)
+
+
+def _forget_rejections(tx: Transaction, now: datetime) -> None:
+    """What came again after the rejection of an output that went names another such one that is left, or none."""
+    cases = SqlCaseFiles()
+    marked = select(case_file.c.document).where(case_file.c.document.contains(_RESUBMITS))
+    for document in tx.connection.execute(marked).scalars().all():
+        case = Case.model_validate_json(document)
+        if case.output is None or case.output.content_hash is None or cases.load(tx, [case.resubmits or ""]):
+            continue
+        left = cases.rejected(tx, [case.output.content_hash])
+        cases.save(tx, [judged(resubmitting(case.model_copy(update={"resubmits": None}), left), now)])
 
 
 def _unneeded(before: int) -> Delete:
