@@ -12,6 +12,7 @@ from services.audit_log.adapters.comparing import compare
 from services.audit_log.adapters.entries import read_frontier, tile_reader
 from services.audit_log.adapters.pruned import minimum_index
 from services.audit_log.adapters.retention import Pruned, find_limits, give_back_room, prune
+from services.audit_log.adapters.reviews.refolding import refuse_unfolded
 from services.audit_log.cli.keys import Approver, Reason
 from services.audit_log.cli.opening import AsJson, opened, progress
 from services.audit_log.cli.rebuilding import alone
@@ -121,6 +122,7 @@ def _refuse_other_log(store: Store, report: Report) -> None:
 def _refuse_differences(store: Store, now: datetime) -> None:
     """What says which entries are still needed must be what the log gives."""
     with store.reading() as connection, progress() as told:
+        refuse_unfolded(connection)
         found = next(compare(connection, now, told), None)
     if found is not None:
         raise ConfigurationError(

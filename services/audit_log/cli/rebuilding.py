@@ -16,6 +16,7 @@ from services.audit_log.adapters.entries import SqlEntryLog, read_frontier
 from services.audit_log.adapters.holds import lock_everything
 from services.audit_log.adapters.indexing import clear_index, index_some, indexed_size
 from services.audit_log.adapters.reviews.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.refolding import note_folded, refuse_unfolded
 from services.audit_log.adapters.tables import METADATA
 from services.audit_log.cli.opening import AsJson, opened, progress
 from services.audit_log.handlers import GROUP, TOPICS, rebuild
@@ -56,6 +57,7 @@ def rebuild_projections(
     with opened(settings) as store, progress() as told:
         if compare_only:
             with store.reading() as connection:
+                refuse_unfolded(connection)
                 found, more = _first(compare(connection, SystemClock().now(), told))
         else:
             size = _rebuild(settings, store, told)
@@ -78,6 +80,7 @@ def _rebuild(settings: Settings, store: Store, told: Told) -> int:
     with alone(store):
         with store.transaction() as tx:
             lock_everything(tx)
+            note_folded(tx)
             rebuild(SqlEntryLog(), SqlCaseFiles(), tx, SystemClock().now(), lambda done: told(done, size))
             clear_index(tx)
         while index_some(store):

@@ -1,17 +1,23 @@
 """A database of an older program: its projections are made again from the entries before the log begins to work."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner, Result
 
 from services.audit_log import migrations
 from services.audit_log.adapters.entries import SqlEntryLog
 from services.audit_log.adapters.reviews import refolding
 from services.audit_log.adapters.tables import METADATA, finding, refold
+from services.audit_log.cli import app
 from services.audit_log.ports import Arrival
-from services.shared.events import Event, encode, topic_of
+from services.shared.bus.open import open_bus
+from services.shared.clock import SteppedClock
+from services.shared.errors import ConfigurationError
+from services.shared.events import TOPICS, Event, encode, topic_of
 from services.shared.events.governance import ReviewRequested
 from services.shared.settings import Settings
 from services.shared.store.migrate import migrate
@@ -87,3 +93,17 @@ def test_a_start_that_fails_while_they_are_made_leaves_it_to_the_next(
     program = Program(older)
     assert program.states() == {"o-1": "used_unreviewed", "o-2": "approved"}
     program.close()
+
+
+def test_nothing_is_compared_before_they_are_made(older: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALVOMO_DATA_DIR", str(older.data_dir))
+    with closing(open_bus(older, SteppedClock(MONDAY))) as bus:
+        bus.ensure_topics(TOPICS)
+    refused = audit("rebuild", "--compare")
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "start the program once" in str(refused.exception)
+    assert [audit(*command).exit_code for command in (("rebuild",), ("rebuild", "--compare"))] == [0, 0]
+
+
+def audit(*command: str) -> Result:
+    return CliRunner().invoke(app, ["audit", *command])
