@@ -122,8 +122,14 @@ def refusal_in_words(refused: Refused, words: Words, count: int = 0) -> str:
 
 
 def host_of(link: str | None) -> str | None:
-    """The host that a vendor's link leads to."""
-    return urlsplit(link).hostname if link else None
+    """The host that a vendor's link leads to, as the network knows it: letters that look like others do not pass."""
+    host = urlsplit(link).hostname if link else None
+    if host is None or host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:  # no browser finds such a host either
+        return ascii(host)[1:-1]
 
 
 def _place(given: Mapping[str, str]) -> Place | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.audit_log.adapters.indexing import index_some
+from services.audit_log.web.reviewing import host_of
 from services.shared.events import GOVERNANCE, decode
 from services.shared.events.governance import PseudonymJoining, PseudonymsJoined
 from services.shared.keys import write_key
@@ -438,3 +439,17 @@ def test_the_script_hashes_and_sends_nothing(reader: Person) -> None:
     assert "crypto.subtle.digest" in answer.text
     assert not re.search(r"fetch\(|XMLHttpRequest|sendBeacon|WebSocket|localStorage", answer.text)
     assert "script-src 'self'" in reader.get("/reviews").headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("link", "host"),
+    [
+        (LINK, "vendor.example"),
+        ("https://\u0430\u0440\u0440\u04cf\u0435.com/text", "xn--80ak6aa92e.com"),
+        ("https://s\xe4hk\xf6.example:8443/x", "xn--shk-qla6g.example"),
+        ("https://" + "\xe4" * 70 + ".example/", "\\xe4" * 70 + ".example"),
+        (None, None),
+    ],
+)
+def test_the_host_of_a_link_is_told_as_the_network_knows_it(link: str | None, host: str | None) -> None:
+    assert host_of(link) == host
