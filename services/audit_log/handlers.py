@@ -26,6 +26,8 @@ TOPICS = (USAGE.name, GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
 FOLDED_TOPICS = (GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
 _CASES_AT_ONCE = 1_000
 _ENTRIES_AT_ONCE = 4_000
+_CASES_KEPT = 20_000
+"""Before they are written: about 100 MB."""
 
 
 class AppendHandler:
@@ -66,22 +68,62 @@ def fold_entries(news: Iterable[Happened], cases: CaseFiles, tx: Transaction, no
 
     Cases of which something is to be said wait for the next look.
     """
-    segment: list[Happened] = []
-    for happened in news:
-        event = happened.event
-        if isinstance(event.data, OutputFact) or isinstance(event, FindingOpened | FindingClosed):
-            segment.append(happened)
-        elif happened.contradicts:
-            continue
-        elif isinstance(event, RegisterPublished | PseudonymsJoined):
-            _fold_outputs(segment, cases, tx, now)
-            segment = []
-            _apply(happened, cases, tx, now)
-        elif isinstance(event, RegisterChange):
-            cases.stage(tx, event)
-        else:
-            cases.note(tx, happened.seq, event)
-    _fold_outputs(segment, cases, tx, now)
+    folding = _Folding(cases, tx, now)
+    folding.take(news)
+    folding.write()
+
+
+class _Folding:
+    """Cases that entries are folded into, and what else is kept of entries, in one transaction.
+
+    Most entries about an output come soon after each other: their case is judged and written once for all of them.
+    """
+
+    def __init__(self, cases: CaseFiles, tx: Transaction, now: datetime) -> None:
+        self._cases, self._tx, self._now = cases, tx, now
+        self._known: dict[str, Case] = {}
+        """Cases that are not written as they are now."""
+
+    def take(self, news: Iterable[Happened]) -> None:
+        """Fold these entries, in the order of their indexes."""
+        segment: list[Happened] = []
+        for happened in news:
+            event = happened.event
+            if isinstance(event.data, OutputFact) or isinstance(event, FindingOpened | FindingClosed):
+                segment.append(happened)
+            elif happened.contradicts:
+                continue
+            elif isinstance(event, RegisterPublished | PseudonymsJoined):
+                self._fold(segment)
+                segment = []
+                self.write()
+                _apply(happened, self._cases, self._tx, self._now)
+            elif isinstance(event, RegisterChange):
+                self._cases.stage(self._tx, event)
+            else:
+                self._cases.note(self._tx, happened.seq, event)
+        self._fold(segment)
+        if len(self._known) >= _CASES_KEPT:
+            self.write()
+
+    def write(self) -> None:
+        """Judge the cases and write them down."""
+        known, self._known = self._known, {}
+        if known:
+            self._cases.save(self._tx, [judged(case, self._now) for case in known.values()])
+            _mark_resubmitted(known, self._cases, self._tx, self._now)
+
+    def _fold(self, segment: Sequence[Happened]) -> None:
+        if not segment:
+            return
+        known, rules = self._known, self._cases.rulebook(self._tx)
+        named = [_output_of(one.event) for one in segment]
+        known |= self._cases.load(self._tx, list({name: None for name in named if name and name not in known}))
+        for happened, name in zip(segment, named, strict=True):
+            if name is not None:
+                known[name] = fold(known.get(name) or Case(output_id=name), happened, rules)
+            if not happened.contradicts:
+                _note_finding(happened, self._cases, self._tx)
 
 
 def look(
@@ -130,27 +172,13 @@ def rebuild(
     wait for the next look of the running log, which says nothing twice.
     """
     cases.clear(tx)
-    first = 0
+    folding, first = _Folding(cases, tx, now), 0
     while entries := log.events(tx, FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
         news = [Happened(one.seq, one.ingest_time, decode(one.value), one.contradicts) for one in entries]
-        fold_entries(news, cases, tx, now)
+        folding.take(news)
         first = entries[-1].seq + 1
         progress(first)
-
-
-def _fold_outputs(news: Sequence[Happened], cases: CaseFiles, tx: Transaction, now: datetime) -> None:
-    if not news:
-        return
-    rules = cases.rulebook(tx)
-    known = cases.load(tx, list({output_id: None for one in news if (output_id := _output_of(one.event))}))
-    for happened in news:
-        output_id = _output_of(happened.event)
-        if output_id is not None:
-            known[output_id] = fold(known.get(output_id) or Case(output_id=output_id), happened, rules)
-        if not happened.contradicts:
-            _note_finding(happened, cases, tx)
-    cases.save(tx, [judged(case, now) for case in known.values()])
-    _mark_resubmitted(known, cases, tx, now)
+    folding.write()
 
 
 def _note_finding(happened: Happened, cases: CaseFiles, tx: Transaction) -> None:

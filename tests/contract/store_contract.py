@@ -221,6 +221,17 @@ class StoreContract(ABC):
             tx.bulk_add(TALLY, ["day", "unit"], ["nano", "records"], rows)
         assert tallies(store) == [(day, "kymp", 2 * day, 2) for day in range(3_000)]
 
+    @pytest.mark.parametrize("size", [1, 3_000])
+    def test_put_rows_take_the_place_of_those_of_their_keys(self, store: Store, size: int) -> None:
+        with store.transaction() as tx:
+            tx.bulk_put(SAMPLE, COLUMNS, [sample(number, "first") for number in range(size)])
+            tx.bulk_put(SAMPLE, COLUMNS, [])
+            tx.bulk_put(SAMPLE, COLUMNS, [sample(size - 1, "second"), sample(size, "second")])
+        with store.reading() as connection:
+            rows = connection.execute(select(SAMPLE.c.number, SAMPLE.c.label).order_by(SAMPLE.c.number)).all()
+        first = [(number, "first") for number in range(size - 1)]
+        assert [tuple(row) for row in rows] == [*first, (size - 1, "second"), (size, "second")]
+
     def test_several_bulk_calls_in_one_transaction_do_not_mix(self, store: Store) -> None:
         with store.transaction() as tx:
             assert tx.bulk_insert(SAMPLE, COLUMNS, [sample(1)], ignore_conflicts=True) == 1

@@ -71,6 +71,13 @@ class Transaction(Protocol):
         """
         ...
 
+    def bulk_put(self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, or let their other columns take the place of what stands under the table's primary key.
+
+        A key comes once in `rows`. They go in their order: in that of the keys, two writers never deadlock.
+        """
+        ...
+
     def bulk_add(self, table: Table, key: Sequence[str], sums: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows, or add their `sums` columns to the rows that already stand under `key`.
 

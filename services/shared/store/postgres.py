@@ -55,6 +55,15 @@ class PostgresTransaction(CommonTransaction):
             return self._copy(sql.Identifier(table.name), table, columns, rows)
         return self._merge(table, columns, rows, sql.SQL("ON CONFLICT DO NOTHING"))
 
+    def bulk_put(self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        key = [column.name for column in table.primary_key]
+        change = sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in columns if name not in key
+        )
+        self._merge(table, columns, rows, sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(_names(key), change))
+
     def bulk_add(self, table: Table, key: Sequence[str], sums: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if not rows:
             return

@@ -58,6 +58,15 @@ class SqliteTransaction(CommonTransaction):
         statement = self._insert(table, columns) + (" ON CONFLICT DO NOTHING" if ignore_conflicts else "")
         return self._driver.executemany(statement, rows).rowcount
 
+    def bulk_put(self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        quote = self.connection.dialect.identifier_preparer.quote
+        key = [column.name for column in table.primary_key]
+        change = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns if name not in key)
+        conflict = f" ON CONFLICT ({', '.join(map(quote, key))}) DO UPDATE SET {change}"
+        self._driver.executemany(self._insert(table, columns) + conflict, rows)
+
     def bulk_add(self, table: Table, key: Sequence[str], sums: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if not rows:
             return

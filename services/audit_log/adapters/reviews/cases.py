@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, func, or_, select, update
@@ -34,6 +35,10 @@ from services.shared.store import Transaction, chunks
 from services.shared.store.tables import micros
 
 _AT_ONCE = 500
+_COLUMNS = (
+    "output_id", "document", "state", "system", "unit", "use_case", "risk_class", "model", "waits", "generated_at",
+    "due_at", "next_look", "content_hash",
+)  # fmt: skip
 _REJECTED = '"decision":"rejected"'
 """What stands in the document of a case that somebody rejected."""
 
@@ -61,7 +66,8 @@ class SqlCaseFiles:
         return found
 
     def save(self, tx: Transaction, judged: Sequence[Judged]) -> None:
-        _put(tx, case_file, [_row(case, judgement.state, judgement.next_look) for case, judgement in judged])
+        rows = [_row(case, judgement.state, judgement.next_look) for case, judgement in judged]
+        tx.bulk_put(case_file, _COLUMNS, sorted(rows, key=itemgetter(0)))
 
     def waiting(self, tx: Transaction, now: datetime, limit: int) -> list[Case]:
         query = (
@@ -217,22 +223,24 @@ def list_cases(connection: Connection, *, state: str | None, after: str, limit: 
     return connection.execute(query.where(case_file.c.state == state) if state else query).all()
 
 
-def _row(case: Case, state: State, next_look: datetime | None) -> dict[str, Any]:
-    return {
-        "output_id": case.output_id,
-        "document": case.model_dump_json(exclude_defaults=True),
-        "system": case.output.system if case.output else "",
-        "unit": case.duty.unit if case.duty else "",
-        "use_case": case.use_case or "",
-        "risk_class": case.duty.risk_class if case.duty else "",
-        "model": (case.output and case.output.model) or "",
-        "generated_at": case.output.generated_at if case.output else None,
-        "content_hash": case.output.content_hash if case.output else None,
-        "due_at": due_of(case) if is_demanded(case) else None,
-        "next_look": next_look,
-        "state": state,
-        "waits": int(state in WAITING_STATES),
-    }
+def _row(case: Case, state: State, next_look: datetime | None) -> tuple[Any, ...]:
+    output, duty = case.output, case.duty
+    due = due_of(case) if is_demanded(case) else None
+    return (
+        case.output_id,
+        case.model_dump_json(exclude_defaults=True),
+        state,
+        output.system if output else "",
+        duty.unit if duty else "",
+        case.use_case or "",
+        duty.risk_class if duty else "",
+        (output and output.model) or "",
+        int(state in WAITING_STATES),
+        micros(output.generated_at) if output else None,
+        micros(due) if due else None,
+        micros(next_look) if next_look else None,
+        output.content_hash if output else None,
+    )
 
 
 def _put(tx: Transaction, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -220,13 +220,12 @@ def _dwell(known: KnownReview, case: Case) -> timedelta | None:
 
 def _mandated(person: str | None, moment: datetime, weighing: _Weighing) -> _Mandated:
     """Where the register names reviewers for the use case, or its unit, only they may review."""
-    named = [found for found in weighing.rules.mandates if _concerns(found, weighing)]
+    unit, use_cases = weighing.duty.unit, {weighing.output.use_case, weighing.duty.use_case}
+    named = [
+        found
+        for found in weighing.rules.mandates
+        if (not use_cases.isdisjoint(found.use_cases) if found.use_cases else found.unit == unit)
+    ]
     day = helsinki_day(moment)
     own = [found for found in named if weighing.rules.person(found.reviewer) == person and found.holds_on(day)]
     return _Mandated(bool(named), own)
-
-
-def _concerns(mandate: ReviewerMandate, weighing: _Weighing) -> bool:
-    if not mandate.use_cases:
-        return mandate.unit == weighing.duty.unit
-    return weighing.output.use_case in mandate.use_cases or weighing.duty.use_case in mandate.use_cases
