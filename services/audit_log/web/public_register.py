@@ -10,6 +10,7 @@ from services.audit_log.domain.ai_register.public import (
     FEWEST_DUE,
     FEWEST_OUTPUTS,
     FORMAT,
+    ROUNDED_TO,
     NumberOfOutputs,
     PublicBenefit,
     PublicCost,
@@ -188,7 +189,7 @@ def _month(moment: datetime | None) -> str | None:
 
 def _number(count: int) -> NumberOfOutputs:
     few = count < FEWEST_OUTPUTS
-    return NumberOfOutputs(number=None if few else count, told="under_20" if few else "exact")
+    return NumberOfOutputs(number=None if few else count - count % ROUNDED_TO, told="under_20" if few else "at_least")
 
 
 def _share(reviewed: int, due: int) -> str | None:

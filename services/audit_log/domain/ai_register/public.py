@@ -18,6 +18,8 @@ from services.shared.events.register import UseCase
 FORMAT: Literal["urn:valvomo:public:ai-register:1"] = "urn:valvomo:public:ai-register:1"
 FEWEST_OUTPUTS = 20
 """Fewer outputs than this are told as `under_20`."""
+ROUNDED_TO = 10
+"""Numbers are cut to whole tens: else the difference of two days would be as small a number as is not told."""
 FEWEST_DUE = 30
 """A share of fewer reviews than this is not told."""
 
@@ -38,10 +40,16 @@ class Text(_Part):
 
 
 class NumberOfOutputs(_Part):
-    """How many outputs; small numbers are not told."""
+    """How many outputs; small numbers are not told, nor small differences between two days."""
 
-    number: int | None = Field(description="The number, when it is at least 20; else null.", ge=FEWEST_OUTPUTS)
-    told: Literal["exact", "under_20"] = Field(description="Whether the number is told, or only that it is under 20.")
+    number: int | None = Field(
+        description="There were at least so many, cut to whole tens, when there were 20 or more; else null.",
+        ge=FEWEST_OUTPUTS,
+        multiple_of=ROUNDED_TO,
+    )
+    told: Literal["at_least", "under_20"] = Field(
+        description="Whether the number is told, or only that it is under 20."
+    )
 
 
 class PublicUnit(_Part):
