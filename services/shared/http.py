@@ -67,7 +67,8 @@ def make_app(
 
     `bus` lets `/api/v1/status` tell the end of every topic; without it only `/api/v1/status` is missing.
     """
-    app = FastAPI(title="Valvomo", redoc_url=None)
+    # A slash too many is another path: where it leads to would else be made from the Host that the sender wrote.
+    app = FastAPI(title="Valvomo", redoc_url=None, redirect_slashes=False)
     _answer_errors(app)
     _add_operations(app, services, registry, bus)
     if bus is not None:

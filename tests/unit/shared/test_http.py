@@ -202,6 +202,13 @@ def test_a_guarded_program_lets_in_who_has_a_token(guarded: TestClient) -> None:
     assert guarded.post("/v1/size", headers={"Authorization": f"Bearer {SECRET}"}).status_code == 403
 
 
+@pytest.mark.parametrize("path", ["/who/", "/healthz/", "//evil.example/who/"])
+def test_nobody_is_led_to_a_host_that_only_the_request_named(guarded: TestClient, path: str) -> None:
+    headers = {"authorization": f"Bearer {SECRET}", "host": "evil.example"}
+    found = guarded.get(path, headers=headers, follow_redirects=False)
+    assert (found.status_code, "evil.example" in str(found.headers)) == (404, False)
+
+
 def test_ready_until_a_service_has_a_problem(client: TestClient, service: FakeService) -> None:
     assert client.get("/readyz").json() == {"status": "ready", "problems": []}
     service.found.append("the consumer of costs stopped")
