@@ -29,6 +29,10 @@ _KEPT = timedelta(hours=1)
 _ASKED_AGAIN_AFTER = timedelta(seconds=10)
 """So soon a token with an unknown key makes us fetch the keys again; sooner, anybody could make us ask all the time."""
 
+_AWAY_FOR = timedelta(seconds=10)
+"""So long a provider that did not answer is taken to be away: else everybody who tries would wait for their turn to wait,
+and take up what all other requests need, too."""
+
 _MOST_BYTES = 1_000_000
 
 
@@ -69,6 +73,7 @@ class Directory:
         self._client, self._clock = client, clock
         self._http = http or httpx.Client(timeout=PATIENCE_SECONDS)
         self._kept: dict[str, _Kept] = {}
+        self._away: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -182,8 +187,19 @@ class Directory:
         with self._lock:
             kept, now = self._kept.get(url), self._clock.now()
             if kept is None or now - kept.at >= at_most:
-                kept = self._kept[url] = _Kept(now, self._asked("GET", url))
+                kept = self._kept[url] = _Kept(now, self._asked_unless_away(url, now))
             return kept.document
+
+    def _asked_unless_away(self, url: str, now: datetime) -> Mapping[str, Any]:
+        if url in self._away and timedelta() <= now - self._away[url] < _AWAY_FOR:
+            raise TransientError("the directory did not answer a moment ago; try again in some seconds")
+        try:
+            found = self._asked("GET", url)
+        except TransientError:
+            self._away[url] = self._clock.now()
+            raise
+        self._away.pop(url, None)
+        return found
 
     def _asked(self, method: str, url: str, **what: Any) -> Mapping[str, Any]:  # noqa: ANN401  # httpx's own
         try:

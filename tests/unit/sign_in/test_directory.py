@@ -271,13 +271,26 @@ def test_an_answer_that_is_none_lets_nobody_in(
         directory.finish(BEGUN, "code-1", None)
 
 
-def test_a_provider_that_cannot_be_reached_is_tried_again(directory: Directory, provider: Provider) -> None:
+def test_a_provider_that_cannot_be_reached_is_tried_again_but_not_by_everybody_at_once(
+    directory: Directory, provider: Provider, clock: SteppedClock
+) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no route", request=request)
 
     provider.instead = away
     with pytest.raises(TransientError, match="does not answer"):
         directory.start(BEGUN)
+    clock.advance(timedelta(seconds=9))
+    with pytest.raises(TransientError, match="a moment ago"):
+        directory.start(BEGUN)
+    assert len(provider.asked) == 1
+    clock.advance(timedelta(seconds=1))
+    with pytest.raises(TransientError, match="does not answer"):
+        directory.start(BEGUN)
+    provider.instead = lambda _request: None
+    clock.advance(timedelta(seconds=10))
+    assert directory.start(BEGUN).startswith(ISSUER)
+    assert len(provider.asked) == 3
 
 
 def test_an_issuer_without_https_is_refused_but_on_this_machine(clock: SteppedClock) -> None:
