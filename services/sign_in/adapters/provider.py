@@ -30,8 +30,8 @@ _ASKED_AGAIN_AFTER = timedelta(seconds=10)
 """So soon a token with an unknown key makes us fetch the keys again; sooner, anybody could make us ask all the time."""
 
 _AWAY_FOR = timedelta(seconds=10)
-"""So long a provider that did not answer is taken to be away: else everybody who tries would wait for their turn to wait,
-and take up what all other requests need, too."""
+"""So long a provider that did not answer is taken to be away: else everybody who tries would wait for their turn to
+wait, and take up what all other requests need, too."""
 
 _MOST_BYTES = 1_000_000
 
