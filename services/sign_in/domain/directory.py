@@ -13,6 +13,9 @@ ROLES_CLAIM = "roles"
 SKEW = timedelta(seconds=60)
 """So much the clocks of directory and program may differ."""
 
+_LATEST = 253_402_300_800
+"""The end of the year 9999, in seconds since 1970."""
+
 
 class DirectoryRefusedError(PlatformError):
     """The directory's answer cannot be trusted, or it let nobody in. The message names what was wrong, never whom."""
@@ -57,7 +60,7 @@ def told_of(claims: Mapping[str, Any], roles: Mapping[str, Grant]) -> Told:
     """
     email = claims.get("email") if claims.get("email_verified") is True else None
     names = [text for text in (claims.get("preferred_username"), email, claims.get("oid")) if isinstance(text, str)]
-    unique = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    unique = tuple(dict.fromkeys(name.strip() for name in names if name.strip() and name.isprintable()))
     if not unique:
         raise DirectoryRefusedError("the directory's token names nobody (preferred_username, verified email or oid)")
     return Told(unique[0], unique[1:], frozenset(_grants(claims.get(ROLES_CLAIM), roles)))
@@ -100,6 +103,7 @@ def _check_times(claims: Mapping[str, Any], now: float, skew: float) -> None:
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # NaN would be neither past nor future, and JSON as Python reads it has one.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LATEST:
         raise DirectoryRefusedError(f"the token has no time where one must stand ({name})")
     return float(value)

@@ -137,6 +137,9 @@ CLAIMS: dict[str, Any] = {
         pytest.param({"exp": None}, "exp", id="never expires"),
         pytest.param({"exp": "tomorrow"}, "exp", id="expires some time"),
         pytest.param({"exp": True}, "exp", id="expires, yes"),
+        pytest.param({"exp": float("nan")}, "exp", id="expires at no number"),
+        pytest.param({"exp": 10**400}, "exp", id="expires after all that can be told"),
+        pytest.param({"iat": -(10**400)}, "iat", id="begun before all that can be told"),
         pytest.param({"iat": NOW.timestamp() + 61}, "iat", id="of the future"),
         pytest.param({"nbf": NOW.timestamp() + 61}, "nbf", id="not yet"),
     ],
@@ -178,7 +181,13 @@ def test_who_the_directory_names(claims: dict[str, Any], told: Told) -> None:
     assert told_of(claims, ROLES) == told
 
 
-@pytest.mark.parametrize("claims", [{}, {"preferred_username": "  "}, {"email": "a@b", "email_verified": "true"}])
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {}, {"preferred_username": "  "}, {"email": "a@b", "email_verified": "true"}, {"preferred_username": "\ud800"},
+        {"preferred_username": "aino\x00"},
+    ],
+)  # fmt: skip
 def test_a_token_that_names_nobody_lets_nobody_in(claims: dict[str, Any]) -> None:
     with pytest.raises(DirectoryRefusedError, match="names nobody"):
         told_of(claims, ROLES)
