@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.audit_log.domain.resubmitting import resubmitting
-from services.audit_log.domain.reviews.folding import Case, Happened, assign, decide, fold, judge
+from services.audit_log.domain.reviews.findings import is_to_be_told
+from services.audit_log.domain.reviews.folding import Case, Happened, assign, decide, fold
+from services.audit_log.domain.reviews.judging import outlook
 from services.audit_log.domain.reviews.sampling import may_be_drawn
 from services.audit_log.domain.reviews.standing import weigh
 from services.audit_log.ports import AT_ONCE, Arrival, CaseFiles, Draws, EntryLog, EntryReader, Judged
@@ -154,8 +156,8 @@ def look(
     first = cases.decided_first(tx, [event.id for event in said], now)
     tx.send([message_of(event) for event in said if event.id in first])
     names = {case.output_id for case in ready}
-    waiting = [Judged(case, judge(case, now)._replace(next_look=now)) for case in found if case.output_id not in names]
-    cases.save(tx, [*waiting, *(Judged(case, judge(case, now)) for case in ready)])
+    waiting = [Judged(case, outlook(case, now)[0], now) for case in found if case.output_id not in names]
+    cases.save(tx, [*waiting, *(Judged(case, *outlook(case, now)) for case in ready)])
     return len(ready)
 
 
@@ -191,9 +193,8 @@ def _note_finding(happened: Happened, cases: CaseFiles, tx: Transaction) -> None
 
 def judged(case: Case, now: datetime) -> Judged:
     """The case as it is at `now`; where something is to be said or drawn, it is looked at next."""
-    judgement = judge(case, now)
-    at_once = may_be_drawn(case) or decide(case, now)
-    return Judged(case, judgement._replace(next_look=AT_ONCE) if at_once else judgement)
+    state, next_look = outlook(case, now)
+    return Judged(case, state, AT_ONCE if may_be_drawn(case) or is_to_be_told(case, now) else next_look)
 
 
 def _apply(happened: Happened, cases: CaseFiles, tx: Transaction, now: datetime) -> None:

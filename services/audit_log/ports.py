@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from services.audit_log.domain.reviews.duty import Rulebook
-from services.audit_log.domain.reviews.folding import Case, Judgement
+from services.audit_log.domain.reviews.folding import Case, State
 from services.shared.errors import PlatformError
 from services.shared.events.envelope import Event
 from services.shared.events.log import AnchorKind
@@ -53,10 +53,11 @@ AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Judged(NamedTuple):
-    """A case with what it is now, to be written down."""
+    """A case to be written down, with what it is now and when it is looked at next."""
 
     case: Case
-    judgement: Judgement
+    state: State
+    next_look: datetime | None
 
 
 class RegisterNews(NamedTuple):

@@ -66,7 +66,7 @@ class SqlCaseFiles:
         return found
 
     def save(self, tx: Transaction, judged: Sequence[Judged]) -> None:
-        rows = [_row(case, judgement.state, judgement.next_look) for case, judgement in judged]
+        rows = [_row(*one) for one in judged]
         tx.bulk_put(case_file, _COLUMNS, sorted(rows, key=itemgetter(0)))
 
     def waiting(self, tx: Transaction, now: datetime, limit: int) -> list[Case]:

@@ -102,6 +102,12 @@ def decide(case: Case, now: datetime) -> list[Decision]:
     return [*said, *_closings(case, now)]
 
 
+def is_to_be_told(case: Case, now: datetime) -> bool:
+    """Whether `decide` has something to say; nothing is made of it."""
+    wanted = (name_of(case, one) not in case.findings for one in wanted_findings(case, now))
+    return any(wanted) or any(True for made in (_demands, _escalations, _closings) for _ in made(case, now))
+
+
 def finding_id(output_id: str, kind: FindingKind, duty: Duty | None, about: str | None = None) -> str:
     """The one name of this finding: the same output, kind, rule and matter never make two."""
     rule = (duty.policy, duty.policy_version) if duty else ()

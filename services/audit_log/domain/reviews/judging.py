@@ -25,15 +25,29 @@ Verdict = Literal["fine", "unreviewed", "rejected", "unverifiable"]
 
 def judge(case: Case, now: datetime) -> Judgement:
     """What the case is at `now`. Of several states the gravest is named, all else stands in the flags."""
+    flags: set[Flag] = set()
+    state, next_look = outlook(case, now, flags)
+    if case.output is not None:
+        flags.update(_told_flags(case))
+    elif next_look is None and case.hold_until:
+        flags.add("orphan")
+    return Judgement(state, frozenset(flags), next_look)
+
+
+def outlook(case: Case, now: datetime, flags: set[Flag] | None = None) -> tuple[State, datetime | None]:
+    """The state of a case at `now`, and its next look, as in a judgement: all that is written down of one.
+
+    `flags` gets what is so besides the state and was found on the way to it.
+    """
     if case.output is None:
         waits = case.hold_until if case.hold_until and (case.reviews or case.uses) and now <= case.hold_until else None
-        return Judgement("unknown_output", frozenset({"orphan"} if waits is None and case.hold_until else ()), waits)
+        return "unknown_output", waits
     duty = case.duty
     if duty is None:
-        return Judgement("generated", frozenset(_told_flags(case)))
-    flags = set(_told_flags(case))
-    state = _fixed_state(case, duty) or _use_state(case, flags) or _time_state(case, duty, now, flags)
-    return Judgement(state, frozenset(flags), _next_look(case, duty, now))
+        return "generated", None
+    found = flags if flags is not None else set()
+    state = _fixed_state(case, duty) or _use_state(case, found) or _time_state(case, duty, now, found)
+    return state, _next_look(case, duty, now)
 
 
 def is_demanded(case: Case) -> bool:
@@ -86,6 +100,8 @@ def result_of(reviews: Sequence[KnownReview]) -> Result:
     Args:
         reviews: at least one, in the order of their decisions; none abstained.
     """
+    if len(reviews) == 1:
+        return _decision(reviews[0])
     standing = _standing_decisions(reviews)
     return max((_decision(known) for known in standing), key=_STRICTEST.index)
 
@@ -104,9 +120,12 @@ def reviewers_needed(case: Case) -> int:
     duty, output = case.duty, case.output
     if duty is None or output is None:
         return 1
-    adverse = output.adverse or any(known.review.adverse for known in valid_reviews(case))
-    four_eyes = duty.rule.four_eyes == "all" or (duty.rule.four_eyes == "adverse" and adverse)
-    return max(duty.rule.reviewers, 2 if four_eyes else 1)
+    rule = duty.rule
+    if rule.four_eyes == "none":
+        return rule.reviewers
+    if rule.four_eyes == "all" or output.adverse or any(known.review.adverse for known in valid_reviews(case)):
+        return max(rule.reviewers, 2)
+    return rule.reviewers
 
 
 def reviewers_in_all(case: Case) -> int:
@@ -237,6 +256,8 @@ def _fixed_state(case: Case, duty: Duty) -> State | None:
 
 
 def _use_state(case: Case, flags: set[Flag]) -> State | None:
+    if not case.uses:
+        return None
     rejected, missing = rejected_uses(case), unreviewed_uses(case)
     if unverifiable_uses(case):
         flags.add("unverifiable_use")
@@ -313,7 +334,12 @@ def _may_be_used(case: Case, reviews: Sequence[KnownReview]) -> bool:
 
 def _independent(case: Case, reviews: Sequence[KnownReview], needed: int) -> Iterator[list[KnownReview]]:
     """Per content that at least so many approved who may stand beside each other: those."""
+    if len(reviews) < needed:
+        return
     approving = [known for known in _latest(reviews) if known.review.decision != "rejected"]
+    if len(approving) == 1:
+        yield from [approving] if needed <= 1 else []
+        return
     apart = case.duty is not None and case.duty.rule.independence == "no_reporting_line"
     for content in {hash_of(case, known) for known in approving}:
         chosen: list[KnownReview] = []
