@@ -4,8 +4,11 @@ A case is folded by the index of its entries and judged at a moment, so the proj
 again. A decision leaves through the outbox and counts only when the log holds its event.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.reviews.findings import is_to_be_told
@@ -16,7 +19,18 @@ from services.audit_log.domain.reviews.standing import weigh
 from services.audit_log.ports import AT_ONCE, Arrival, CaseFiles, Draws, EntryLog, EntryReader, Judged
 from services.shared.clock import Clock
 from services.shared.consumer import Delivered
-from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, USAGE, Event, decode, encode, key_of, topic_of
+from services.shared.events import (
+    GOVERNANCE,
+    OUTCOMES,
+    REGISTER,
+    USAGE,
+    Event,
+    decode,
+    encode,
+    event_types,
+    key_of,
+    topic_of,
+)
 from services.shared.events.governance import OutputFact, PseudonymsJoined
 from services.shared.events.outcomes import FindingClosed, FindingOpened
 from services.shared.events.register import RegisterChange, RegisterPublished
@@ -26,10 +40,14 @@ from services.shared.tlog.entry import Position
 GROUP = "audit-log"
 TOPICS = (USAGE.name, GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
 FOLDED_TOPICS = (GOVERNANCE.name, REGISTER.name, OUTCOMES.name)
+_OF_FINDINGS: frozenset[type] = frozenset({FindingOpened, FindingClosed})
+_DATA: dict[type, Any] = {kind: kind.model_fields["data"].annotation for kind in event_types().values()}
+_ABOUT_OUTPUTS = _OF_FINDINGS | {kind for kind, data in _DATA.items() if issubclass(data, OutputFact)}
+"""Kinds of events that a case is folded from. What an event is, is asked of its type: for each of very many entries."""
 _CASES_AT_ONCE = 1_000
 _ENTRIES_AT_ONCE = 4_000
-_CASES_KEPT = 20_000
-"""Before they are written: about 100 MB."""
+_CASES_KEPT = 10_000
+"""Before they are written: about 80 MB."""
 
 
 class AppendHandler:
@@ -91,7 +109,7 @@ class _Folding:
         segment: list[Happened] = []
         for happened in news:
             event = happened.event
-            if isinstance(event.data, OutputFact) or isinstance(event, FindingOpened | FindingClosed):
+            if type(event) in _ABOUT_OUTPUTS:
                 segment.append(happened)
             elif happened.contradicts:
                 continue
@@ -124,7 +142,7 @@ class _Folding:
         for happened, name in zip(segment, named, strict=True):
             if name is not None:
                 known[name] = fold(known.get(name) or Case(output_id=name), happened, rules)
-            if not happened.contradicts:
+            if type(happened.event) in _OF_FINDINGS and not happened.contradicts:
                 _note_finding(happened, self._cases, self._tx)
 
 
@@ -175,12 +193,24 @@ def rebuild(
     """
     cases.clear(tx)
     folding, first = _Folding(cases, tx, now), 0
-    while entries := log.events(tx, FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
-        news = [Happened(one.seq, one.ingest_time, decode(one.value), one.contradicts) for one in entries]
-        folding.take(news)
-        first = entries[-1].seq + 1
-        progress(first)
-    folding.write()
+    with _uncollected():
+        while entries := log.events(tx, FOLDED_TOPICS, first, _ENTRIES_AT_ONCE):
+            folding.take(Happened(one.seq, one.ingest_time, decode(one.value), one.contradicts) for one in entries)
+            first = entries[-1].seq + 1
+            progress(first)
+        folding.write()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for reference cycles: a rebuild makes very many objects that live for a while, and no cycles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _note_finding(happened: Happened, cases: CaseFiles, tx: Transaction) -> None:
@@ -242,10 +272,9 @@ def _mark_resubmitted(known: Mapping[str, Case], cases: CaseFiles, tx: Transacti
 
 
 def _output_of(event: Event) -> str | None:
-    """The output that a governance event, or an outcome about one, is about."""
-    if isinstance(event.data, OutputFact):
-        return event.data.output_id
-    return event.data.output_id if isinstance(event, FindingOpened | FindingClosed) else None
+    """The output that an event of these kinds is about; a finding may be about none."""
+    output_id: str | None = event.data.output_id  # type: ignore[attr-defined]  # all of these kinds have it
+    return output_id
 
 
 def message_of(event: Event) -> OutgoingMessage:

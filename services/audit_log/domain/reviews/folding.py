@@ -27,7 +27,7 @@ from services.audit_log.domain.reviews.changing import changed
 from services.audit_log.domain.reviews.duty import Duty, Rulebook, duty_of, from_then_on, hold_until, stricter_than
 from services.audit_log.domain.reviews.findings import Decision, decide, finding_id
 from services.audit_log.domain.reviews.judging import judge, valid_reviews
-from services.audit_log.domain.reviews.standing import weigh
+from services.audit_log.domain.reviews.standing import weigh, weigh_newest
 from services.shared.events import Event
 from services.shared.events import governance as told
 from services.shared.events.outcomes import FindingClosed, FindingOpened
@@ -101,7 +101,8 @@ def _generated(case: Case, happened: Happened, rules: Rulebook) -> Case:
     output = happened.event.data
     assert isinstance(output, told.Output)
     if case.output is None:
-        return assign(changed(case, output=output, index=happened.seq, came=happened.ingest_time), rules)
+        duty = duty_of(output, rules, happened.ingest_time)
+        return weigh(changed(case, output=output, index=happened.seq, came=happened.ingest_time, duty=duty), rules)
     return case if case.output == output else _contradicted(case, happened.event.id)
 
 
@@ -115,7 +116,7 @@ def _decided(case: Case, happened: Happened, rules: Rulebook) -> Case:
         review=review, index=happened.seq, ingest_time=happened.ingest_time, source=happened.event.source
     )
     ended = tuple(_ended(opening) if opening.review_id == review.review_id else opening for opening in case.openings)
-    return weigh(_held(changed(case, reviews=(*case.reviews, known), openings=ended), happened, rules), rules)
+    return weigh_newest(_held(changed(case, reviews=(*case.reviews, known), openings=ended), happened, rules), rules)
 
 
 def _used(case: Case, happened: Happened, rules: Rulebook) -> Case:
@@ -136,7 +137,8 @@ def _opened(case: Case, happened: Happened, rules: Rulebook) -> Case:
     decided = any(known.review.review_id == start.review_id for known in case.reviews)
     opened_at = min(start.opened_at, happened.ingest_time)
     opening = Opening(review_id=start.review_id, reviewer=start.reviewer, opened_at=opened_at, ended=decided)
-    return weigh(changed(case, openings=(*case.openings, opening)), rules)
+    noted = changed(case, openings=(*case.openings, opening))
+    return weigh(noted, rules) if decided else noted
 
 
 def _declined(case: Case, happened: Happened) -> Case:

@@ -20,6 +20,8 @@ FLOOR_SECONDS = 2
 READING_CHARACTERS_A_MINUTE = 1_000
 READING_SHARE_PERCENT = 30
 """Who took less than this share of the reading time was hasty."""
+_HASTE_A_CHARACTER = timedelta(minutes=1) * READING_SHARE_PERCENT / (READING_CHARACTERS_A_MINUTE * 100)
+_FLOOR = timedelta(seconds=FLOOR_SECONDS)
 
 
 _Clock = Literal["differs", "within_grace", "claimed"] | None
@@ -48,6 +50,23 @@ def weigh(case: Case, rules: Rulebook) -> Case:
         return case
     weighing = _Weighing(case, case.output, case.duty, rules, versions_of(case))
     return changed(case, reviews=tuple(_weighed(known, weighing) for known in case.reviews))
+
+
+def weigh_newest(case: Case, rules: Rulebook) -> Case:
+    """The case with its newest review weighed, and those of what its editor made of the output.
+
+    Of many reviews of one output each is weighed when it comes, and all of them only when the register says so.
+    """
+    if case.output is None or case.duty is None:
+        return case
+    weighing = _Weighing(case, case.output, case.duty, rules, versions_of(case))
+    *others, newest = case.reviews
+    edited = newest.review.edited_content_hash
+    before = [
+        _weighed(known, weighing) if edited is not None and known.review.content_hash_reviewed == edited else known
+        for known in others
+    ]
+    return changed(case, reviews=(*before, _weighed(newest, weighing)))
 
 
 def versions_of(case: Case) -> frozenset[str]:
@@ -204,9 +223,7 @@ def _was_hasty(dwell: timedelta | None, weighing: _Weighing) -> bool:
     """Whether nobody can have read that fast. What was never seen to be opened tells nothing here."""
     if dwell is None:
         return False
-    characters = weighing.output.length or 0
-    reading = timedelta(minutes=1) * characters * READING_SHARE_PERCENT / (READING_CHARACTERS_A_MINUTE * 100)
-    return dwell < max(reading, timedelta(seconds=FLOOR_SECONDS))
+    return dwell < max((weighing.output.length or 0) * _HASTE_A_CHARACTER, _FLOOR)
 
 
 def _dwell(known: KnownReview, case: Case) -> timedelta | None:
