@@ -1,5 +1,6 @@
 """What a case is at a moment. Depends on its arguments only, so that states can be made again from the log."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -81,7 +82,7 @@ def due_of(case: Case) -> datetime | None:
 def valid_reviews(case: Case) -> list[KnownReview]:
     """The reviews that count, in the order of their decisions."""
     found = [known for known in case.reviews if known.standing == "valid"]
-    return sorted(found, key=lambda known: (known.moment, known.index)) if len(found) > 1 else found
+    return sorted(found, key=_when) if len(found) > 1 else found
 
 
 def _heard(case: Case) -> list[KnownReview]:
@@ -91,7 +92,7 @@ def _heard(case: Case) -> list[KnownReview]:
         for known in case.reviews
         if known.standing == "valid" or (known.standing in OBJECTING and known.review.decision == "rejected")
     ]
-    return sorted(found, key=lambda known: (known.moment, known.index)) if len(found) > 1 else found
+    return sorted(found, key=_when) if len(found) > 1 else found
 
 
 def result_of(reviews: Sequence[KnownReview]) -> Result:
@@ -341,7 +342,10 @@ def _independent(case: Case, reviews: Sequence[KnownReview], needed: int) -> Ite
         yield from [approving] if needed <= 1 else []
         return
     apart = case.duty is not None and case.duty.rule.independence == "no_reporting_line"
-    for content in {hash_of(case, known) for known in approving}:
+    count = Counter(hash_of(case, known) for known in approving)
+    for content in count:
+        if (count[content] + count[None] if content else len(approving)) < needed:
+            continue
         chosen: list[KnownReview] = []
         for known in approving:
             in_line = apart and any(_in_one_line(known, other) for other in chosen)
@@ -360,12 +364,17 @@ def _latest(reviews: Sequence[KnownReview]) -> list[KnownReview]:
 
 
 def _standing_decisions(reviews: Sequence[KnownReview]) -> list[KnownReview]:
-    latest = _latest(reviews)
-    return [known for known in latest if not any(_overrules(other, known) for other in latest)]
+    """Everybody's latest decision, but for those that somebody of a higher rank decided after."""
+    highest, standing = 0, list[KnownReview]()
+    for known in sorted(_latest(reviews), key=_when, reverse=True):
+        if known.rank >= highest:
+            standing.append(known)
+            highest = known.rank
+    return standing
 
 
-def _overrules(other: KnownReview, known: KnownReview) -> bool:
-    return other.rank > known.rank and (other.moment, other.index) > (known.moment, known.index)
+def _when(known: KnownReview) -> tuple[datetime, int]:
+    return known.moment, known.index
 
 
 def _decision(known: KnownReview) -> Result:

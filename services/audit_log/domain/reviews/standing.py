@@ -49,7 +49,7 @@ def weigh(case: Case, rules: Rulebook) -> Case:
     if case.output is None or case.duty is None or not case.reviews:
         return case
     weighing = _Weighing(case, case.output, case.duty, rules, versions_of(case))
-    return changed(case, reviews=tuple(_weighed(known, weighing) for known in case.reviews))
+    return changed(case, reviews=tuple(weigh_one(known, weighing) for known in case.reviews))
 
 
 def weigh_newest(case: Case, rules: Rulebook) -> Case:
@@ -63,10 +63,10 @@ def weigh_newest(case: Case, rules: Rulebook) -> Case:
     *others, newest = case.reviews
     edited = newest.review.edited_content_hash
     before = [
-        _weighed(known, weighing) if edited is not None and known.review.content_hash_reviewed == edited else known
+        weigh_one(known, weighing) if edited is not None and known.review.content_hash_reviewed == edited else known
         for known in others
     ]
-    return changed(case, reviews=(*before, _weighed(newest, weighing)))
+    return changed(case, reviews=(*before, weigh_one(newest, weighing)))
 
 
 def versions_of(case: Case) -> frozenset[str]:
@@ -76,7 +76,8 @@ def versions_of(case: Case) -> frozenset[str]:
     return frozenset(found for found in {own, *edited} if found)
 
 
-def _weighed(known: KnownReview, weighing: _Weighing) -> KnownReview:
+def weigh_one(known: KnownReview, weighing: _Weighing) -> KnownReview:
+    """One review with its standing."""
     review, duty = known.review, weighing.duty
     moment, clock = _believed(known, duty)
     person = weighing.rules.person(review.reviewer)

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from services.audit_log.domain.resubmitting import resubmitting
+from services.audit_log.domain.reviews import standing as weighing
 from services.audit_log.domain.reviews.calendar import due_time
 from services.audit_log.domain.reviews.duty import Rulebook, duty_of
 from services.shared.consumer import Delivered
@@ -238,6 +240,21 @@ def test_e10_a_bulk_of_ten_thousand() -> None:
         for n in range(1, 10_001)
     ]
     assert (states.count("approved"), states.count("pending")) == (10, 9_990)
+
+
+def test_e10_of_many_reviews_of_one_output_each_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    weighed = Mock(wraps=weighing.weigh_one)
+    monkeypatch.setattr(weighing, "weigh_one", weighed)
+    reviews = [reviewed(when=at(1), review=f"r-{number}", reviewer=f"p-{number}") for number in range(40)]
+    assert judge(case_of([generated(), *reviews]), at(3)).state == "approved"
+    assert weighed.call_count == len(reviews)
+
+
+def test_e10_a_review_of_what_an_editor_is_yet_to_make_counts_once_it_is_told() -> None:
+    early = reviewed(when=at(1), review="r-1", content_hash_reviewed=B)
+    assert standing([generated(content_hash=A), early]) == "other_content"
+    edited = reviewed(when=at(1), review="r-2", reviewer="p-second", decision="edited", edited_content_hash=B)
+    assert standing([generated(content_hash=A), early, edited]) == "valid"
 
 
 @pytest.mark.parametrize(

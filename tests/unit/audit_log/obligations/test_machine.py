@@ -356,7 +356,7 @@ def test_whatever_happens() -> None:
     run_state_machine_as_test(
         Reviews,
         settings=settings(
-            max_examples=30, stateful_step_count=20, deadline=None,
+            max_examples=25, stateful_step_count=20, deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes; the steps are printed
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
