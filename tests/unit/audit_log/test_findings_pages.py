@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from fastapi.testclient import TestClient
@@ -25,6 +25,7 @@ from services.audit_log.domain.reviews.sampling import parse_period
 from services.audit_log.domain.reviews.settling import MOST_CHARACTERS, note_of
 from services.shared.access import ANYBODY, Access, Grant, new_token
 from services.shared.errors import ConfigurationError
+from services.shared.events.outcomes import RoleChange, RoleChanged
 from services.shared.http import make_app
 from services.shared.settings import Settings
 from services.shared.tokens import Role, Token
@@ -128,6 +129,22 @@ def test_who_may_see_how_teams_review(program: Program, sessions: Sessions, role
     for path in ("/governance/report", "/api/v1/governance/report"):
         assert person.get(path, quarter="2026-Q4").status_code == status
     assert person.get("/api/v1/governance/shares").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("fi", "Annettu: Tilintarkastaja · Koko kaupunki"),
+        ("sv", "Återtagen: Granskare av resultat · admin"),
+        ("en", "Revoked: Reviewer of outputs · admin"),
+    ],
+)
+def test_changes_of_roles_are_told_in_the_readers_language(
+    program: Program, auditor: Person, language: str, line: str
+) -> None:
+    program.publish(role_changed("auditor", None, "granted"), role_changed("reviewer", "admin", "revoked"))
+    program.settle()
+    assert f">{line}<" in auditor.get("/governance/report", quarter="2026-Q4", lang=language).text
 
 
 def test_the_report_for_programs_names_no_person(auditor: Person) -> None:
@@ -333,3 +350,9 @@ def _row(program: Program, kind: str, *outputs: str) -> Any:  # noqa: ANN401  # 
 
 def _token(token: str) -> Token:
     return Token(id="audit", sha256=sha256(token.encode()).hexdigest(), roles=("auditor",))
+
+
+def role_changed(role: Role, unit_id: str | None, change: Literal["granted", "revoked"]) -> RoleChanged:
+    told = {"role": role, "unit": unit_id, "change": change, "reason": "as agreed", "approver": "head-of-ai"}
+    data = RoleChange.model_validate({"person": "p-auditor", "changed_at": at(102), **told})
+    return RoleChanged(id=f"{role}.{change}", source="valvomo/sign-in", subject="p-auditor", time=at(102), data=data)
