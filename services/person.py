@@ -7,6 +7,7 @@ entry in the audit log.
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -42,6 +43,7 @@ TOPICS = (USAGE.name, GOVERNANCE.name, REGISTER.name)
 _AT_ONCE = 2_000
 _ENTRIES_AT_ONCE = 500
 _PEOPLE = "people.csv"
+_WORDS = re.compile(r"[^\s,;{}\[\]\"']+")
 
 Who = Annotated[str, typer.Argument(help="an address or a vendor's id as a source tells it, or a pseudonym (p-…)")]
 Approver = Annotated[str, typer.Option(help="the role that has decided it, for example data-protection-officer")]
@@ -96,7 +98,7 @@ def erase_person(
     Totals, the audit log and its proofs stay as they are, and the pseudonym stays in them as nobody's. Should a source
     tell of this person again, they are somebody new. The erasure is an entry of the log, by key id.
 
-    Exit codes: 0 erased, 1 erased, but the register's people.csv still names them, 2 not erased.
+    Exit codes: 0 erased, 1 erased, but the register's folder still names them, 2 not erased.
 
     Example: valvomo person erase aino.virtanen@example.org --legal-basis 'GDPR 17(1)(b)' --approver dpo
     """
@@ -116,8 +118,8 @@ def erase_person(
         )
     if names_person(settings, {who, subject.identity or who}):
         _say(
-            f"{_PEOPLE} in the register's folder still names this person: remove the row and publish the register, or "
-            "they are met anew at the next publication"
+            f"{_PEOPLE} or a YAML file in the register's folder still names this person: remove the row or the entry "
+            "and publish the register, or they are met anew at the next publication"
         )
         raise typer.Exit(1)
 
@@ -190,13 +192,20 @@ def names_person(settings: Settings, names: set[str]) -> bool:
     """Whether the register's folder on this machine still holds one of these names."""
     if settings.register_dir is None:
         return False
-    try:
-        text = (settings.register_dir / _PEOPLE).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return False
-    cells = [cell for row in csv.reader(text.replace(";", ",").splitlines()) for cell in row]
-    held = {normalised(part) for cell in cells for part in (cell, *cell.split())}  # `also` has ids with blanks between
+    texts = {
+        path.name: _text(path) for path in (settings.register_dir / _PEOPLE, *settings.register_dir.glob("*.yaml"))
+    }
+    cells = [cell for row in csv.reader(texts.pop(_PEOPLE).replace(";", ",").splitlines()) for cell in row]
+    parts = [*cells, *(part for cell in cells for part in cell.split())]  # `also` has ids with blanks between
+    held = {normalised(part) for part in (*parts, *(word for text in texts.values() for word in _WORDS.findall(text)))}
     return not held.isdisjoint(normalised(name) for name in names)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _ask(subject: Subject) -> None:

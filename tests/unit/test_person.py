@@ -208,14 +208,20 @@ def people_key(data: Path) -> bytes:
 
 class TestCommands:
     @pytest.mark.parametrize(
-        "row", [f"{AINO.upper()},kymp,2026-01-01,", f"other@example.org,kymp,2026-01-01,user_7 {AINO}"]
+        ("name", "text"),
+        [
+            ("people.csv", f"person,unit,valid_from,also\n{AINO.upper()},kymp,2026-01-01,\n"),
+            ("people.csv", f"person,unit,valid_from,also\nother@example.org,kymp,2026-01-01,user_7 {AINO}\n"),
+            ("reviewers.yaml", f"- {{unit: kymp, reviewer: {AINO}, valid_from: 2026-01-01}}\n"),
+            ("reviewers.yaml", f"- unit: kymp\n  reports_to: '{AINO.upper()}'\n"),
+        ],
     )
     def test_the_register_that_still_names_them_is_said(
-        self, data: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
+        self, data: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
     ) -> None:
         open_people(data, store).pseudonym(AINO)
         (tmp_path / "city").mkdir()
-        (tmp_path / "city/people.csv").write_text(f"person,unit,valid_from,also\n{row}\n")
+        (tmp_path / "city" / name).write_text(text)
         monkeypatch.setenv("VALVOMO_REGISTER_DIR", str(tmp_path / "city"))
         found = erased(AINO)
         assert found.exit_code == 1
