@@ -208,7 +208,7 @@ def people_key(data: Path) -> bytes:
 
 class TestCommands:
     @pytest.mark.parametrize(
-        ("name", "text"),
+        "written",
         [
             ("people.csv", f"person,unit,valid_from,also\n{AINO.upper()},kymp,2026-01-01,\n"),
             ("people.csv", f"person,unit,valid_from,also\nother@example.org,kymp,2026-01-01,user_7 {AINO}\n"),
@@ -217,8 +217,9 @@ class TestCommands:
         ],
     )
     def test_the_register_that_still_names_them_is_said(
-        self, data: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+        self, data: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: tuple[str, str]
     ) -> None:
+        name, text = written
         open_people(data, store).pseudonym(AINO)
         (tmp_path / "city").mkdir()
         (tmp_path / "city" / name).write_text(text)
