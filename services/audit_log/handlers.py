@@ -252,7 +252,8 @@ def _apply_joining(seq: int, event: PseudonymsJoined, cases: CaseFiles, tx: Tran
     cases.note(tx, seq, event)
     rules = cases.rulebook(tx)
     old = before.person(event.data.old)
-    names = {event.data.old, event.data.new, *(name for name in before.joined if before.person(name) == old)}
+    new = rules.person(event.data.new)
+    names = {event.data.old, event.data.new, *before.names(old), *rules.names(new)}
     for portion in cases.naming(tx, sorted(names)):
         cases.save(tx, [judged(weigh(case, rules), now) for case in portion])
 

@@ -93,6 +93,10 @@ class Rulebook(NamedTuple):
             passed.append(following)
         return passed[-1]
 
+    def names(self, person: str | None) -> set[str]:
+        """The other names that mean this person."""
+        return {name for name in self.joined if self.person(name) == person}
+
 
 _MOST_DAYS = 1_024
 _MOST_FORMS = 4_096

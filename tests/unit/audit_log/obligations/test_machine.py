@@ -339,6 +339,20 @@ def test_a_use_case_that_comes_and_goes_takes_no_duty_with_it(between: Sequence[
 
 
 @pytest.mark.usefixtures("store")
+def test_a_third_name_of_the_requester_has_all_that_name_the_others_weighed_again() -> None:
+    log = Reviews()
+    named = mandate("p-third", reports_to="p-reviewer", use_cases=("chat",)), mandate("p-reviewer")
+    log.publish(policy(independence="no_reporting_line"), REGISTERS[0], named)
+    log.generate("three", "benefits", A, requester="p-requester", step=False)
+    log.join("p-requester", "p-second")
+    log.review("three", A, 0.0, reviewer="p-reviewer", decision="approved", edited=None, place=None)
+    assert log.states()[log.name("three")] == "approved"
+    log.join("p-third", "p-second")
+    assert log.states()[log.name("three")] == "pending", "p-third, who is the requester, reports to the reviewer"
+    log.teardown()
+
+
+@pytest.mark.usefixtures("store")
 def test_nothing_comes_again_before_it_was_made() -> None:
     log = Reviews()
     log.begin()
