@@ -175,7 +175,7 @@ def look(
     tx.send([message_of(event) for event in said if event.id in first])
     names = {case.output_id for case in ready}
     waiting = [Judged(case, outlook(case, now)[0], now) for case in found if case.output_id not in names]
-    cases.save(tx, [*waiting, *(Judged(case, *outlook(case, now)) for case in ready)])
+    cases.mark(tx, [*waiting, *(Judged(case, *outlook(case, now)) for case in ready)])
     return len(ready)
 
 

@@ -84,8 +84,12 @@ class CaseFiles(Protocol):
 
     def save(self, tx: Transaction, judged: Sequence[Judged]) -> None: ...
 
+    def mark(self, tx: Transaction, judged: Sequence[Judged]) -> None:
+        """Write down what these stored cases are now, and when they are looked at next; nothing else has changed."""
+        ...
+
     def waiting(self, tx: Transaction, now: datetime, limit: int) -> list[Case]:
-        """Cases whose next look is before `now`, the earliest first."""
+        """Cases whose next look is before `now`: so many of the earliest, by their next look and then their ids."""
         ...
 
     def affected(self, tx: Transaction, news: RegisterNews) -> Iterator[Sequence[Case]]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit_log.adapters.holds import clear_holds
@@ -39,6 +39,7 @@ _COLUMNS = (
     "output_id", "document", "state", "system", "unit", "use_case", "risk_class", "model", "waits", "generated_at",
     "due_at", "next_look", "content_hash",
 )  # fmt: skip
+_MARKED = ("state", "waits", "next_look")
 _REJECTED = '"decision":"rejected"'
 """What stands in the document of a case that somebody rejected."""
 
@@ -69,14 +70,22 @@ class SqlCaseFiles:
         rows = [_row(*one) for one in judged]
         tx.bulk_put(case_file, _COLUMNS, sorted(rows, key=itemgetter(0)))
 
+    def mark(self, tx: Transaction, judged: Sequence[Judged]) -> None:
+        if not judged:
+            return
+        named = case_file.c.output_id == bindparam("named")
+        change = update(case_file).where(named).values({name: bindparam(name) for name in _MARKED})
+        rows = [
+            {"named": case.output_id, "state": state, "waits": int(state in WAITING_STATES), "next_look": next_look}
+            for case, state, next_look in judged
+        ]
+        tx.connection.execute(change, sorted(rows, key=itemgetter("named")))
+
     def waiting(self, tx: Transaction, now: datetime, limit: int) -> list[Case]:
-        query = (
-            select(case_file.c.document)
-            .where(case_file.c.next_look < now)
-            .order_by(case_file.c.next_look, case_file.c.output_id)
-            .limit(limit)
-        )
-        return _read(tx, query)
+        columns = case_file.c.next_look, case_file.c.output_id, case_file.c.document
+        query = select(*columns).where(case_file.c.next_look < now).order_by(case_file.c.next_look).limit(limit)
+        rows = tx.connection.execute(query).all()  # by all of the order no index goes: all that wait would be sorted
+        return [Case.model_validate_json(row.document) for row in sorted(rows, key=itemgetter(0, 1))]
 
     def affected(self, tx: Transaction, news: RegisterNews) -> Iterator[Sequence[Case]]:
         concerned = case_file.c.use_case.in_(news.use_cases) | case_file.c.unit.in_(news.units)
