@@ -13,16 +13,16 @@ import yaml
 import services
 from services.audit_log.api.findings import TOLD
 from services.audit_log.api.incidents import WRONG, Said
-from services.audit_log.domain.ai_register import MissingState
-from services.audit_log.domain.case import Standing
-from services.audit_log.domain.deciding import DECISIONS, REASONS, SHOWN, BulkFault, Fault
-from services.audit_log.domain.hurdles import Hurdle
-from services.audit_log.domain.incidents import ClockState
-from services.audit_log.domain.indicators import NAMES as INDICATORS
-from services.audit_log.domain.indicators import Look
-from services.audit_log.domain.public_register import Channel, DecisionEffect
-from services.audit_log.domain.quarter import CONTROLS, UntestedReason
-from services.audit_log.domain.review import State as OutputState
+from services.audit_log.domain.ai_register.incidents import ClockState
+from services.audit_log.domain.ai_register.obligations import MissingState
+from services.audit_log.domain.ai_register.public import Channel, DecisionEffect
+from services.audit_log.domain.reviews.case import Standing
+from services.audit_log.domain.reviews.deciding import DECISIONS, REASONS, SHOWN, BulkFault, Fault
+from services.audit_log.domain.reviews.folding import State as OutputState
+from services.audit_log.domain.reviews.hurdles import Hurdle
+from services.audit_log.domain.reviews.indicators import NAMES as INDICATORS
+from services.audit_log.domain.reviews.indicators import Look
+from services.audit_log.domain.reviews.quarter import CONTROLS, UntestedReason
 from services.audit_log.web.findings import SEVERITIES, STATES
 from services.audit_log.web.incidents import WHOM
 from services.audit_log.web.life import KINDS, MarkKind
