@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.reviews.findings import is_to_be_told
 from services.audit_log.domain.reviews.folding import Case, Happened, assign, decide, fold
 from services.audit_log.domain.reviews.judging import outlook
+from services.audit_log.domain.reviews.resubmitting import resubmitting
 from services.audit_log.domain.reviews.sampling import may_be_drawn
 from services.audit_log.domain.reviews.standing import weigh
 from services.audit_log.ports import AT_ONCE, Arrival, CaseFiles, Draws, EntryLog, EntryReader, Judged
@@ -237,7 +237,7 @@ def _apply(happened: Happened, cases: CaseFiles, tx: Transaction, now: datetime)
 
 def _apply_register(version: int, moment: datetime, cases: CaseFiles, tx: Transaction, now: datetime) -> None:
     """A new register gives duties to outputs that had none, and stricter ones to those that nobody has reviewed."""
-    news = cases.apply_register(tx, version)
+    news = cases.apply_register(tx, version, moment)
     if not news:
         return
     rules = cases.rulebook(tx)

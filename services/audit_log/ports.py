@@ -120,8 +120,11 @@ class CaseFiles(Protocol):
         """Keep a fact of a register version until its marker comes; facts that nobody needs here are passed over."""
         ...
 
-    def apply_register(self, tx: Transaction, version: int) -> RegisterNews:
-        """Let what was staged up to this version hold."""
+    def apply_register(self, tx: Transaction, version: int, moment: datetime) -> RegisterNews:
+        """Let what was staged up to this version hold; `moment`: when it was published.
+
+        A mandate that is named no more ends with that Helsinki day: what was reviewed under it still counts.
+        """
         ...
 
     def rulebook(self, tx: Transaction) -> Rulebook:

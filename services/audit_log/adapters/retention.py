@@ -33,10 +33,10 @@ from services.audit_log.adapters.holds import lock_everything, standing_holds
 from services.audit_log.adapters.pruned import entry_portions, minimum_index, refs_of
 from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.adapters.tables import case_file, entry, facet, finding, pruning, receipt
-from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.retention import Limit, Range, limits_of_holds, settled, stays, tightest
 from services.audit_log.domain.reviews.case import Case
 from services.audit_log.domain.reviews.folding import judge
+from services.audit_log.domain.reviews.resubmitting import resubmitting
 from services.audit_log.domain.search import TYPES_ABOUT_OUTPUTS
 from services.audit_log.domain.telling import about_log
 from services.audit_log.handlers import judged, message_of

@@ -1,7 +1,7 @@
 """The projections: cases, findings, and the register as far as reviews need it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from services.shared.events.register import (
     UseCase,
     UseCaseRegistered,
 )
+from services.shared.periods import helsinki_day
 from services.shared.store import Transaction, chunks
 from services.shared.store.tables import micros
 
@@ -150,10 +151,11 @@ class SqlCaseFiles:
         }
         _put(tx, register_staged, [row])
 
-    def apply_register(self, tx: Transaction, version: int) -> RegisterNews:
+    def apply_register(self, tx: Transaction, version: int, moment: datetime) -> RegisterNews:
+        day = helsinki_day(moment)
         due = register_staged.c.version <= version
         staged = tx.connection.execute(select(register_staged).where(due).order_by(register_staged.c.version)).all()
-        facts = [fact for row in staged for fact in _apply(tx, row)]
+        facts = [fact for row in staged for fact in _apply(tx, row, day)]
         tx.connection.execute(delete(register_staged).where(due))
         mandates = [fact for fact in facts if isinstance(fact, ReviewerMandate)]
         use_cases = {fact.id for fact in facts if isinstance(fact, UseCase)}
@@ -266,18 +268,36 @@ def _insert(tx: Transaction, table: Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if tx.dialect == "sqlite" else postgresql.insert(table)
 
 
-def _apply(tx: Transaction, row: Row[Any]) -> list[Fact]:
-    """Let one staged fact hold; what of it reviews need, as it was and as it is, where that changed."""
+def _apply(tx: Transaction, row: Row[Any], day: date) -> list[Fact]:
+    """Let one staged fact hold; what of it reviews need, as it was and as it is, where that changed.
+
+    `day`: on which the register was published.
+    """
     same = (register_fact.c.kind == row.kind) & (register_fact.c.fact_id == row.fact_id)
     before = tx.connection.execute(select(register_fact.c.document).where(same)).scalar()
-    if row.document is None:
+    after = _ended(before, day) if row.kind == "mandate" and row.document is None else row.document
+    if after is None:
         tx.connection.execute(delete(register_fact).where(same))
     else:
-        _put(tx, register_fact, [{"kind": row.kind, "fact_id": row.fact_id, "document": row.document}])
+        _put(tx, register_fact, [{"kind": row.kind, "fact_id": row.fact_id, "document": after}])
     model = _MODELS.get(row.kind)
-    if model is None or before == row.document:
+    if model is None or before == after:
         return []
-    return [model.model_validate_json(found) for found in (before, row.document) if found is not None]
+    return [model.model_validate_json(found) for found in (before, after) if found is not None]
+
+
+def _ended(document: str | None, day: date) -> str | None:
+    """A mandate that the register no longer names: it ends with the day, and what was reviewed under it still counts.
+
+    Somebody left, or was erased. Who must never have had it gets a `valid_to` in the register.
+    """
+    if document is None:
+        return None
+    mandate, end = ReviewerMandate.model_validate_json(document), day + timedelta(days=1)
+    if mandate.valid_from >= end:
+        return None
+    ends = end if mandate.valid_to is None else min(mandate.valid_to, end)
+    return mandate.model_copy(update={"valid_to": ends}).model_dump_json()
 
 
 def _read(tx: Transaction, query: Select[Any]) -> list[Case]:

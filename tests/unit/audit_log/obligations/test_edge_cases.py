@@ -8,13 +8,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from services.audit_log.domain.resubmitting import resubmitting
 from services.audit_log.domain.reviews import standing as weighing
 from services.audit_log.domain.reviews.calendar import due_time
 from services.audit_log.domain.reviews.duty import Rulebook, duty_of
+from services.audit_log.domain.reviews.resubmitting import resubmitting
 from services.shared.consumer import Delivered
 from services.shared.events import GOVERNANCE, Event, decode
 from services.shared.events import governance as told
+from services.shared.events.register import ReviewerMandated
 from services.shared.settings import Settings
 from tests.contract.log_contract import Program
 from tests.unit.audit_log.events import (
@@ -31,6 +32,7 @@ from tests.unit.audit_log.events import (
     superseded,
     use_case,
     used,
+    without_fact,
 )
 from tests.unit.audit_log.obligations.telling import (
     A,
@@ -178,6 +180,20 @@ def test_e06_a_mandate_that_never_arrives_makes_the_finding(program: Program) ->
     program.publish(*register_events(1, mandates=(mandate("p-other"),)), generated(), reviewed(when=at(1)))
     program.settle()
     assert findings_of(program) == [("o-1", "reviewer_not_mandated")]
+
+
+def test_e06_what_was_reviewed_still_counts_when_the_reviewer_has_left(program: Program) -> None:
+    """Named no more, somebody may not review from the next day on; nothing that they did is undone."""
+    both = (mandate("p-other"), mandate())
+    program.publish(*register_events(1, mandates=both), generated(), reviewed(when=at(1)), generated("o-2", at(2)))
+    program.settle()
+    program.publish(without_fact(2, ReviewerMandated, "ReviewerMandated-1"), *register_events(2, (), (), ()))
+    program.settle()
+    assert (findings_of(program), program.states()["o-1"]) == ([], "approved")
+    program.clock.advance(timedelta(days=1))
+    program.publish(reviewed("o-2", at(25), "r-2"))
+    program.settle()
+    assert findings_of(program)[0] == ("o-2", "reviewer_not_mandated")
 
 
 def read_but_the_register(program: Program) -> None:
