@@ -41,6 +41,7 @@ _WRONG_NOTE = "finding_note_wrong"
 _REFUSAL_TEXTS: Mapping[Refusal, str] = {
     "unknown": "finding_refused_unknown",
     "elsewhere": "finding_refused_elsewhere",
+    "own": "finding_refused_own",
     "closed": "finding_refused_closed",
     "early": "finding_refused_early",
 }
@@ -49,6 +50,7 @@ TOLD = (_WRONG_NOTE, *_REFUSAL_TEXTS.values())
 _REFUSALS: Mapping[Refusal, tuple[int, str]] = {
     "unknown": (404, "found no finding of this id; GET /api/v1/findings lists them"),
     "elsewhere": (403, "your role does not hold in this finding's unit; who has it there must settle it"),
+    "own": (403, "you asked for this output, used it or reviewed it; somebody else must settle what was found"),
     "closed": (409, "this finding is closed already; what closed it first stands"),
     "early": (503, "the log is still catching up; try again when /api/v1/status says that it has"),
 }

@@ -32,7 +32,7 @@ from services.shared.tokens import Role, Token
 from services.shared.web.words import LANGUAGES
 from tests.contract.governance_contract import WORDS, begin_city
 from tests.contract.log_contract import Program
-from tests.unit.audit_log.events import at, generated, reviewed
+from tests.unit.audit_log.events import at, generated, reviewed, used
 from tests.unit.audit_log.people import Person, Sessions, sign_in
 from tests.unit.audit_log.register_city import published, unit
 from tests.unit.audit_log.test_pages import Outline
@@ -356,3 +356,18 @@ def role_changed(role: Role, unit_id: str | None, change: Literal["granted", "re
     told = {"role": role, "unit": unit_id, "change": change, "reason": "as agreed", "approver": "head-of-ai"}
     data = RoleChange.model_validate({"person": "p-auditor", "changed_at": at(102), **told})
     return RoleChanged(id=f"{role}.{change}", source="valvomo/sign-in", subject="p-auditor", time=at(102), data=data)
+
+
+@pytest.mark.parametrize("about", ["requester", "actor", "reviewer"])
+def test_nobody_settles_a_finding_about_themselves(program: Program, sessions: Sessions, about: str) -> None:
+    """Whatever other roles they have, and by whichever of their names."""
+    own, name = {about: "p-both"}, f"own-{about}"
+    program.publish(
+        generated(name, requester=own.get("requester", "p-x")), used(name, actor=own.get("actor", "p-y")),
+        reviewed(name, decision="abstained", reviewer=own.get("reviewer", "p-z")),
+    )  # fmt: skip
+    program.settle()
+    person = sign_in(program, sessions, "p-both", "auditor")
+    fields = {"finding_id": _row(program, "used_unreviewed", name).finding_id, "note": WORDS}
+    answer = person.http.post("/api/v1/findings/settle", json=fields, headers={"x-form-token": "form-p-both"})
+    assert (answer.status_code, "somebody else" in answer.json()["detail"]) == (403, True)

@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
-from services.audit_log.adapters.reviews.cases import SqlCaseFiles
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles, read_rulebook
 from services.audit_log.adapters.reviews.desk import with_those_below
 from services.audit_log.adapters.tables import finding
-from services.audit_log.domain.reviews.settling import Settlement, settled
+from services.audit_log.domain.reviews.settling import Settlement, settled, took_part
 from services.audit_log.handlers import message_of
 from services.shared.events.outcomes import Finding, FindingKind
 from services.shared.store import Transaction
@@ -94,7 +94,7 @@ def oldest_open(connection: Connection) -> list[tuple[str, datetime]]:
     return [(kind, detected) for kind, detected in connection.execute(query)]
 
 
-Refusal = Literal["unknown", "elsewhere", "closed", "early"]
+Refusal = Literal["unknown", "elsewhere", "own", "closed", "early"]
 
 
 def settle(tx: Transaction, settlement: Settlement, now: datetime, units: frozenset[str]) -> Refusal | None:
@@ -108,6 +108,9 @@ def settle(tx: Transaction, settlement: Settlement, now: datetime, units: frozen
         return "unknown"
     if units and row.unit not in with_those_below(tx.connection, units):
         return "elsewhere"
+    case = SqlCaseFiles().load(tx, [row.output_id]).get(row.output_id) if row.output_id else None
+    if case is not None and took_part(settlement.closed_by, case, read_rulebook(tx.connection)):
+        return "own"
     event = settled(Finding.model_validate_json(row.opened), settlement, now)
     if row.closed_seq is not None or not SqlCaseFiles().decided_first(tx, [event.id], now):
         return "closed"

@@ -4,6 +4,8 @@ import re
 from datetime import datetime
 from typing import NamedTuple
 
+from services.audit_log.domain.reviews.case import Case
+from services.audit_log.domain.reviews.duty import Rulebook
 from services.audit_log.domain.telling import SOURCE
 from services.shared.events import event_id
 from services.shared.events.outcomes import Finding, FindingClosed, FindingClosing
@@ -25,6 +27,13 @@ class Settlement(NamedTuple):
     finding_id: str
     note: str
     closed_by: str
+
+
+def took_part(person: str, case: Case, rules: Rulebook) -> bool:
+    """Whether somebody asked for the output, used it or reviewed it: nobody settles a finding about themselves."""
+    asked = [case.output.requester] if case.output else []
+    names = [*asked, *(known.review.reviewer for known in case.reviews), *(known.use.actor for known in case.uses)]
+    return rules.person(person) in {rules.person(name) for name in names if name}
 
 
 def note_of(text: str) -> str:
