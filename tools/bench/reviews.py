@@ -147,6 +147,7 @@ def measure(settings: Settings, form: str, outputs: int, *, profiled: bool) -> F
         one, one_p99 = _one_more(store, entries)
     finally:
         store.close()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # not there beside a PostgreSQL
     with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
         overdue = find_overdue(Settings(data_dir=Path(folder), log_origin="bench.example/audit"))
     return Found(form, outputs, entries, refold, sum(looked), looking, memory, one, one_p99, overdue)
