@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -32,6 +31,7 @@ from services.audit_log.adapters.tables import (
 from services.audit_log.handlers import rebuild
 from services.audit_log.main import AuditService, build, signer
 from services.audit_log.ports import Arrival
+from services.shared.access import Access
 from services.shared.bus import Message, Record, TopicPartition
 from services.shared.bus.memory import MemoryBus
 from services.shared.clock import SteppedClock
@@ -39,6 +39,7 @@ from services.shared.consumer import Delivered
 from services.shared.errors import ConfigurationError, IncompatibleStoreError, StalePositionError
 from services.shared.events import GOVERNANCE, OUTCOMES, REGISTER, TOPICS, Event, decode, encode, key_of, topic_of
 from services.shared.events.register import UseCaseRegistered
+from services.shared.http import make_app
 from services.shared.settings import Settings
 from services.shared.store.faults import RefusedStatementError
 from services.shared.tlog.entry import Position, parse_entry
@@ -628,9 +629,8 @@ def arrival(topic: str, offset: int) -> Arrival:
 
 
 def client(program: Program) -> TestClient:
-    app = FastAPI()
-    app.include_router(program.service.router)
-    return TestClient(app)
+    app = make_app([program.service], CollectorRegistry(), Access(None, program.clock))
+    return TestClient(app, "http://localhost")
 
 
 def findings(program: Program, state: str) -> list[str]:
