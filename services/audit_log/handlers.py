@@ -171,8 +171,7 @@ def look(
     said: list[Event] = [event for case in ready for event in decide(case, now)]
     if draws is not None:
         said += draws.told(tx, ready, now)
-    first = cases.decided_first(tx, [event.id for event in said], now)
-    tx.send([message_of(event) for event in said if event.id in first])
+    say_once(cases, tx, said, now)
     names = {case.output_id for case in ready}
     waiting = [Judged(case, outlook(case, now)[0], now) for case in found if case.output_id not in names]
     cases.mark(tx, [*waiting, *(Judged(case, *outlook(case, now)) for case in ready)])
@@ -276,6 +275,13 @@ def _output_of(event: Event) -> str | None:
     """The output that an event of these kinds is about; a finding may be about none."""
     output_id: str | None = event.data.output_id  # type: ignore[attr-defined]  # all of these kinds have it
     return output_id
+
+
+def say_once(cases: CaseFiles, tx: Transaction, events: Sequence[Event], now: datetime) -> set[str]:
+    """Let those of these events leave by the outbox that nobody has said yet; their ids."""
+    first = cases.decided_first(tx, [event.id for event in events], now)
+    tx.send([message_of(event) for event in events if event.id in first])
+    return first
 
 
 def message_of(event: Event) -> OutgoingMessage:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.domain.telling import about_log
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import say_once
 from services.shared.clock import Clock
 from services.shared.errors import TransientError
 from services.shared.events.log import LogRead, Lookup
@@ -85,8 +85,7 @@ class Reads:
         new: set[str] = set()
         if events:
             with self._store.transaction() as tx:
-                new = SqlCaseFiles().decided_first(tx, [event.id for event in events], self._clock.now())
-                tx.send([message_of(event) for event in events if event.id in new])
+                new = say_once(SqlCaseFiles(), tx, events, self._clock.now())
         with self._lock:
             del self._waiting[: len(waiting)]
         return len(new)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from services.audit_log import web
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.adapters.reviews.cases import read_rulebook
-from services.audit_log.adapters.reviews.desk import Desk, is_told, read_cases, with_those_below
+from services.audit_log.adapters.reviews.cases import read_cases, read_rulebook
+from services.audit_log.adapters.reviews.desk import Desk, is_told, with_those_below
 from services.audit_log.adapters.reviews.findings import WantedFindings, find_findings
 from services.audit_log.adapters.reviews.findings import told as finding_told
 from services.audit_log.adapters.reviews.timeline import Life, read_life

@@ -253,6 +253,19 @@ class LegalDate(Fact):
     in_use_before: Day | None = None
     warn_days: int = Field(default=180, ge=0, le=3_660, strict=True)
 
+    def concerns(self, use_case: UseCase) -> bool:
+        """Whether it asks anything of this use case.
+
+        A date for uses from before some day (Article 111(2)) asks only of those that the register dates before it, and
+        whose design was not changed since: those are under the general date.
+        """
+        if use_case.risk_class not in self.risk_classes or (self.annex_iii_only and use_case.annex_iii is None):
+            return False
+        if self.in_use_before is None:
+            return True
+        days = (use_case.in_use_since, use_case.design_changed_on or use_case.in_use_since)
+        return all(day is not None and day < self.in_use_before for day in days)
+
 
 class Policy(Dated):
     """The review policy: one rule per risk class, with the record number of its approval.

@@ -190,18 +190,8 @@ def _since(day: date, today: date) -> str:
 
 def _missing(asked: LegalDate, use: UseCase, told: AbstractSet[LegalRecord]) -> Sequence[LegalRecord]:
     """What the date asks for and the use case lacks, but for what was told with an earlier date."""
-    wanted = asked.requires if _concerns(asked, use) else ()
+    wanted = asked.requires if asked.concerns(use) else ()
     return [record for record in wanted if record not in told and getattr(use, record) is None]
-
-
-def _concerns(asked: LegalDate, use: UseCase) -> bool:
-    """Whether the date asks anything of the use case. What was changed since `in_use_before` is no old use any more."""
-    if use.risk_class not in asked.risk_classes or (asked.annex_iii_only and use.annex_iii is None):
-        return False
-    if asked.in_use_before is None:
-        return True
-    days = (use.in_use_since, use.design_changed_on or use.in_use_since)
-    return all(day is not None and day < asked.in_use_before for day in days)
 
 
 def _training_ended(item: Item, today: date) -> Iterator[Problem]:

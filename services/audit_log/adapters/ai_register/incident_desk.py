@@ -21,7 +21,7 @@ from services.audit_log.domain.ai_register.incidents import (
 from services.audit_log.domain.ai_register.obligations import in_production
 from services.audit_log.domain.reviews.settling import note_of
 from services.audit_log.domain.telling import SOURCE
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import say_once
 from services.shared.clock import Clock
 from services.shared.events import Event, event_id
 from services.shared.events.outcomes import (
@@ -33,7 +33,7 @@ from services.shared.events.outcomes import (
     Notification,
 )
 from services.shared.periods import helsinki_day
-from services.shared.store import Store, Transaction
+from services.shared.store import Store
 
 NOT_REPORTABLE = "not reportable: "
 """How the outcome of an incident begins that was closed because nobody had to be told."""
@@ -92,7 +92,8 @@ class IncidentDesk:
                 return _future("aware_at")
             name = event_id("incident.opened", incident.incident_id)
             known = read_incident(tx.connection, incident.incident_id) is not None
-            if known or not _tell(tx, _told(IncidentOpened, name, incident, now), now):
+            opened = _told(IncidentOpened, name, incident, now)
+            if known or not say_once(SqlCaseFiles(), tx, [opened], now):
                 return Refused("taken", "an incident of this id is known already; expected an id that was never used")
             in_use = use_cases_in_use(tx.connection, now)
         return Accepted(incident.incident_id, incident.use_case if incident.use_case in in_use else None)
@@ -145,7 +146,7 @@ class IncidentDesk:
             event = event_of(found, now)
             if isinstance(event, Refused):
                 return event
-            return Accepted(incident_id) if _tell(tx, event, now) else known
+            return Accepted(incident_id) if say_once(SqlCaseFiles(), tx, [event], now) else known
 
 
 def use_cases_in_use(connection: Connection, now: datetime) -> frozenset[str]:
@@ -198,11 +199,3 @@ def _future(what: str) -> Refused:
 
 def _told(kind: type[_E], name: str, data: Incident | Notification | IncidentEnd, now: datetime) -> _E:
     return kind(id=name, source=SOURCE, subject=data.incident_id, time=now, data=data)  # type: ignore[call-arg]  # each kind has its own default type
-
-
-def _tell(tx: Transaction, event: Event, now: datetime) -> bool:
-    """Whether nobody has told this yet; then it leaves by the outbox."""
-    if not SqlCaseFiles().decided_first(tx, [event.id], now):
-        return False
-    tx.send([message_of(event)])
-    return True

@@ -34,7 +34,7 @@ from services.audit_log.domain.ai_register.findings import (
 from services.audit_log.domain.ai_register.incidents import IncidentFile, unanswered
 from services.audit_log.domain.ai_register.obligations import obligations, policy_on, uncovered
 from services.audit_log.domain.ai_register.sightings import Sighting
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import say_once
 from services.shared.clock import Clock
 from services.shared.consumer import ConsumerStatus
 from services.shared.events.outcomes import Finding, FindingClosed, FindingClosing, FindingOpened
@@ -116,8 +116,7 @@ class RegisterWatch:
             events = RegisterView(connection).decide(now)
         if events:
             with self._store.transaction() as tx:
-                first = SqlCaseFiles().decided_first(tx, [event.id for event in events], now)
-                tx.send([message_of(event) for event in events if event.id in first])
+                say_once(SqlCaseFiles(), tx, events, now)
         self._seen = place
         return PAUSE_SECONDS
 

@@ -13,7 +13,7 @@ from services.audit_log.adapters.entries import read_frontier, tile_reader
 from services.audit_log.adapters.reviews.cases import SqlCaseFiles
 from services.audit_log.domain.anchoring import Standing, is_due, is_overdue
 from services.audit_log.domain.telling import about_log
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import message_of, say_once
 from services.audit_log.ports import Anchor, AnchorRefusedError
 from services.shared.clock import Clock
 from services.shared.errors import PlatformError
@@ -150,8 +150,7 @@ class Pusher:
         tried = Standing(tried_at=now, failures=failures + 1, refusal=error.reason, problem=str(error))
         with self._store.transaction() as tx:
             save_try(tx, anchor.name, signed.size, tried)
-            if SqlCaseFiles().decided_first(tx, [event.id], now):
-                tx.send([message_of(event)])
+            say_once(SqlCaseFiles(), tx, [event], now)
 
     def _keep_failure(self, anchor: Anchor, signed: Checkpoint, failures: int, problem: str) -> None:
         tried = Standing(tried_at=self._clock.now(), failures=failures + 1, problem=problem)

@@ -61,11 +61,7 @@ class SqlCaseFiles:
     """See `CaseFiles`."""
 
     def load(self, tx: Transaction, output_ids: Sequence[str]) -> dict[str, Case]:
-        found: dict[str, Case] = {}
-        for some in chunks(output_ids, _AT_ONCE):
-            query = select(case_file.c.output_id, case_file.c.document).where(case_file.c.output_id.in_(some))
-            found |= {row.output_id: Case.model_validate_json(row.document) for row in tx.connection.execute(query)}
-        return found
+        return read_cases(tx.connection, output_ids)
 
     def save(self, tx: Transaction, judged: Sequence[Judged]) -> None:
         rows = [_row(*one) for one in judged]
@@ -181,6 +177,15 @@ class SqlCaseFiles:
         for table in REVIEWS:
             tx.connection.execute(delete(table))
         clear_holds(tx)
+
+
+def read_cases(connection: Connection, output_ids: Sequence[str]) -> dict[str, Case]:
+    """The cases that exist among these."""
+    found: dict[str, Case] = {}
+    for some in chunks(output_ids, _AT_ONCE):
+        query = select(case_file.c.output_id, case_file.c.document).where(case_file.c.output_id.in_(some))
+        found |= {row.output_id: Case.model_validate_json(row.document) for row in connection.execute(query)}
+    return found
 
 
 def read_rulebook(connection: Connection) -> Rulebook:

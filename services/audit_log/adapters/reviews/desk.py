@@ -7,11 +7,10 @@ second click finds the same names, and so makes nothing new.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from services.audit_log.adapters.reviews.cases import SqlCaseFiles, read_facts, read_rulebook
+from services.audit_log.adapters.reviews.cases import SqlCaseFiles, read_cases, read_facts, read_rulebook
 from services.audit_log.adapters.reviews.content_key import ContentKey
-from services.audit_log.adapters.tables import case_file
 from services.audit_log.domain.reviews.case import Case, Opening
 from services.audit_log.domain.reviews.deciding import Said, deciding, declining, fault_of, needs_confirming, opening
 from services.audit_log.domain.reviews.hurdles import (
@@ -35,13 +34,11 @@ from services.audit_log.domain.reviews.several import (
     review_by,
     too_many,
 )
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import say_once
 from services.shared.clock import Clock
 from services.shared.events import Event
 from services.shared.events.register import Unit
-from services.shared.store import Store, Transaction, chunks
-
-_AT_ONCE = 500
+from services.shared.store import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +182,7 @@ class Desk:
 
     def _sent(self, tx: Transaction, events: Sequence[Event], sitting: Sitting, *names: str) -> Taken:
         """A review that ended elsewhere while this was looked at keeps its first end."""
-        first = self._cases.decided_first(tx, [event.id for event in events], sitting.now)
-        tx.send([message_of(event) for event in events if event.id in first])
-        return Taken(names, new=bool(first))
+        return Taken(names, new=bool(say_once(self._cases, tx, events, sitting.now)))
 
 
 def read_units(connection: Connection) -> dict[str, Unit]:
@@ -202,15 +197,6 @@ def with_those_below(connection: Connection, names: frozenset[str]) -> frozenset
     units = read_units(connection).values() if names else ()
     while found != last:
         found, last = found | {unit.id for unit in units if unit.parent in found}, found
-    return found
-
-
-def read_cases(connection: Connection, output_ids: Sequence[str]) -> dict[str, Case]:
-    """The cases that exist among these."""
-    found: dict[str, Case] = {}
-    for some in chunks(output_ids, _AT_ONCE):
-        query = select(case_file.c.output_id, case_file.c.document).where(case_file.c.output_id.in_(some))
-        found |= {row.output_id: Case.model_validate_json(row.document) for row in connection.execute(query)}
     return found
 
 

@@ -12,7 +12,7 @@ from services.audit_log.adapters.reviews.cases import SqlCaseFiles, read_ruleboo
 from services.audit_log.adapters.reviews.desk import with_those_below
 from services.audit_log.adapters.tables import finding
 from services.audit_log.domain.reviews.settling import Settlement, settled, took_part
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import say_once
 from services.shared.events.outcomes import Finding, FindingKind
 from services.shared.store import Transaction
 
@@ -112,10 +112,7 @@ def settle(tx: Transaction, settlement: Settlement, now: datetime, units: frozen
     if case is not None and took_part(settlement.closed_by, case, read_rulebook(tx.connection)):
         return "own"
     event = settled(Finding.model_validate_json(row.opened), settlement, now)
-    if row.closed_seq is not None or not SqlCaseFiles().decided_first(tx, [event.id], now):
-        return "closed"
-    tx.send([message_of(event)])
-    return None
+    return "closed" if row.closed_seq is not None or not say_once(SqlCaseFiles(), tx, [event], now) else None
 
 
 def told(row: Row[Any], *, with_persons: bool) -> dict[str, Any]:

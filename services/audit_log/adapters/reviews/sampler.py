@@ -39,7 +39,7 @@ from services.audit_log.domain.reviews.sampling import (
     too_few,
     top_up,
 )
-from services.audit_log.handlers import message_of
+from services.audit_log.handlers import say_once
 from services.shared.clock import Clock
 from services.shared.events import Event, event_id
 from services.shared.events.governance import RiskClass
@@ -92,7 +92,7 @@ class Sampler:
         new = [committed(period, self._salts.of(period.name), now) for period in wanted if period.name not in known]
         if new:
             with self._store.transaction() as tx:
-                self._tell(tx, new, now)
+                say_once(self._cases, tx, new, now)
 
     def close_periods(self) -> None:
         """Draw what periods lack that are over, and tell their salts."""
@@ -119,7 +119,7 @@ class Sampler:
             for stratum in strata:
                 if (stratum.system, stratum.risk_class) not in drawn:
                     told += self._topped_up(tx, name, stratum, seed, now)
-            self._tell(tx, [*told, *([revealed(name, salt, now)] if salt else [])], now)
+            say_once(self._cases, tx, [*told, *([revealed(name, salt, now)] if salt else [])], now)
 
     def _topped_up(self, tx: Transaction, period: str, stratum: Stratum, seed: Seed, now: datetime) -> Iterator[Event]:
         chosen = top_up(stratum, bytes.fromhex(seed.root))
@@ -131,10 +131,6 @@ class Sampler:
         short = too_few(period, stratum, now)
         if short:
             yield short
-
-    def _tell(self, tx: Transaction, events: Sequence[Event], now: datetime) -> None:
-        first = self._cases.decided_first(tx, [event.id for event in events], now)
-        tx.send([message_of(event) for event in events if event.id in first])
 
 
 def open_salts(store: Store, folder: Path) -> Salts:

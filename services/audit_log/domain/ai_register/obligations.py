@@ -59,25 +59,11 @@ def obligations(use_cases: Iterable[UseCase], policies: Iterable[Policy], today:
         Missing(use_case.id, use_case.unit, legal.id, legal.article, record, legal.on, _missing_state(legal, today))
         for use_case in in_production(use_cases, today)
         for legal in policy.legal_dates
-        if concerns(legal, use_case)
+        if legal.concerns(use_case)
         for record in legal.requires
         if not is_on_record(use_case, record)
     )
     return sorted(found, key=lambda one: (one.due, one.use_case, one.record, one.legal_date))
-
-
-def concerns(legal: LegalDate, use_case: UseCase) -> bool:
-    """Whether a legal date asks anything of this use case.
-
-    A date for uses from before some day (Article 111(2)) asks only of those that the register dates before it, and
-    whose design was not changed since: those are under the general date.
-    """
-    if use_case.risk_class not in legal.risk_classes or (legal.annex_iii_only and not use_case.annex_iii):
-        return False
-    if legal.in_use_before is None:
-        return True
-    began, changed = use_case.in_use_since, use_case.design_changed_on
-    return began is not None and began < legal.in_use_before and (changed is None or changed < legal.in_use_before)
 
 
 def is_on_record(use_case: UseCase, record: LegalRecord) -> bool:
