@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 from services.audit_log.adapters.ai_register.versions import read_versions
 from services.audit_log.adapters.ai_register.view import RegisterViews
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.api.asking import LanguageText, Plain, Text, reader_of
+from services.audit_log.api.asking import AcceptLanguage, LanguageText, Plain, Text, html, reader_of
 from services.audit_log.domain.ai_register.view import FEWEST_OUTPUTS, View
 from services.audit_log.web.ai_register import (
     RegisterPage,
@@ -27,10 +27,8 @@ from services.audit_log.web.public_register import public_page, public_register
 from services.shared.clock import Clock
 from services.shared.events.governance import RiskClass
 from services.shared.store import Store
-from services.shared.web.rendering import render
 from services.shared.web.words import LANGUAGES, Language, Words, preferred
 
-Accepted = Annotated[str | None, Header(alias="accept-language")]
 Class = Annotated[RiskClass | None, BeforeValidator(lambda given: given or None), Query(description="of use cases")]
 Place = Annotated[int, Query(ge=0, le=10**6, description="how many uses stand on the pages before")]
 Known = Annotated[str | None, Header(alias="if-none-match")]
@@ -79,12 +77,12 @@ def _add_for_people(router: APIRouter, store: Store, reads: Reads, views: Regist
         risk_class: Class = None,
         place: Place = 0,
         lang: LanguageText = None,
-        accepted: Accepted = None,
+        accepted: AcceptLanguage = None,
     ) -> HTMLResponse:
         """Units with their uses of AI, the prohibited and the high-risk ones first; in three languages."""
         after.add_task(views.renew)
         shown = RegisterPage(views.newest(), unit, risk_class, place)
-        return _page(
+        return html(
             "ai_register.html.jinja", Words(lang or preferred(accepted)), path="/ai-register", shown=shown,
             given=given_of(shown), public=is_public, few=FEWEST_OUTPUTS,
         )  # fmt: skip
@@ -95,7 +93,7 @@ def _add_for_people(router: APIRouter, store: Store, reads: Reads, views: Regist
         after: BackgroundTasks,
         name: Annotated[Plain, Query(alias="id")],
         lang: LanguageText = None,
-        accepted: Accepted = None,
+        accepted: AcceptLanguage = None,
     ) -> HTMLResponse:
         """Everything about one use of AI: what is on record, what is missing, how it was changed; three languages."""
         after.add_task(views.renew)
@@ -104,7 +102,7 @@ def _add_for_people(router: APIRouter, store: Store, reads: Reads, views: Regist
         with store.reading() as connection:
             versions = read_versions(connection, use.id)
         reads.note(reader_of(request), "page", {"use_case": use.id}, len(versions))
-        return _page(
+        return html(
             "ai_register_use.html.jinja", words, path="/ai-register/use-case", use=use, entry=entry,
             records=list(record_lines(entry)) if entry else [], versions=versions,
             sentences=sentences(entry, words) if entry else [], few=FEWEST_OUTPUTS,
@@ -116,11 +114,6 @@ def _known(view: View, name: str) -> Any:  # noqa: ANN401  # an entry or None, a
     if found is None:
         raise HTTPException(404, "the register has no use case of this id; see /ai-register")
     return found
-
-
-def _page(template: str, words: Words, **shown: Any) -> HTMLResponse:  # noqa: ANN401  # what the template asks for
-    text = render(template, words=words, languages=LANGUAGES, **shown)
-    return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +175,7 @@ def _add_for_everybody(router: APIRouter, documents: PublicDocuments) -> None:
 
     @router.get("/public/ai-register", tags=["public"], response_class=HTMLResponse)
     def as_page(
-        after: BackgroundTasks, lang: LanguageText = None, accepted: Accepted = None, known: Known = None
+        after: BackgroundTasks, lang: LanguageText = None, accepted: AcceptLanguage = None, known: Known = None
     ) -> Response:
         """The public AI register as a page, in three languages."""
         after.add_task(documents.renew)

@@ -1,9 +1,10 @@
 """What several routes ask alike."""
 
 from inspect import signature
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import HTTPException, Path, Query, Request
+from fastapi import Header, HTTPException, Path, Query, Request
+from fastapi.responses import HTMLResponse
 from pydantic import BeforeValidator, StringConstraints
 from sqlalchemy import Connection
 
@@ -14,7 +15,8 @@ from services.shared.access import NotAllowedError
 from services.shared.http import holder_of
 from services.shared.tlog.checkpoint import Checkpoint, parse_checkpoint
 from services.shared.tlog.note import parse_note
-from services.shared.web.words import Language
+from services.shared.web.rendering import render
+from services.shared.web.words import LANGUAGES, Language, Words
 
 LARGEST = 2**62
 """An index that a database can compare; a log never has so many entries."""
@@ -26,22 +28,23 @@ def _empty_is_none(given: object) -> object:
     return given or None
 
 
-_EmptyIsNone = BeforeValidator(_empty_is_none)
+EmptyIsNone = BeforeValidator(_empty_is_none)
 """A form sends its empty fields, too."""
 Plain = Annotated[str, StringConstraints(max_length=192, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """What a database can compare: PostgreSQL refuses NUL in a text."""
 _BUS = "when the bus took the event: a day in Helsinki, or RFC 3339"
-Since = Annotated[Plain | None, _EmptyIsNone, Query(description=f"from then on; {_BUS}")]
-Until = Annotated[Plain | None, _EmptyIsNone, Query(description=f"to the end of that day, before that moment; {_BUS}")]
-Text = Annotated[Plain | None, _EmptyIsNone, Query()]
+Since = Annotated[Plain | None, EmptyIsNone, Query(description=f"from then on; {_BUS}")]
+Until = Annotated[Plain | None, EmptyIsNone, Query(description=f"to the end of that day, before that moment; {_BUS}")]
+Text = Annotated[Plain | None, EmptyIsNone, Query()]
 Person = Annotated[
     Annotated[str, StringConstraints(max_length=64, pattern=r"^p-[A-Za-z0-9_-]+$")] | None,
-    _EmptyIsNone,
+    EmptyIsNone,
     Query(description="a pseudonym (p-…), in whatever role"),
 ]
-StateText = Annotated[State | None, _EmptyIsNone, Query(description="of the output, as it is now")]
+StateText = Annotated[State | None, EmptyIsNone, Query(description="of the output, as it is now")]
 After = Annotated[int, Query(ge=-1, le=LARGEST)]
 Before = Annotated[int | None, Query(ge=0, le=LARGEST)]
+AcceptLanguage = Annotated[str | None, Header(alias="accept-language")]
 LanguageText = Annotated[Language | None, Query(description="fi, sv or en; otherwise what the browser asks for")]
 
 
@@ -51,12 +54,12 @@ def filter_of(  # noqa: PLR0917  # FastAPI asks by name
     topic: Text = None,
     type: Text = None,  # noqa: A002  # the name that it has in an event
     system: Text = None,
-    unit: Annotated[Plain | None, _EmptyIsNone, Query(description="finds what names it")] = None,
+    unit: Annotated[Plain | None, EmptyIsNone, Query(description="finds what names it")] = None,
     use_case: Text = None,
     state: StateText = None,
     person: Person = None,
     output: Text = None,
-    event_id: Annotated[Plain | None, _EmptyIsNone, Query(alias="id", description="of the event")] = None,
+    event_id: Annotated[Plain | None, EmptyIsNone, Query(alias="id", description="of the event")] = None,
     source: Text = None,
 ) -> Filter:
     """What a request looks for; all of it must hold."""
@@ -100,3 +103,13 @@ def reader_of(request: Request) -> str:
         return holder_of(request).token_id
     except NotAllowedError:
         return "open"
+
+
+def html(template: str, words: Words, status: int = 200, **shown: Any) -> HTMLResponse:  # noqa: ANN401  # what it asks for
+    """A page in a language."""
+    return in_language(render(template, words=words, languages=LANGUAGES, **shown), words, status)
+
+
+def in_language(text: str, words: Words, status: int = 200) -> HTMLResponse:
+    """A page that is written already, with what says its language."""
+    return HTMLResponse(text, status, headers={"content-language": words.language, "vary": "accept-language"})

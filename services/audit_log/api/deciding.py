@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from services.audit_log.adapters.reviews.desk import Desk, Taken, Verdict
-from services.audit_log.api.queue import html
+from services.audit_log.api.asking import html
 from services.audit_log.domain.reviews.deciding import REASONS, SHOWN, Decision, Said
 from services.audit_log.domain.reviews.hurdles import Refused, Remit, Reviewer
 from services.audit_log.domain.reviews.several import Choice, Several

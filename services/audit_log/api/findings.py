@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
@@ -21,7 +21,17 @@ from services.audit_log.adapters.reviews.findings import (
     told,
 )
 from services.audit_log.adapters.reviews.shares import latest_months, review_shares
-from services.audit_log.api.asking import LARGEST, LanguageText, Limit, Plain, Text, reader_of
+from services.audit_log.api.asking import (
+    LARGEST,
+    AcceptLanguage,
+    EmptyIsNone,
+    LanguageText,
+    Limit,
+    Plain,
+    Text,
+    html,
+    reader_of,
+)
 from services.audit_log.domain.reviews.settling import Settlement, note_of
 from services.audit_log.web.findings import FindingsPage
 from services.shared.access import LOOKING_AT_PEOPLE, Holder, NotAllowedError, Role
@@ -29,8 +39,7 @@ from services.shared.clock import Clock
 from services.shared.events.outcomes import FindingKind
 from services.shared.http import check_token_header, form_of, holder_of, person_of
 from services.shared.store import Store
-from services.shared.web.rendering import render
-from services.shared.web.words import LANGUAGES, Words, preferred
+from services.shared.web.words import Words, preferred
 
 _PAGE = 50
 _MONTHS = 3
@@ -56,12 +65,6 @@ _REFUSALS: Mapping[Refusal, tuple[int, str]] = {
 }
 
 
-def _empty_is_none(given: object) -> object:
-    return given or None
-
-
-_EmptyIsNone = BeforeValidator(_empty_is_none)
-Accepted = Annotated[str | None, Header(alias="accept-language")]
 After = Annotated[int, Query(ge=-1, le=LARGEST)]
 
 
@@ -85,16 +88,16 @@ class Asked(BaseModel):
 
 
 def asked_of(  # noqa: PLR0917  # FastAPI asks by name
-    state: Annotated[Literal["open", "closed", "all"] | None, _EmptyIsNone, Query()] = None,
-    kind: Annotated[FindingKind | None, _EmptyIsNone, Query()] = None,
-    severity: Annotated[Literal["note", "warning", "severe"] | None, _EmptyIsNone, Query()] = None,
+    state: Annotated[Literal["open", "closed", "all"] | None, EmptyIsNone, Query()] = None,
+    kind: Annotated[FindingKind | None, EmptyIsNone, Query()] = None,
+    severity: Annotated[Literal["note", "warning", "severe"] | None, EmptyIsNone, Query()] = None,
     unit: Text = None,
     use_case: Text = None,
     system: Text = None,
     output: Text = None,
     older_than: Annotated[
         Annotated[int, Field(ge=0, le=_LONGEST_AGE)] | None,
-        _EmptyIsNone,
+        EmptyIsNone,
         Query(description="days since it was detected, at least"),
     ] = None,
 ) -> Asked:
@@ -171,12 +174,10 @@ class FindingRoutes:
         self._reads.note(reader_of(request), "page", asked.given(), len(rows[:_PAGE]))
         shown = FindingsPage(counts, [told(row, with_persons=False) for row in rows[:_PAGE]], shares, now=now)
         following = {**asked.given(), "after": str(rows[_PAGE - 1].opened_seq)} if len(rows) > _PAGE else None
-        text = render(
-            "findings.html.jinja", words=words, languages=LANGUAGES, path="/findings", shown=shown, given=asked.given(),
+        return html(
+            "findings.html.jinja", words, 422 if wrong else 200, path="/findings", shown=shown, given=asked.given(),
             found=found, form_token=_form_token(request), older=following, wrong=wrong, done=done,
         )  # fmt: skip
-        headers = {"content-language": words.language, "vary": "accept-language"}
-        return HTMLResponse(text, 422 if wrong else 200, headers=headers)
 
 
 def _judge(request: Request) -> Holder:
@@ -242,7 +243,7 @@ def _add_for_people(router: APIRouter, routes: FindingRoutes) -> None:
         asked: Filters,
         after: After = -1,
         lang: LanguageText = None,
-        accepted: Accepted = None,
+        accepted: AcceptLanguage = None,
         settled: Annotated[bool | None, Query()] = None,
     ) -> HTMLResponse:
         """Open findings by kind, unit and age; a list with filters; the share reviewed; in three languages."""
@@ -250,7 +251,7 @@ def _add_for_people(router: APIRouter, routes: FindingRoutes) -> None:
 
     @router.post("/findings/settle", tags=["pages"], response_model=None)
     async def settle_on_page(
-        request: Request, lang: LanguageText = None, accepted: Accepted = None
+        request: Request, lang: LanguageText = None, accepted: AcceptLanguage = None
     ) -> HTMLResponse | RedirectResponse:
         """An auditor or administrator closes a finding with a note; back to the page of findings."""
         holder = person_of(request, *_JUDGES)

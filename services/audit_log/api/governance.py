@@ -11,8 +11,7 @@ from pydantic import AfterValidator, StringConstraints
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.reviews.quarter import Quarter, read_quarter
 from services.audit_log.adapters.reviews.shares import latest_months, review_shares
-from services.audit_log.api.asking import LanguageText, Text, reader_of
-from services.audit_log.api.findings import Accepted
+from services.audit_log.api.asking import AcceptLanguage, LanguageText, Text, in_language, reader_of
 from services.audit_log.domain.reviews.quarter import QuarterReport
 from services.audit_log.domain.reviews.sampling import SamplePeriod, parse_period, period_of
 from services.audit_log.web.report import ReportPage, as_document
@@ -99,12 +98,12 @@ def _add_report(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> 
 
     @router.get("/governance/report", tags=["pages"], response_class=HTMLResponse)
     def report_page(
-        request: Request, quarter: QuarterText = None, lang: LanguageText = None, accepted: Accepted = None
+        request: Request, quarter: QuarterText = None, lang: LanguageText = None, accepted: AcceptLanguage = None
     ) -> HTMLResponse:
         """The same as a page to print, in three languages."""
         words = Words(lang or preferred(accepted))
         text = report_html(report(request, quarter), words, quarters=recent_quarters(clock))
-        return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
+        return in_language(text, words)
 
 
 def report_html(made: QuarterReport, words: Words, *, quarters: Mapping[str, bool] | None = None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +19,7 @@ from services.audit_log.adapters.ai_register.incident_desk import (
 )
 from services.audit_log.adapters.ai_register.incident_files import list_incidents
 from services.audit_log.adapters.reads import Reads
-from services.audit_log.api.asking import LanguageText, Text, reader_of
+from services.audit_log.api.asking import AcceptLanguage, LanguageText, Text, html, reader_of
 from services.audit_log.domain.ai_register.incidents import NewEnd, NewIncident, NewNotification, local_moment
 from services.audit_log.web.incidents import IncidentsPage, document
 from services.shared.access import Holder, NotAllowedError, Role
@@ -28,8 +28,7 @@ from services.shared.events import describe
 from services.shared.events.envelope import Fact
 from services.shared.http import check_token_header, form_of, holder_of, person_of
 from services.shared.store import Store
-from services.shared.web.rendering import render
-from services.shared.web.words import LANGUAGES, Words, preferred
+from services.shared.web.words import Words, preferred
 
 _WHO: tuple[Role, ...] = ("reviewer", "auditor", "admin")
 _STATUS: Mapping[Reason, int] = {
@@ -39,7 +38,6 @@ _STATUS: Mapping[Reason, int] = {
 Said = Literal["opened", "notified", "closed"]
 WRONG = (*_STATUS, "words")
 """Why something was not done, as the page says it: a reason, or that the words of the form cannot be used."""
-AcceptLanguage = Annotated[str | None, Header(alias="accept-language")]
 Done = Callable[[], Accepted | Refused]
 
 
@@ -73,12 +71,10 @@ class IncidentRoutes:
         with self._store.reading() as connection:
             shown = IncidentsPage(list_incidents(connection), use_cases_in_use(connection, now), now)
         self._reads.note(reader_of(request), "page", {}, len(shown.files))
-        text = render(
-            "incidents.html.jinja", words=words, languages=LANGUAGES, path="/incidents", shown=shown, given=given,
+        return html(
+            "incidents.html.jinja", words, 422 if wrong else 200, path="/incidents", shown=shown, given=given,
             form_token=_form_token(request), wrong=wrong, said=said,
         )  # fmt: skip
-        headers = {"content-language": words.language, "vary": "accept-language"}
-        return HTMLResponse(text, 422 if wrong else 200, headers=headers)
 
 
 def add_incidents(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> None:

@@ -2,9 +2,9 @@
 
 import base64
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
@@ -14,7 +14,7 @@ from services.audit_log.adapters.indexing import read_told
 from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.search import Page, bodies_of, find
 from services.audit_log.adapters.standing import read_standing
-from services.audit_log.api.asking import After, Before, Index, LanguageText, reader_of
+from services.audit_log.api.asking import AcceptLanguage, After, Before, Index, LanguageText, html, reader_of
 from services.audit_log.api.entries import proof_of, whole_entry
 from services.audit_log.domain.search import Filter
 from services.audit_log.handlers import TOPICS
@@ -24,19 +24,21 @@ from services.shared.events import event_types
 from services.shared.store import Store
 from services.shared.tlog.checkpoint import parse_checkpoint
 from services.shared.tlog.note import parse_note
-from services.shared.web.rendering import render
-from services.shared.web.words import LANGUAGES, Words, preferred
+from services.shared.web.words import Words, preferred
 
 _LINES = 50
 _NEIGHBOURS = 50
 _SCRIPT = (Path(web.__file__).parent / "static" / "verify.js").read_bytes()
-Accepted = Annotated[str | None, Header(alias="accept-language")]
 
 
 def add_pages(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> None:
     @router.get("/audit", tags=["pages"], response_class=HTMLResponse)
     def search_page(
-        request: Request, after: After = -1, before: Before = None, lang: LanguageText = None, accepted: Accepted = None
+        request: Request,
+        after: After = -1,
+        before: Before = None,
+        lang: LanguageText = None,
+        accepted: AcceptLanguage = None,
     ) -> HTMLResponse:
         """The newest entries that fit, a form to ask for others, and how the log stands."""
         given = given_in(request.query_params)
@@ -53,7 +55,7 @@ def add_pages(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> No
             reads.note(reader_of(request), "page", wanted.asked(), len(lines))
         words = Words(lang or preferred(accepted))
         rest = dict(zip(("after", "before"), map(str, page.next), strict=True)) if page.next else {}
-        return _page(
+        return html(
             "audit.html.jinja", words, path="/audit", given=given, wrong=wanted is None, lines=lines, standing=standing,
             older={"lang": words.language, **given, **rest} if rest else None, silent=is_silent(standing, clock.now()),
             types=sorted(event_types()), topics=TOPICS, states=STATES,
@@ -66,7 +68,7 @@ def add_pages(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> No
 
     @router.get("/audit/entries/{index}", tags=["pages"], response_class=HTMLResponse)
     def entry_page(
-        request: Request, index: Index, lang: LanguageText = None, accepted: Accepted = None
+        request: Request, index: Index, lang: LanguageText = None, accepted: AcceptLanguage = None
     ) -> HTMLResponse:
         """One entry: the event, where it stood, what else is about its output, the proof, and a way to verify it."""
         with store.reading() as connection:
@@ -78,16 +80,11 @@ def add_pages(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> No
         reads.note(reader_of(request), "page", {"index": str(index)}, 1)
         told = read_told(raw)
         assert told is not None, "whole_entry has read it"
-        return _page(
+        return html(
             "audit_entry.html.jinja", Words(lang or preferred(accepted)), path=f"/audit/entries/{index}", entry=entry,
             line=line_of(index, told), members=list(flat(entry["event"])), neighbours=neighbours, proof=proof,
             raw=raw.decode(errors="replace"), size=size,
         )  # fmt: skip
-
-
-def _page(template: str, words: Words, **shown: Any) -> HTMLResponse:  # noqa: ANN401  # what the template asks for
-    text = render(template, words=words, languages=LANGUAGES, **shown)
-    return HTMLResponse(text, headers={"content-language": words.language, "vary": "accept-language"})
 
 
 def _lines(connection: Connection, indexes: list[int]) -> list[Line]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
@@ -13,7 +13,7 @@ from services.audit_log.adapters.reads import Reads
 from services.audit_log.adapters.reviews.cases import read_rulebook
 from services.audit_log.adapters.reviews.desk import read_units
 from services.audit_log.adapters.reviews.queue import Item, Page, Wanted, count, read_page
-from services.audit_log.api.asking import LanguageText, Limit, reader_of
+from services.audit_log.api.asking import AcceptLanguage, LanguageText, Limit, html, reader_of
 from services.audit_log.domain.reviews.duty import RISK_CLASSES, Rulebook
 from services.audit_log.domain.reviews.hurdles import Remit, remit_of
 from services.audit_log.web.reviewing import (
@@ -33,13 +33,11 @@ from services.shared.clock import Clock
 from services.shared.http import holder_of, person_of
 from services.shared.periods import helsinki_day, timestamp
 from services.shared.store import Store
-from services.shared.web.rendering import render
-from services.shared.web.words import LANGUAGES, Words, preferred
+from services.shared.web.words import Words, preferred
 
 _LINES = 50
 _NOTHING = Remit(frozenset(), frozenset())
 _KNOWN = frozenset({*FIELDS, "limit"})
-Accepted = Annotated[str | None, Header(alias="accept-language")]
 
 
 def add_queue(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> None:
@@ -50,7 +48,7 @@ def add_queue(router: APIRouter, store: Store, reads: Reads, clock: Clock) -> No
         request: Request,
         done: Annotated[int, Query(ge=0, le=10_000)] = 0,
         lang: LanguageText = None,
-        accepted: Accepted = None,
+        accepted: AcceptLanguage = None,
     ) -> HTMLResponse:
         """What waits for a person, by its due time, with the words that say what is late."""
         now, words = clock.now(), Words(lang or preferred(accepted))
@@ -134,12 +132,6 @@ def sign_in_url(request: Request) -> str:
     at = str(request.scope.get(SIGN_IN, "/sign-in"))
     back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return f"{at}?next={quote(back, safe='/')}"
-
-
-def html(template: str, words: Words, status: int = 200, **shown: Any) -> HTMLResponse:  # noqa: ANN401  # what it asks for
-    """A page in a language."""
-    text = render(template, words=words, languages=LANGUAGES, **shown)
-    return HTMLResponse(text, status, headers={"content-language": words.language, "vary": "accept-language"})
 
 
 def _joined(ids: Collection[str], names: Mapping[str, str]) -> str:

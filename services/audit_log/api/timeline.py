@@ -16,8 +16,8 @@ from services.audit_log.adapters.reviews.desk import Desk, is_told, with_those_b
 from services.audit_log.adapters.reviews.findings import WantedFindings, find_findings
 from services.audit_log.adapters.reviews.findings import told as finding_told
 from services.audit_log.adapters.reviews.timeline import Life, read_life
-from services.audit_log.api.asking import LanguageText, Plain, reader_of
-from services.audit_log.api.queue import Accepted, html, sign_in_url, unit_names, you_of
+from services.audit_log.api.asking import AcceptLanguage, LanguageText, Plain, html, reader_of
+from services.audit_log.api.queue import sign_in_url, unit_names, you_of
 from services.audit_log.domain.reviews.case import Case, Opening
 from services.audit_log.domain.reviews.deciding import DECISIONS, ONE_BY_ONE, REASONS, SHOWN, needs_confirming
 from services.audit_log.domain.reviews.duty import Rulebook
@@ -73,7 +73,7 @@ def add_timeline(router: APIRouter, store: Store, reads: Reads, clock: Clock, de
         taken: Plain | None = None,
         ended: Annotated[bool, Query()] = False,
         lang: LanguageText = None,
-        accepted: Accepted = None,
+        accepted: AcceptLanguage = None,
     ) -> HTMLResponse:
         """One output with its life, and the form in which a reviewer decides about it."""
         now, words = clock.now(), Words(lang or preferred(accepted))
